@@ -1,0 +1,299 @@
+import { randomUUID } from 'node:crypto';
+import { type EventKind, toolStart } from './audit/event.ts';
+import type { AuditLog } from './audit/log.ts';
+import { ActiveCall, type CallOwner } from './call.ts';
+import type { Ending } from './ending.ts';
+import type { HeldSpend, HoldOwner } from './hold.ts';
+import { holdOf, reserveOnce } from './idempotency.ts';
+import { canonicalJson, NotJsonError, snapshotJson } from './internal/canonical-json.ts';
+import type { Clock } from './internal/clock.ts';
+import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import { Leases } from './leases.ts';
+import { addUnits, type ExactMoney, FREE } from './money.ts';
+import type { Plan } from './plan.ts';
+import {
+  type Attempt,
+  argumentsNotJson,
+  conflict,
+  type Refusal,
+  refusalError,
+  refusalEvent,
+  sessionEnded,
+} from './refusal.ts';
+import type { Reservations, Reserved } from './reservations.ts';
+import type { Rules } from './rules.ts';
+import type { Settle, Settled } from './stores/store.ts';
+import { HeldCall, type HeldCallInit, type TicketOwner } from './ticket.ts';
+import { type Tool, unpriced } from './tool.ts';
+
+export interface AdmissionInit {
+  readonly rules: Rules;
+  readonly log: AuditLog;
+  readonly reservations: Reservations;
+  readonly ending: Ending;
+  readonly clock: Clock;
+  readonly stopsOn: (code: string) => boolean;
+  /** What idempotency keys of this session are unique in. */
+  readonly session: string;
+}
+
+/** An admitted call and what its tool gets. */
+export interface Admitted {
+  readonly ticket: HeldCall;
+  /** The arguments were no JSON and only observed: the tool gets what the caller passed. */
+  readonly unchecked: boolean;
+}
+
+/** Decides on calls: the order of design §4, each step only if the one before allowed it. */
+export class Admission implements CallOwner, TicketOwner, HoldOwner {
+  readonly leases: Leases<HeldCall | HeldSpend>;
+  calls = 0;
+  denied = 0;
+  booked: ExactMoney = FREE;
+  readonly #init: AdmissionInit;
+
+  constructor(init: AdmissionInit) {
+    this.#init = init;
+    this.leases = new Leases(
+      (hold, leaseMs) => init.reservations.renew(hold, leaseMs),
+      (limit) => init.reservations.sweep(limit),
+    );
+  }
+
+  get signal(): AbortSignal {
+    return this.#init.ending.signal;
+  }
+
+  now(): number {
+    return this.#init.clock.now();
+  }
+
+  /**
+   * Steps 1 to 5.
+   *
+   * @param unreadable why `given` could not be taken from the parameters.
+   * @throws the refusal, here or in the promise.
+   */
+  admit(tool: Tool, given: unknown, unreadable?: Misdeclared): MaybePromise<Admitted> {
+    const id = randomUUID();
+    const unread: Attempt = { id, name: tool.name, quoted: tool.quoted };
+    const over = this.refusalOfEnded();
+    if (over !== undefined) return this.refuse(unread, over);
+    if (unreadable !== undefined) return this.misdeclared(unread, unreadable);
+
+    let args: unknown = null;
+    let notJson: Refusal | undefined;
+    try {
+      args = snapshotJson(given);
+    } catch (error) {
+      if (!(error instanceof NotJsonError)) throw error;
+      notJson = argumentsNotJson(error);
+      if (!this.#init.rules.onlyObserves) return this.refuse(unread, notJson);
+      this.observe(unread, notJson);
+    }
+    const canonical = canonicalJson(args);
+    const attempt: Attempt = { ...unread, canonical };
+
+    // A cost or URL that cannot be computed is often the fault of arguments that a guard is about to refuse, which is
+    // the better answer; so it waits until the guards have spoken.
+    let problem: Misdeclared | undefined;
+    let cost: ExactMoney | undefined;
+    let urls: readonly string[] = [];
+    try {
+      cost = tool.costOf(args);
+    } catch (error) {
+      problem = { option: 'cost', error };
+    }
+    try {
+      urls = tool.urlsOf(args);
+    } catch (error) {
+      problem ??= { option: 'url', error };
+    }
+    const call = new ActiveCall(this, id, tool.name, args, cost, urls, tool.schema);
+    const unchecked = notJson !== undefined;
+    return after(this.#init.rules.check(attempt, call), (refusal) => {
+      if (refusal !== undefined) return this.refuse(attempt, refusal);
+      if (problem !== undefined) return this.misdeclared(attempt, problem);
+      return after(this.#reserve(attempt, tool, call), (ticket) => ({ ticket, unchecked }));
+    });
+  }
+
+  refusalOfEnded(): Refusal | undefined {
+    const { over } = this.#init.ending;
+    return over === undefined ? undefined : sessionEnded(over.code, over.detail);
+  }
+
+  /** Records refusals that are not carried out. */
+  observe(attempt: Attempt, refusal: Refusal): void {
+    this.note(...refusalEvent(refusal, this.#recorded(attempt), true));
+  }
+
+  #recorded({ id, quoted, canonical }: Attempt): { id: string; quoted: string; args: string | undefined } {
+    return { id, quoted, args: canonical === undefined ? undefined : this.#init.log.commit(canonical) };
+  }
+
+  /** Step 4. */
+  #reserve(attempt: Attempt, tool: Tool, call: ActiveCall): MaybePromise<HeldCall> {
+    const over = this.refusalOfEnded();
+    if (over !== undefined) return this.refuse(attempt, over);
+    const plan = this.#init.rules.planFor(tool.name);
+    const cost = call.cost ?? FREE;
+    let option = 'cost';
+    let reserved: MaybePromise<Reserved> | undefined;
+    let refusal: Refusal | undefined;
+    try {
+      if (call.cost === undefined && plan.needsPrice !== undefined) throw unpriced(tool.name, plan.needsPrice);
+      option = 'idempotencyKey';
+      const key = tool.keyOf(call.args);
+      option = 'convert';
+      refusal = this.#init.rules.checkMoney(attempt, plan, cost);
+      if (refusal === undefined) {
+        reserved =
+          key === undefined
+            ? this.#init.reservations.reserve(call.id, plan, cost, { leaseMs: tool.leaseMs })
+            : reserveOnce(
+                this.#init.reservations,
+                holdOf(this.#init.session, tool.name, key),
+                plan,
+                cost,
+                tool.leaseMs,
+              );
+      }
+    } catch (error) {
+      return this.misdeclared(attempt, { option, error });
+    }
+    if (refusal !== undefined) return this.refuse(attempt, refusal);
+    return after(reserved as MaybePromise<Reserved>, (answer) => {
+      if (!answer.ok) return this.refuse(attempt, answer.refusal);
+      for (const observed of answer.observed) this.observe(attempt, observed);
+      if (answer.repeat !== undefined) return this.#admitPaid(attempt, tool, call, plan, answer.repeat);
+      const hold = answer.lines.length === 0 ? undefined : answer.id;
+      return this.#start(attempt, { owner: this, tool, call, plan, hold, paid: false, held: cost });
+    });
+  }
+
+  /** The key's money was reserved before. A call that has ended paid for this one; attempts count all the same. */
+  #admitPaid(
+    attempt: Attempt,
+    tool: Tool,
+    call: ActiveCall,
+    plan: Plan,
+    state: 'held' | 'settled' | 'void' | 'forfeited',
+  ): MaybePromise<HeldCall> {
+    if (state === 'held') return this.refuse(attempt, conflict('in-progress'));
+    const calls: Plan = { ...plan, counters: plan.counters.filter((counter) => counter.unit === 'call') };
+    const { leaseMs } = tool;
+    return after(this.#init.reservations.reserve(call.id, calls, FREE, { leaseMs }), (answer) => {
+      if (!answer.ok) return this.refuse(attempt, answer.refusal);
+      const hold = answer.lines.length === 0 ? undefined : answer.id;
+      return this.#start(attempt, { owner: this, tool, call, plan: calls, hold, paid: true, held: FREE });
+    });
+  }
+
+  /** Step 5. What was reserved is given back unless the tool really starts. */
+  #start(attempt: Attempt, init: HeldCallInit): MaybePromise<HeldCall> {
+    const { call, hold, held } = init;
+    const giveBack = (): MaybePromise<unknown> =>
+      hold === undefined ? undefined : this.#init.reservations.settle(hold, 'void');
+    const over = this.refusalOfEnded();
+    if (over !== undefined) return after(giveBack(), () => this.refuse(attempt, over));
+    let written: MaybePromise<void>;
+    try {
+      const args = this.#init.log.commit(attempt.canonical as string);
+      written = this.#init.log.write('tool_start', toolStart(call.id, attempt.quoted, args, held));
+    } catch (error) {
+      return after(giveBack(), () => {
+        throw error;
+      });
+    }
+    if (!isPromiseLike(written)) return this.#admitted(init);
+    return Promise.resolve(written).then(
+      async () => {
+        const ticket = this.#admitted(init);
+        const late = this.refusalOfEnded();
+        if (late === undefined) return ticket;
+        await ticket.release();
+        return this.refuse(attempt, late);
+      },
+      async (error) => {
+        await giveBack();
+        throw error;
+      },
+    );
+  }
+
+  #admitted(init: HeldCallInit): HeldCall {
+    const ticket = new HeldCall(init);
+    this.leases.add(ticket);
+    this.calls++;
+    return ticket;
+  }
+
+  /**
+   * Records a refusal and throws its error. A closed session has a closed log: what comes later is refused without a
+   * line.
+   */
+  refuse(attempt: Attempt, refusal: Refusal): MaybePromise<never> {
+    const { log, ending, stopsOn } = this.#init;
+    this.denied++;
+    const event = log.closed ? log.head : log.next;
+    const error = refusalError(refusal, attempt.name, attempt.id, { log: event.log, seq: event.seq });
+    const written = log.closed ? undefined : log.write(...refusalEvent(refusal, this.#recorded(attempt), false));
+    if (!refusal.code.startsWith('SESSION_') && stopsOn(refusal.code)) ending.breakOff(error);
+    return after(written, () => {
+      throw error;
+    });
+  }
+
+  /** A declaration that gives no amount, URL or key is the developer's mistake: the call is refused, with their error. */
+  misdeclared(attempt: Attempt, { option, error }: Misdeclared): MaybePromise<never> {
+    const { log } = this.#init;
+    this.denied++;
+    const refusal: Refusal = { guard: 'session', code: 'CALL_INVALID', reason: option, message: '' };
+    const written = log.closed ? undefined : log.write(...refusalEvent(refusal, this.#recorded(attempt), false));
+    return after(written, () => {
+      throw error;
+    });
+  }
+
+  checkUnits(call: ActiveCall, where: string, money: ExactMoney): void {
+    this.#init.rules.checkUnits(this.#init.rules.planFor(call.tool), where, money);
+  }
+
+  checkSpend(where: string, money: ExactMoney): void {
+    this.#init.rules.checkUnits(this.#init.rules.spendPlan, where, money);
+  }
+
+  settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined> {
+    return this.#init.reservations.settle(id, actual);
+  }
+
+  note(kind: EventKind, body: string): void {
+    this.#init.log.note(kind, body);
+  }
+
+  /** Records a decision that something waits for. @throws {AuditUnavailableError} */
+  write(kind: EventKind, body: string): MaybePromise<void> {
+    return this.#init.log.write(kind, body);
+  }
+
+  ended(ticket: HeldCall, booked: ExactMoney): void {
+    this.leases.delete(ticket);
+    this.book(booked);
+  }
+
+  spent(hold: HeldSpend, booked: ExactMoney): void {
+    this.leases.delete(hold);
+    this.book(booked);
+  }
+
+  book(money: ExactMoney): void {
+    this.booked = { usd: addUnits(this.booked.usd, money.usd), sat: addUnits(this.booked.sat, money.sat) };
+  }
+}
+
+/** An option of a tool whose function gave nothing usable for a call. */
+export interface Misdeclared {
+  readonly option: string;
+  readonly error: unknown;
+}

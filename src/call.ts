@@ -1,0 +1,98 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { ToolCall } from './guard.ts';
+import { addUnits, type ExactMoney, FREE, type Money, parseMoney } from './money.ts';
+
+/** The call that a tool runs in. */
+export interface Call {
+  readonly id: string;
+  readonly tool: string;
+  /** Aborts when the leash ends: by a breach, by `stop`, or by `close` while the call runs. */
+  readonly signal: AbortSignal;
+  /**
+   * Tells what the call has spent so far; amounts add up. Once told, the sum and not the estimate is what is booked.
+   *
+   * @throws {TypeError} no money, or the call has ended; @throws {RangeError} an amount that cannot be held, or a unit
+   * that no budget of the leash accounts for.
+   */
+  charge(cost: Money): void;
+}
+
+/** What a call needs of the session that admitted it. */
+export interface CallOwner {
+  readonly signal: AbortSignal;
+  /** @throws {RangeError} spend in a unit that no budget of this call's leashes accounts for. */
+  checkUnits(call: ActiveCall, where: string, money: ExactMoney): void;
+}
+
+/** One attempt: what guards look at, and what the tool finds as `currentCall()`. */
+export class ActiveCall implements Call, ToolCall {
+  readonly id: string;
+  readonly tool: string;
+  readonly args: unknown;
+  cost: ExactMoney | undefined;
+  urls: readonly string[];
+  readonly schema: object | undefined;
+  readonly #owner: CallOwner;
+  #reported: ExactMoney | undefined;
+  #ended = false;
+
+  constructor(
+    owner: CallOwner,
+    id: string,
+    tool: string,
+    args: unknown,
+    cost: ExactMoney | undefined,
+    urls: readonly string[],
+    schema: object | undefined,
+  ) {
+    this.#owner = owner;
+    this.id = id;
+    this.tool = tool;
+    this.args = args;
+    this.cost = cost;
+    this.urls = urls;
+    this.schema = schema;
+  }
+
+  get signal(): AbortSignal {
+    return this.#owner.signal;
+  }
+
+  /** Whether this is a call of the given session. */
+  belongsTo(owner: CallOwner): boolean {
+    return this.#owner === owner;
+  }
+
+  /** The sum of what `charge` told; undefined if it never did. */
+  get reported(): ExactMoney | undefined {
+    return this.#reported;
+  }
+
+  charge(cost: Money): void {
+    if (this.#ended) throw new TypeError(`the call of tool "${this.tool}" has ended; use leash.charge for later spend`);
+    const where = `currentCall().charge in tool "${this.tool}"`;
+    const money = parseMoney(where, cost);
+    this.#owner.checkUnits(this, where, money);
+    const before = this.#reported ?? FREE;
+    this.#reported = { usd: addUnits(before.usd, money.usd), sat: addUnits(before.sat, money.sat) };
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+}
+
+const running = new AsyncLocalStorage<ActiveCall>();
+
+/** The call that the running code belongs to, from anywhere inside a leashed tool; undefined outside of one. */
+export function currentCall(): Call | undefined {
+  return running.getStore();
+}
+
+export function activeCall(): ActiveCall | undefined {
+  return running.getStore();
+}
+
+export function inCall<R>(call: ActiveCall, body: () => R): R {
+  return running.run(call, body);
+}

@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto';
+import { ActiveCall, type CallOwner } from './call.ts';
+import type { Ending } from './ending.ts';
+import { canonicalJson, NotJsonError, snapshotJson } from './internal/canonical-json.ts';
+import type { Clock } from './internal/clock.ts';
+import { FREE } from './money.ts';
+import { amountOn, type Level } from './plan.ts';
+import { type Attempt, argumentsNotJson, fromLimit, type Refusal, refusalMessage, sessionEnded } from './refusal.ts';
+import type { Reservations } from './reservations.ts';
+import { Rules } from './rules.ts';
+import { whyShort } from './stores/shortfall.ts';
+import type { Tool } from './tool.ts';
+import { readingOf } from './usage.ts';
+
+/** Why a call would be refused. */
+export interface DecisionDenial {
+  readonly guard: string;
+  readonly code: string;
+  readonly reason: string;
+  /** What the error would say. */
+  readonly message: string;
+  readonly limit?: string;
+}
+
+/** What would happen to a call at this moment. Another call may change it at the next. */
+export type Decision =
+  | {
+      readonly allow: true;
+      /** What guards that only observe would have refused. */
+      readonly observed: readonly DecisionDenial[];
+    }
+  | (DecisionDenial & { readonly allow: false });
+
+export interface DecisionContext {
+  readonly levels: readonly Level[];
+  readonly owner: CallOwner;
+  readonly ending: Ending;
+  readonly reservations: Reservations;
+  readonly clock: Clock;
+}
+
+/**
+ * The steps of an admission without their effects.
+ *
+ * @throws {TypeError | RangeError} the tool gives no amount or URL for these arguments.
+ */
+export async function decide(tool: Tool, given: unknown, context: DecisionContext): Promise<Decision> {
+  const { levels, clock, ending, owner } = context;
+  const observed: DecisionDenial[] = [];
+  const tell = (refusal: Refusal): DecisionDenial => {
+    const { guard, code, reason, limit } = refusal;
+    const denial = { guard, code, reason, message: refusalMessage(refusal, tool.name) };
+    return limit === undefined ? denial : { ...denial, limit };
+  };
+  const no = (refusal: Refusal): Decision => ({ allow: false, ...tell(refusal) });
+  const rules = new Rules(levels, clock, (_, refusal) => observed.push(tell(refusal)));
+
+  const { over } = ending;
+  if (over !== undefined) return no(sessionEnded(over.code, over.detail));
+  let args: unknown = null;
+  try {
+    args = snapshotJson(given);
+  } catch (error) {
+    if (!(error instanceof NotJsonError)) throw error;
+    const refusal = argumentsNotJson(error);
+    if (!rules.onlyObserves) return no(refusal);
+    observed.push(tell(refusal));
+  }
+  const attempt: Attempt = {
+    id: randomUUID(),
+    name: tool.name,
+    quoted: tool.quoted,
+    canonical: canonicalJson(args),
+  };
+  const cost = tool.costOf(args);
+  const call = new ActiveCall(owner, attempt.id, tool.name, args, cost, tool.urlsOf(args), tool.schema);
+  const plan = rules.planFor(tool.name);
+  const refusal = (await rules.check(attempt, call)) ?? rules.checkMoney(attempt, plan, cost ?? FREE);
+  if (refusal !== undefined) return no(refusal);
+
+  const scopes = [...new Set(plan.counters.map(({ scope }) => scope))];
+  const readings = scopes.length === 0 ? {} : await context.reservations.read(scopes);
+  for (const counter of plan.counters) {
+    const { used, held } = readingOf(counter, readings);
+    const requested = amountOn(counter.unit, counter.converts, cost ?? FREE);
+    for (const placed of counter.limits) {
+      const { cap } = placed.limit;
+      const left = cap - used - held;
+      if (requested === 0 || requested <= left) continue;
+      const why = whyShort(requested, cap, used);
+      const short = rules.heed(
+        attempt,
+        fromLimit(placed, { requested, left, why, wallMs: clock.wall() }),
+        placed.level,
+      );
+      if (short !== undefined) return no(short);
+    }
+  }
+  return { allow: true, observed };
+}

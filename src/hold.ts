@@ -1,0 +1,75 @@
+import { charge, type EventKind } from './audit/event.ts';
+import { after, type MaybePromise } from './internal/maybe-promise.ts';
+import { type ExactMoney, FREE } from './money.ts';
+import { amountsFor, type Plan } from './plan.ts';
+import type { Settle, Settled } from './stores/store.ts';
+import { type Cost, DEFAULT_LEASE_MS, parseCost } from './tool.ts';
+
+/** Spend that is no tool call, held until it is known. It ends once; later attempts do nothing. */
+export interface Hold {
+  readonly id: string;
+  /** Books what was really spent. More than was held is booked in full. @throws {TypeError | RangeError} no money. */
+  settle(actual: Cost): MaybePromise<void>;
+  /** Nothing was spent. */
+  release(): MaybePromise<void>;
+}
+
+export interface HoldOwner {
+  settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined>;
+  note(kind: EventKind, body: string): void;
+  spent(hold: HeldSpend, booked: ExactMoney): void;
+  /** @throws {RangeError} spend in a unit that no budget accounts for. */
+  checkSpend(where: string, money: ExactMoney): void;
+}
+
+export class HeldSpend implements Hold {
+  readonly id: string;
+  readonly leaseMs: number = DEFAULT_LEASE_MS;
+  readonly #owner: HoldOwner;
+  readonly #plan: Plan;
+  readonly #held: ExactMoney;
+  readonly #note: string | undefined;
+  #done = false;
+
+  constructor(owner: HoldOwner, id: string, plan: Plan, held: ExactMoney, note: string | undefined) {
+    this.#owner = owner;
+    this.id = id;
+    this.#plan = plan;
+    this.#held = held;
+    this.#note = note;
+  }
+
+  get hold(): string {
+    return this.id;
+  }
+
+  settle(actual: Cost): MaybePromise<void> {
+    if (this.#done) return undefined;
+    try {
+      const money = parseCost('`actual` of hold.settle', actual);
+      this.#owner.checkSpend('`actual` of hold.settle', money);
+      return this.#end(money, amountsFor(this.#plan, money));
+    } catch (error) {
+      // What was really spent is not known now, so the whole estimate counts.
+      void this.forfeit();
+      throw error;
+    }
+  }
+
+  release(): MaybePromise<void> {
+    return this.#end(FREE, 'void');
+  }
+
+  forfeit(): MaybePromise<void> {
+    return this.#end(this.#held, 'forfeit');
+  }
+
+  #end(booked: ExactMoney, actual: Settle['actual']): MaybePromise<void> {
+    if (this.#done) return undefined;
+    this.#done = true;
+    this.#owner.spent(this, booked);
+    return after(this.#owner.settle(this.id, actual), () => {
+      if (actual !== 'void') this.#owner.note('charge', charge(this.id, this.#note, booked));
+    });
+  }
+}

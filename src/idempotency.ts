@@ -1,0 +1,32 @@
+import { sha256 } from './audit/chain.ts';
+import { after, type MaybePromise } from './internal/maybe-promise.ts';
+import type { ExactMoney } from './money.ts';
+import type { Plan } from './plan.ts';
+import type { Reservations, Reserved } from './reservations.ts';
+
+/** How long a key that was used is known. */
+const KEEP_MS = 24 * 3_600_000;
+/** Where all that was reserved under a name was given back the next name is tried, this many times. */
+const MAX_ROUNDS = 64;
+
+/** The name of a hold that stands for an idempotency key: the key itself may be an argument, so its hash. */
+export function holdOf(session: string, tool: string, key: string): string {
+  return `key:${sha256(JSON.stringify([session, tool, key]))}`;
+}
+
+/** A reservation that is made once for all calls with the same key. */
+export function reserveOnce(
+  reservations: Reservations,
+  hold: string,
+  plan: Plan,
+  cost: ExactMoney,
+  leaseMs: number,
+  round = 0,
+): MaybePromise<Reserved> {
+  const reserved = reservations.reserve(`${hold}/${round}`, plan, cost, { leaseMs, keepMs: KEEP_MS });
+  return after(reserved, (answer) =>
+    !answer.ok && answer.terminal && round < MAX_ROUNDS
+      ? reserveOnce(reservations, hold, plan, cost, leaseMs, round + 1)
+      : answer,
+  );
+}

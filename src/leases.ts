@@ -1,0 +1,60 @@
+/** Something that holds an amount in the store until it ends. */
+export interface Leased {
+  /** The hold's id in the store; undefined where it holds nothing. */
+  readonly hold: string | undefined;
+  readonly leaseMs: number;
+}
+
+const SWEPT_AT_ONCE = 256;
+
+/**
+ * The open calls and holds of a session. While there are any, their leases are renewed at a third of their length, so
+ * that only what belonged to a dead process runs out, and such remains are swept.
+ */
+export class Leases<T extends Leased> {
+  readonly open: Set<T> = new Set();
+  readonly #renew: (hold: string, leaseMs: number) => void;
+  readonly #sweep: (limit: number) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #everyMs = Number.POSITIVE_INFINITY;
+
+  constructor(renew: (hold: string, leaseMs: number) => void, sweep: (limit: number) => void) {
+    this.#renew = renew;
+    this.#sweep = sweep;
+  }
+
+  add(leased: T): void {
+    this.open.add(leased);
+    const everyMs = leased.leaseMs / 3;
+    if (everyMs < this.#everyMs) this.#schedule(everyMs);
+  }
+
+  delete(leased: T): void {
+    this.open.delete(leased);
+  }
+
+  #schedule(everyMs: number): void {
+    clearTimeout(this.#timer);
+    this.#everyMs = everyMs;
+    this.#timer = setTimeout(() => this.#tick(), everyMs);
+    this.#timer.unref();
+  }
+
+  #tick(): void {
+    this.#everyMs = Number.POSITIVE_INFINITY;
+    let everyMs = Number.POSITIVE_INFINITY;
+    for (const { hold, leaseMs } of this.open) {
+      if (hold === undefined) continue;
+      this.#renew(hold, leaseMs);
+      everyMs = Math.min(everyMs, leaseMs / 3);
+    }
+    if (everyMs === Number.POSITIVE_INFINITY) return;
+    this.#sweep(SWEPT_AT_ONCE);
+    this.#schedule(everyMs);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.open.clear();
+  }
+}

@@ -1,0 +1,291 @@
+import { Admission } from './admission.ts';
+import { sha256 } from './audit/chain.ts';
+import { killSwitch, sessionClose } from './audit/event.ts';
+import { AuditLog } from './audit/log.ts';
+import { type Decision, decide } from './decision.ts';
+import { type CallRequest, declareRequest, declareUnder } from './declaration.ts';
+import { Ending } from './ending.ts';
+import { type EventRef, type LeashError, SessionEndedError } from './errors.ts';
+import { reachingFetch } from './fetch.ts';
+import type { Hold } from './hold.ts';
+import { canonicalJson, snapshotJson } from './internal/canonical-json.ts';
+import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import { checkName, kindOf } from './internal/options.ts';
+import { VERSION } from './internal/version.ts';
+import {
+  type ChildOptions,
+  type LeashOptions,
+  type RootSettings,
+  readChildOptions,
+  readLeashOptions,
+  type SessionSettings,
+} from './leash-options.ts';
+import { type ExactMoney, formatUnits, type Money } from './money.ts';
+import type { Level } from './plan.ts';
+import { Reservations } from './reservations.ts';
+import { Rules } from './rules.ts';
+import { Spend } from './spend.ts';
+import type { Ticket } from './ticket.ts';
+import { type Cost, declareTool, type Tool, type ToolOptions } from './tool.ts';
+import { limitUsages, type Usage } from './usage.ts';
+import { wrapTool } from './wrap.ts';
+
+/** How a session ended. */
+export interface Summary {
+  readonly id: string;
+  /** Id of its log. */
+  readonly log: string;
+  readonly calls: number;
+  readonly denied: number;
+  /** What its calls and charges have spent, as exact decimal strings. */
+  readonly usd: string;
+  readonly sat: string;
+  readonly breach: LeashError | undefined;
+}
+
+/** One session: guards, store, log, and a breach once it happened. */
+export interface Leash extends AsyncDisposable {
+  readonly id: string;
+  /** Aborts when the session ends by a breach or by `stop`, with `breach` as its reason; by `close`, if calls still run. */
+  readonly signal: AbortSignal;
+  /** The denial that ended the session, here or in an ancestor; after `stop` a `SessionEndedError`. */
+  readonly breach: LeashError | undefined;
+  /**
+   * The built-in `fetch`, where every request and every redirect hop must be allowed by the egress guards before it is
+   * sent, and which aborts with the leash. Needs an egress guard.
+   */
+  readonly fetch: typeof globalThis.fetch;
+  /** The function under the leash: same parameters; a stream stays a stream. */
+  wrap<Params extends unknown[], Stream extends AsyncIterable<unknown>>(
+    name: string,
+    fn: (...params: Params) => Stream,
+    options?: ToolOptions<Params, StreamResult<Stream>>,
+  ): (...params: Params) => Stream;
+  /** The function under the leash: same parameters, a promise of the same result. */
+  wrap<Params extends unknown[], Result>(
+    name: string,
+    fn: (...params: Params) => PromiseLike<Result> | Result,
+    options?: ToolOptions<Params, Result>,
+  ): (...params: Params) => Promise<Result>;
+  /** One call without wrapping. The function gets the arguments as they were checked. */
+  run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => PromiseLike<Result> | Result): Promise<Result>;
+  /** What would happen to a call now, and why. Changes nothing, writes nothing. */
+  peek(call: CallRequest): Promise<Decision>;
+  /** Decides and reserves once, for code that runs the tool itself and ends the ticket. */
+  enter(call: CallRequest): MaybePromise<Ticket>;
+  /** Reserves spend that is no tool call, such as a model request. Only budgets see it. */
+  hold(estimate: Cost, note?: string): MaybePromise<Hold>;
+  /**
+   * Books spend that is no tool call and has already happened, in full.
+   *
+   * @throws {BudgetExceededError} it is booked, and a budget is now over: the session ends.
+   */
+  charge(cost: Money, note?: string): MaybePromise<void>;
+  /** A sub-agent's leash: its own guards and all of its ancestors'. It can only narrow. */
+  child(options: ChildOptions): Leash;
+  /** Kill switch: calls that run see the abort, all others are refused, for good. */
+  stop(reason: string): void;
+  usage(): Promise<Usage>;
+  /**
+   * Ends the session: what is still held counts as spent, and the log is closed. Later calls get the same answer.
+   *
+   * @throws {AuditUnavailableError} the log could not be closed; everything else was.
+   */
+  close(): Promise<Summary>;
+}
+
+/** What the generator of a stream returns, for `actualCost`. */
+type StreamResult<Stream> = Stream extends AsyncIterator<unknown, infer Result, never> ? Result : unknown;
+
+/**
+ * Opens a session and its log.
+ *
+ * @throws {TypeError | RangeError} an option is unknown, missing or out of range; the message names it.
+ * @throws {AuditUnavailableError} the log cannot be written.
+ */
+export function createLeash(options: LeashOptions): Leash {
+  return new Session(readLeashOptions(options), undefined);
+}
+
+class Session implements Leash {
+  readonly id: string;
+  readonly #settings: SessionSettings;
+  readonly #root: RootSettings;
+  readonly #parent: Session | undefined;
+  readonly #levels: readonly Level[];
+  readonly #reservations: Reservations;
+  readonly #ending: Ending;
+  readonly #log: AuditLog;
+  readonly #rules: Rules;
+  readonly #admission: Admission;
+  readonly #spend: Spend;
+  readonly #children = new Set<Session>();
+  #fetch: typeof globalThis.fetch | undefined;
+  #closing: Promise<Summary> | undefined;
+  #lastUsage: Usage | undefined;
+
+  constructor(settings: SessionSettings, parent: Session | undefined) {
+    this.id = settings.id;
+    this.#settings = settings;
+    this.#parent = parent;
+    this.#root = parent === undefined ? (settings as RootSettings) : parent.#root;
+    const { clock, store } = this.#root;
+    const { guards, mode, convert, audit } = settings;
+    const level: Level = { guards, scope: `session:${this.id}`, observes: mode === 'observe', convert };
+    this.#levels = parent === undefined ? [level] : [level, ...parent.#levels];
+    this.#reservations = parent === undefined ? new Reservations(store, clock) : parent.#reservations;
+    this.#log = new AuditLog({
+      sink: audit.sink,
+      clock,
+      originName: audit.origin,
+      args: audit.args,
+      key: audit.key,
+      lib: `leashkit/${VERSION}`,
+      agent: settings.agent,
+      session: this.id,
+      mode,
+      guards: sha256(canonicalJson(snapshotJson(guards.map(({ name, settings: set }) => ({ name, settings: set }))))),
+      parent: parent === undefined ? undefined : parent.#log.head,
+    });
+    this.#ending = new Ending(parent === undefined ? undefined : parent.#ending);
+    this.#rules = new Rules(this.#levels, clock, (attempt, refusal) => this.#admission.observe(attempt, refusal));
+    this.#admission = new Admission({
+      rules: this.#rules,
+      log: this.#log,
+      reservations: this.#reservations,
+      ending: this.#ending,
+      clock,
+      stopsOn: settings.stopsOn,
+      session: this.id,
+    });
+    this.#spend = new Spend(this.#admission, this.#rules, this.#reservations, this.#log);
+    if (parent !== undefined) parent.#children.add(this);
+  }
+
+  get signal(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  get breach(): LeashError | undefined {
+    return this.#ending.breach;
+  }
+
+  get fetch(): typeof globalThis.fetch {
+    this.#fetch ??= reachingFetch(this.#rules, this.#admission, this.#ending);
+    return this.#fetch;
+  }
+
+  wrap<Params extends unknown[], Stream extends AsyncIterable<unknown>>(
+    name: string,
+    fn: (...params: Params) => Stream,
+    options?: ToolOptions<Params, StreamResult<Stream>>,
+  ): (...params: Params) => Stream;
+  wrap<Params extends unknown[], Result>(
+    name: string,
+    fn: (...params: Params) => PromiseLike<Result> | Result,
+    options?: ToolOptions<Params, Result>,
+  ): (...params: Params) => Promise<Result>;
+  wrap(name: string, fn: (...params: unknown[]) => unknown, options?: object): (...params: unknown[]) => unknown {
+    const tool = this.#declare(declareTool(name, options));
+    if (typeof fn !== 'function') throw new TypeError(`tool "${name}" must be a function, got ${kindOf(fn)}`);
+    return wrapTool(this.#admission, tool, fn);
+  }
+
+  #declare(tool: Tool): Tool {
+    return declareUnder(this.#levels, this.#rules, tool);
+  }
+
+  async run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => PromiseLike<Result> | Result): Promise<Result> {
+    const tool = this.#declare(declareRequest('leash.run', call));
+    const given = call.args ?? [];
+    const admitted = this.#admission.admit(tool, given);
+    const { ticket, unchecked } = isPromiseLike(admitted) ? await admitted : admitted;
+    return ticket.run(() => fn((unchecked ? given : ticket.args) as Args)) as Promise<Result>;
+  }
+
+  enter(call: CallRequest): MaybePromise<Ticket> {
+    const tool = this.#declare(declareRequest('leash.enter', call));
+    return after(this.#admission.admit(tool, call.args ?? []), ({ ticket }) => ticket);
+  }
+
+  async peek(call: CallRequest): Promise<Decision> {
+    const tool = this.#declare(declareRequest('leash.peek', call));
+    return decide(tool, call.args ?? [], {
+      levels: this.#levels,
+      owner: this.#admission,
+      ending: this.#ending,
+      reservations: this.#reservations,
+      clock: this.#root.clock,
+    });
+  }
+
+  hold(estimate: Cost, note?: string): MaybePromise<Hold> {
+    return this.#spend.hold(estimate, note);
+  }
+
+  charge(cost: Money, note?: string): MaybePromise<void> {
+    return this.#spend.charge(cost, note);
+  }
+
+  child(options: ChildOptions): Leash {
+    return new Session(readChildOptions(options, this.#settings), this);
+  }
+
+  stop(reason: string): void {
+    const text = checkName('reason', reason);
+    const over = this.#admission.refusalOfEnded();
+    if (over?.code === 'SESSION_CLOSED' || over?.code === 'SESSION_STOPPED') return;
+    const { log, seq } = this.#log.next;
+    this.#log.note('kill_switch', killSwitch(text));
+    this.#ending.stop(this.#endedError('SESSION_STOPPED', { log, seq }));
+  }
+
+  #endedError(code: 'SESSION_STOPPED' | 'SESSION_CLOSED', event: EventRef): SessionEndedError {
+    const word = code === 'SESSION_STOPPED' ? 'stopped' : 'closed';
+    const message = `The session was ${word}. Do not retry.`;
+    return new SessionEndedError({ code, message, reason: word, guard: 'session', tool: '', callId: '', event });
+  }
+
+  async usage(): Promise<Usage> {
+    if (this.#lastUsage !== undefined) return this.#lastUsage;
+    const plan = this.#rules.allLimits();
+    const scopes = [...new Set(plan.counters.map(({ scope }) => scope))];
+    const readings = scopes.length === 0 ? {} : await this.#reservations.read(scopes);
+    const { calls, denied, booked } = this.#admission;
+    return { calls, denied, ...totals(booked), limits: limitUsages(plan, readings, this.#root.clock.wall()) };
+  }
+
+  close(): Promise<Summary> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<Summary> {
+    const admission = this.#admission;
+    const open = [...admission.leases.open];
+    const { breach } = this.#ending;
+    const reason = this.#ending.over?.detail ?? 'closed';
+    const { log, seq } = this.#log.head;
+    // From here on, in this very step, nothing is admitted.
+    this.#ending.close(open.length > 0 ? this.#endedError('SESSION_CLOSED', { log, seq }) : undefined);
+    if (this.#parent !== undefined) this.#parent.#children.delete(this);
+    const closed = await Promise.allSettled([...this.#children].map((child) => child.close()));
+    await Promise.allSettled(open.map((held) => held.forfeit()));
+    admission.leases.close();
+    const { calls, denied, booked } = admission;
+    const body = sessionClose(reason, calls, denied, booked);
+    const logged = await Promise.allSettled([this.#log.close(body)]);
+    this.#lastUsage = await this.usage().catch(() => undefined);
+    const shut = await Promise.allSettled([this.#reservations.shut(this.#levels[0]?.scope ?? '')]);
+    for (const result of [...logged, ...closed, ...shut]) if (result.status === 'rejected') throw result.reason;
+    return { id: this.id, log: this.#log.id, calls, denied, ...totals(booked), breach };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function totals(booked: ExactMoney): { readonly usd: string; readonly sat: string } {
+  return { usd: formatUnits('usd', booked.usd), sat: formatUnits('sat', booked.sat) };
+}

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto';
+import type { Admission } from './admission.ts';
+import { charge, quote } from './audit/event.ts';
+import type { AuditLog } from './audit/log.ts';
+import { activeCall } from './call.ts';
+import { HeldSpend, type Hold } from './hold.ts';
+import { after, type MaybePromise } from './internal/maybe-promise.ts';
+import { checkName } from './internal/options.ts';
+import type { Money } from './money.ts';
+import { amountsFor } from './plan.ts';
+import { type Attempt, sessionEnded } from './refusal.ts';
+import { overdrawn, type Reservations } from './reservations.ts';
+import type { Rules } from './rules.ts';
+import { type Cost, DEFAULT_LEASE_MS, parseCost } from './tool.ts';
+
+/** Spend that is no tool call. Money limits that do not name tools count it; nothing else sees it. */
+export class Spend {
+  readonly #admission: Admission;
+  readonly #rules: Rules;
+  readonly #reservations: Reservations;
+  readonly #log: AuditLog;
+
+  constructor(admission: Admission, rules: Rules, reservations: Reservations, log: AuditLog) {
+    this.#admission = admission;
+    this.#rules = rules;
+    this.#reservations = reservations;
+    this.#log = log;
+  }
+
+  hold(estimate: Cost, note: string | undefined): MaybePromise<Hold> {
+    const admission = this.#admission;
+    const money = parseCost('`estimate` of leash.hold', estimate);
+    const text = note === undefined ? undefined : checkName('note', note);
+    const attempt = newAttempt('leash.hold');
+    const plan = this.#rules.spendPlan;
+    const refusal = admission.refusalOfEnded() ?? this.#rules.checkMoney(attempt, plan, money);
+    if (refusal !== undefined) return admission.refuse(attempt, refusal);
+    // Its event is written when it ends; a log that cannot take it then must not let it begin.
+    this.#log.check();
+    return after(this.#reservations.reserve(attempt.id, plan, money, { leaseMs: DEFAULT_LEASE_MS }), (reserved) => {
+      if (!reserved.ok) return admission.refuse(attempt, reserved.refusal);
+      for (const observed of reserved.observed) admission.observe(attempt, observed);
+      const hold = new HeldSpend(admission, attempt.id, plan, money, text);
+      const over = admission.refusalOfEnded();
+      if (over !== undefined) return after(hold.release(), () => admission.refuse(attempt, over));
+      admission.leases.add(hold);
+      return hold;
+    });
+  }
+
+  charge(cost: Money, note: string | undefined): MaybePromise<void> {
+    const admission = this.#admission;
+    const money = parseCost('`cost` of leash.charge', cost);
+    const text = note === undefined ? undefined : checkName('note', note);
+    const attempt = newAttempt('leash.charge');
+    if (this.#log.closed) return admission.refuse(attempt, sessionEnded('SESSION_CLOSED', 'closed'));
+    const plan = this.#rules.spendPlan;
+    // Above every cap: the money is gone, whatever the budgets say.
+    const options = { leaseMs: DEFAULT_LEASE_MS, force: true };
+    return after(this.#reservations.reserve(attempt.id, plan, money, options), (reserved) => {
+      const books = reserved.ok && reserved.lines.length > 0;
+      const settled = books ? this.#reservations.settle(attempt.id, amountsFor(plan, money)) : undefined;
+      return after(settled, () => {
+        admission.book(money);
+        const call = activeCall();
+        this.#log.note('charge', charge(call?.belongsTo(admission) ? call.id : undefined, text, money));
+        if (!reserved.ok) return admission.refuse(attempt, reserved.refusal);
+        for (const observed of reserved.observed) admission.observe(attempt, observed);
+        const refusal = this.#rules.checkMoney(attempt, plan, money) ?? overdrawn(plan, reserved);
+        return refusal === undefined ? this.#log.check() : admission.refuse(attempt, refusal);
+      });
+    });
+  }
+}
+
+function newAttempt(name: string): Attempt {
+  return { id: randomUUID(), name, quoted: quote(name) };
+}

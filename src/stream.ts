@@ -1,0 +1,179 @@
+import { isPromiseLike } from './internal/maybe-promise.ts';
+
+/** What a stream tells of its life; each is called at most once, and the first one ends it. */
+export interface StreamLife {
+  /** Runs one step of the stream as a part of its call. */
+  within<R>(step: () => R): R;
+  readonly signal: AbortSignal;
+  ended(value: unknown): unknown;
+  failed(error: unknown): unknown;
+  /** The consumer stopped early. */
+  returned(): unknown;
+}
+
+export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function'
+  );
+}
+
+export function isAsyncGeneratorFunction(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object AsyncGeneratorFunction]';
+}
+
+type Step = 'next' | 'return' | 'throw';
+
+/**
+ * The same iterable, whose steps run inside its call and whose end settles it. Everything else of the object is as it
+ * was; methods see the object itself as `this`, so that private fields work.
+ */
+export function guardStream<S extends AsyncIterable<unknown>>(source: S, life: StreamLife): S {
+  const guarded = new GuardedStream(life);
+  const own = (target: S): AsyncIterator<unknown> => target as unknown as AsyncIterator<unknown>;
+  const proxy: S = new Proxy(source, {
+    get(target, key) {
+      if (key === Symbol.asyncIterator) {
+        return () => {
+          const iterator = life.within(() => target[Symbol.asyncIterator]());
+          // A generator is its own iterator, and stays it.
+          return (iterator as unknown) === target ? proxy : guarded.iterator(iterator);
+        };
+      }
+      if (key === Symbol.asyncDispose && typeof own(target).return === 'function') {
+        return async () => void (await guarded.step(own(target), 'return', []));
+      }
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== 'function') return value;
+      if (key === 'next' || key === 'return' || key === 'throw') {
+        return (...args: unknown[]) => guarded.step(own(target), key, args);
+      }
+      return value.bind(target);
+    },
+  });
+  return proxy;
+}
+
+class GuardedStream {
+  readonly #life: StreamLife;
+  readonly #waiting = new Set<(reason: unknown) => void>();
+  #source: AsyncIterator<unknown> | undefined;
+  #over = false;
+  /** Set once the call was aborted; every later step rejects with it. */
+  #aborted: { readonly reason: unknown } | undefined;
+  readonly #onAbort = (): void => this.#abort();
+
+  constructor(life: StreamLife) {
+    this.#life = life;
+    if (life.signal.aborted) this.#abort();
+    else life.signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  iterator(source: AsyncIterator<unknown>): AsyncIterator<unknown> & AsyncIterable<unknown> & AsyncDisposable {
+    const iterator = {
+      next: (...args: unknown[]) => this.step(source, 'next', args),
+      return: (...args: unknown[]) => this.step(source, 'return', args),
+      throw: (...args: unknown[]) => this.step(source, 'throw', args),
+      [Symbol.asyncIterator]: () => iterator,
+      [Symbol.asyncDispose]: async () => void (await this.step(source, 'return', [])),
+    };
+    return iterator;
+  }
+
+  step(source: AsyncIterator<unknown>, step: Step, args: unknown[]): Promise<IteratorResult<unknown>> {
+    this.#source = source;
+    if (this.#aborted !== undefined && step === 'next') return Promise.reject(this.#aborted.reason);
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(reject);
+      this.#advance(source, step, args).then(
+        (result) => {
+          this.#waiting.delete(reject);
+          resolve(result);
+        },
+        (error) => {
+          this.#waiting.delete(reject);
+          reject(error);
+        },
+      );
+    });
+  }
+
+  async #advance(source: AsyncIterator<unknown>, step: Step, args: unknown[]): Promise<IteratorResult<unknown>> {
+    const method = source[step] as ((...given: unknown[]) => Promise<IteratorResult<unknown>>) | undefined;
+    if (method === undefined) {
+      if (step === 'throw') return this.#fail(args[0]);
+      await this.#finish(() => this.#life.returned());
+      return { done: true, value: args[0] };
+    }
+    let result: IteratorResult<unknown>;
+    try {
+      result = await this.#life.within(() => method.apply(source, args));
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (result.done)
+      await this.#finish(() => (step === 'return' ? this.#life.returned() : this.#life.ended(result.value)));
+    return result;
+  }
+
+  async #fail(error: unknown): Promise<never> {
+    await this.#finish(() => this.#life.failed(error));
+    throw error;
+  }
+
+  async #finish(tell: () => unknown): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    this.#life.signal.removeEventListener('abort', this.#onAbort);
+    await tell();
+  }
+
+  #abort(): void {
+    const { reason } = this.#life.signal;
+    this.#aborted = { reason };
+    if (!this.#over) {
+      this.#over = true;
+      const told = this.#life.failed(reason);
+      if (isPromiseLike(told)) told.then(undefined, () => {});
+    }
+    for (const reject of this.#waiting) reject(reason);
+    this.#waiting.clear();
+    const source = this.#source;
+    if (source?.return === undefined) return;
+    // Lets the tool's own `finally` run; what it says no longer matters to anyone.
+    try {
+      Promise.resolve(this.#life.within(() => source.return?.())).then(undefined, () => {});
+    } catch {}
+  }
+}
+
+/** A stream that is there before it is known whether it may start. */
+export function pendingStream(start: Promise<AsyncIterable<unknown>>): AsyncGenerator<unknown, unknown, unknown> {
+  start.catch(() => {});
+  let iterator: Promise<AsyncIterator<unknown>> | undefined;
+  const begin = (): Promise<AsyncIterator<unknown>> => {
+    iterator ??= start.then((source) => source[Symbol.asyncIterator]());
+    return iterator;
+  };
+  const stream: AsyncGenerator<unknown, unknown, unknown> = {
+    next: async (...args) => (await begin()).next(...args),
+    return: async (value) => (await (await begin()).return?.(value)) ?? { done: true, value },
+    throw: async (error) => {
+      const source = await begin();
+      if (source.throw !== undefined) return source.throw(error);
+      throw error;
+    },
+    [Symbol.asyncIterator]: () => stream,
+    [Symbol.asyncDispose]: async () => void (await stream.return(undefined)),
+  };
+  return stream;
+}
+
+/**
+ * A rejected promise that a caller who expects a stream may also iterate: a refused call of a tool of either kind
+ * fails with the refusal, not with "is not async iterable".
+ */
+export function refusedResult(error: unknown): Promise<never> {
+  const refused = Promise.reject(error);
+  return Object.defineProperty(refused, Symbol.asyncIterator, { value: () => pendingStream(refused) });
+}

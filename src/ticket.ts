@@ -1,0 +1,246 @@
+import { type EventKind, toolEnd } from './audit/event.ts';
+import { type ActiveCall, type Call, inCall } from './call.ts';
+import { isLeashError } from './errors.ts';
+import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import { type ExactMoney, FREE } from './money.ts';
+import type { Plan } from './plan.ts';
+import { amountsFor } from './plan.ts';
+import type { Settle, Settled } from './stores/store.ts';
+import { guardStream, isAsyncIterable } from './stream.ts';
+import { type Cost, parseCost, type Tool } from './tool.ts';
+
+/** An admitted call, for code that runs the tool itself. It ends once; later attempts do nothing. */
+export interface Ticket {
+  readonly call: Call;
+  /** The arguments as they were checked and hashed: what the tool must get. */
+  readonly args: unknown;
+  /** Runs code as part of the call: `currentCall()` finds it. */
+  within<R>(body: () => R): R;
+  /**
+   * The tool succeeded. Default cost: what `currentCall().charge` told, else the estimate.
+   *
+   * @throws {TypeError | RangeError} no money, or none that a budget accounts for; the estimate is booked then.
+   */
+  settle(cost?: Cost): MaybePromise<void>;
+  /** The tool failed. Default cost: by the tool's `onError`. @throws as `settle`. */
+  fail(error: unknown, cost?: Cost): MaybePromise<void>;
+  /** The tool never ran: nothing of the call counts. */
+  release(): MaybePromise<void>;
+}
+
+/** What an ending call does to its session. */
+export interface TicketOwner {
+  settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined>;
+  /** Records the end of a call that has already happened. */
+  note(kind: EventKind, body: string): void;
+  /** Takes the call out of the open ones and adds to the totals. */
+  ended(ticket: HeldCall, booked: ExactMoney): void;
+  /** @throws {RangeError} spend in a unit that no budget of the call's leashes accounts for. */
+  checkUnits(call: ActiveCall, where: string, money: ExactMoney): void;
+  now(): number;
+}
+
+export interface HeldCallInit {
+  readonly owner: TicketOwner;
+  readonly tool: Tool;
+  readonly call: ActiveCall;
+  readonly plan: Plan;
+  /** The hold in the store; undefined where nothing is counted, or where an earlier call with the same key has paid. */
+  readonly hold: string | undefined;
+  /** A hold for the limits on calls alone, of a call whose money was paid before. */
+  readonly paid: boolean;
+  readonly held: ExactMoney;
+}
+
+/** An admitted call until its end. */
+export class HeldCall implements Ticket {
+  readonly #init: HeldCallInit;
+  readonly #startedAt: number;
+  #done = false;
+  /** Counted as spent at close, while the tool still ran: its true cost may yet come. */
+  #forfeited = false;
+
+  constructor(init: HeldCallInit) {
+    this.#init = init;
+    this.#startedAt = init.owner.now();
+  }
+
+  get call(): ActiveCall {
+    return this.#init.call;
+  }
+
+  get args(): unknown {
+    return this.#init.call.args;
+  }
+
+  get hold(): string | undefined {
+    return this.#init.hold;
+  }
+
+  get leaseMs(): number {
+    return this.#init.tool.leaseMs;
+  }
+
+  get signal(): AbortSignal {
+    return this.#init.call.signal;
+  }
+
+  within<R>(body: () => R): R {
+    return inCall(this.#init.call, body);
+  }
+
+  /** Runs the tool and ends the call with what becomes of it: a promise, or the stream that the tool returned. */
+  run(body: () => unknown): unknown {
+    let result: unknown;
+    try {
+      result = this.within(body);
+    } catch (error) {
+      return settled(this.failed(error), () => Promise.reject(error));
+    }
+    if (isPromiseLike(result)) {
+      return Promise.resolve(result).then(
+        (value) => this.#succeeded(value),
+        (error) => settled(this.failed(error), () => Promise.reject(error)),
+      );
+    }
+    if (isAsyncIterable(result)) return guardStream(result, this);
+    try {
+      return Promise.resolve(this.#succeeded(result));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #succeeded(value: unknown): unknown {
+    if (isAsyncIterable(value)) return guardStream(value, this);
+    return after(this.ended(value), () => value);
+  }
+
+  /** The tool returned, or its stream ended with `value`. */
+  ended(value: unknown): MaybePromise<void> {
+    const { tool, call } = this.#init;
+    let actual: ExactMoney | undefined;
+    try {
+      actual = this.#done && !this.#forfeited ? undefined : tool.actualCostOf(value, call.args);
+      if (actual !== undefined) this.#checkUnits(`\`actualCost\` of tool "${tool.name}"`, actual);
+    } catch (error) {
+      return after(this.#end('tool_error', this.#atLeast(), errorName(error)), () => {
+        throw error;
+      });
+    }
+    return this.#end('tool_ok', actual ?? call.reported ?? this.#init.held);
+  }
+
+  /** The consumer of a stream stopped early: what was told, or the estimate, is spent. */
+  returned(): MaybePromise<void> {
+    return this.#end('tool_ok', this.#init.call.reported ?? this.#init.held);
+  }
+
+  failed(error: unknown): MaybePromise<void> {
+    const { tool, call, held } = this.#init;
+    let booked = this.#atLeast();
+    if (tool.onError === 'refund') booked = call.reported ?? FREE;
+    else if (tool.onError === 'reported') booked = call.reported ?? held;
+    return this.#end('tool_error', booked, errorName(error));
+  }
+
+  settle(cost?: Cost): MaybePromise<void> {
+    return cost === undefined ? this.returned() : this.#end('tool_ok', this.#parse(cost));
+  }
+
+  fail(error: unknown, cost?: Cost): MaybePromise<void> {
+    return cost === undefined ? this.failed(error) : this.#end('tool_error', this.#parse(cost), errorName(error));
+  }
+
+  release(): MaybePromise<void> {
+    return this.#end('tool_error', 'void', 'RELEASED');
+  }
+
+  /** The session closes while the tool runs: the estimate is spent, and what the truth has beyond it is booked later. */
+  forfeit(): MaybePromise<void> {
+    if (this.#done) return undefined;
+    this.#forfeited = true;
+    return this.#end('tool_error', 'forfeit', 'FORFEITED');
+  }
+
+  #parse(cost: Cost): ExactMoney {
+    const where = `the cost of tool "${this.#init.tool.name}"`;
+    try {
+      const money = parseCost(where, cost);
+      this.#checkUnits(where, money);
+      return money;
+    } catch (error) {
+      void this.#end('tool_error', this.#atLeast(), errorName(error));
+      throw error;
+    }
+  }
+
+  #checkUnits(where: string, money: ExactMoney): void {
+    this.#init.owner.checkUnits(this.#init.call, where, money);
+  }
+
+  /** The estimate, or what was told where that is more. */
+  #atLeast(): ExactMoney {
+    const { held, call } = this.#init;
+    const told = call.reported;
+    return told === undefined ? held : { usd: Math.max(held.usd, told.usd), sat: Math.max(held.sat, told.sat) };
+  }
+
+  #end(kind: 'tool_ok' | 'tool_error', outcome: ExactMoney | 'void' | 'forfeit', error?: string): MaybePromise<void> {
+    if (this.#done) return this.#correct(outcome);
+    const { owner, call, hold, held, paid, plan, tool } = this.#init;
+    this.#done = true;
+    if (outcome !== 'forfeit') call.end();
+    const spent = outcome === 'void' ? FREE : outcome === 'forfeit' ? this.#atLeast() : outcome;
+    const booked = paid ? FREE : spent;
+    let actual: Settle['actual'];
+    let problem: { readonly error: unknown } | undefined;
+    try {
+      actual = typeof outcome === 'string' ? outcome : amountsFor(plan, booked);
+    } catch (thrown) {
+      // The user's `convert` gave no money: the estimate stays spent.
+      actual = 'forfeit';
+      problem = { error: thrown };
+    }
+    const us = Math.max(0, Math.round((owner.now() - this.#startedAt) * 1000));
+    owner.ended(this, booked);
+    return after(hold === undefined ? undefined : owner.settle(hold, actual), () => {
+      const overrun = booked.usd > held.usd || booked.sat > held.sat;
+      owner.note(kind, toolEnd(call.id, tool.quoted, us, error, booked, held, overrun));
+      if (problem !== undefined) throw problem.error;
+    });
+  }
+
+  /** The tool of a closed session came to its end. The log is closed; the store still learns what it cost beyond the estimate. */
+  #correct(outcome: ExactMoney | 'void' | 'forfeit'): MaybePromise<void> {
+    const { owner, call, hold, plan } = this.#init;
+    if (!this.#forfeited || typeof outcome === 'string') return undefined;
+    this.#forfeited = false;
+    call.end();
+    if (hold === undefined) return undefined;
+    return after(owner.settle(hold, amountsFor(plan, outcome)), () => undefined);
+  }
+}
+
+/** Goes on with `next` whatever became of the bookkeeping: it must not stand in the tool's way. */
+function settled<R>(bookkeeping: MaybePromise<void>, next: () => R): R | Promise<Awaited<R>> {
+  if (!isPromiseLike(bookkeeping)) return next();
+  return Promise.resolve(bookkeeping).then(next, next) as Promise<Awaited<R>>;
+}
+
+const WORD = /^[A-Z][A-Z0-9_]{1,63}$/;
+const CLASS = /^[A-Za-z_$][\w$]{0,63}$/;
+
+/** The code or class of an error; never its message. */
+export function errorName(error: unknown): string {
+  try {
+    if (isLeashError(error)) return error.code;
+    if (typeof error !== 'object' || error === null) return typeof error;
+    const { code } = error as { code?: unknown };
+    if (typeof code === 'string' && WORD.test(code)) return code;
+    const name: unknown = error.constructor?.name;
+    return typeof name === 'string' && CLASS.test(name) ? name : 'Error';
+  } catch {
+    return 'Error';
+  }
+}

@@ -1,0 +1,35 @@
+import type { Admission, Admitted, Misdeclared } from './admission.ts';
+import { isPromiseLike } from './internal/maybe-promise.ts';
+import { isAsyncGeneratorFunction, pendingStream, refusedResult } from './stream.ts';
+import { argsOf, checkedParams, type Tool } from './tool.ts';
+
+type AnyFunction = (...params: unknown[]) => unknown;
+
+/** The function under the leash. It answers at once, with a promise or with the stream that the function returns. */
+export function wrapTool(admission: Admission, tool: Tool, fn: AnyFunction): AnyFunction {
+  const streams = isAsyncGeneratorFunction(fn);
+  const wrapped = function (this: unknown, ...params: unknown[]): unknown {
+    let given: unknown;
+    let problem: Misdeclared | undefined;
+    try {
+      given = argsOf(tool, params);
+    } catch (error) {
+      problem = { option: 'args', error };
+    }
+    const start = ({ ticket, unchecked }: Admitted): unknown => {
+      const checked = unchecked ? params : checkedParams(tool, params, given, ticket.args);
+      return ticket.run(() => Reflect.apply(fn, this, checked));
+    };
+    try {
+      const admitted = admission.admit(tool, given, problem);
+      if (!isPromiseLike(admitted)) return start(admitted);
+      const started = Promise.resolve(admitted).then(start);
+      return streams ? pendingStream(started as Promise<AsyncIterable<unknown>>) : started;
+    } catch (error) {
+      return refusedResult(error);
+    }
+  };
+  // Stack traces and frameworks read it.
+  Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true });
+  return wrapped;
+}
