@@ -1,0 +1,72 @@
+/** One thing to measure. Each call does `units` units of work. */
+export interface Subject {
+  readonly name: string;
+  run(rounds: number): Promise<void>;
+}
+
+export interface Result {
+  readonly name: string;
+  /** Operations in a second: the median of all slices. */
+  readonly perSecond: number;
+  /** Median of the ratios to the reference, each taken between neighbouring slices. */
+  readonly ratio: number;
+  /** The middle half of those ratios: how much they spread. */
+  readonly spread: readonly [number, number];
+}
+
+export interface MeasureOptions {
+  readonly slices: number;
+  readonly sliceMs: number;
+}
+
+/**
+ * Runs all subjects in turn, slice by slice, so that what else the machine does falls on each alike, and compares them
+ * with the first within each turn.
+ */
+export async function measure(subjects: readonly Subject[], { slices, sliceMs }: MeasureOptions): Promise<Result[]> {
+  const rounds = await Promise.all(subjects.map(() => 0));
+  for (const [i, subject] of subjects.entries()) {
+    // Warm up, and find how many rounds make a slice.
+    let count = 256;
+    for (;;) {
+      const took = await time(subject, count);
+      if (took > sliceMs / 2) {
+        rounds[i] = Math.max(1, Math.round((count * sliceMs) / took));
+        break;
+      }
+      count *= 2;
+    }
+    await time(subject, rounds[i] as number);
+  }
+  const speeds: number[][] = subjects.map(() => []);
+  for (let slice = 0; slice < slices; slice++) {
+    for (const [i, subject] of subjects.entries()) {
+      // Garbage of one subject is not the next one's time.
+      globalThis.gc?.({ type: 'minor' });
+      const took = await time(subject, rounds[i] as number);
+      (speeds[i] as number[]).push(((rounds[i] as number) * 1000) / took);
+    }
+  }
+  const reference = speeds[0] as number[];
+  return subjects.map((subject, i) => {
+    const own = speeds[i] as number[];
+    const ratios = own.map((speed, slice) => speed / (reference[slice] as number));
+    return {
+      name: subject.name,
+      perSecond: quantile(own, 0.5),
+      ratio: quantile(ratios, 0.5),
+      spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
+    };
+  });
+}
+
+async function time(subject: Subject, rounds: number): Promise<number> {
+  const start = performance.now();
+  await subject.run(rounds);
+  return performance.now() - start;
+}
+
+function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] as number;
+}

@@ -1,0 +1,164 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createHash, createHmac, createSecretKey, hash, randomBytes, randomUUID } from 'node:crypto';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import stableStringify from 'fast-json-stable-stringify';
+import { budget, callCap, createLeash, egress, memorySink, rateLimit } from 'leashkit';
+import { jsonSchemaArgs } from 'leashkit/ajv';
+import type { Subject } from './measure.ts';
+
+const schema = {
+  type: 'object',
+  properties: {
+    customer: { type: 'string', maxLength: 64 },
+    cents: { type: 'integer', minimum: 1, maximum: 1_000_000 },
+    currency: { enum: ['usd', 'eur'] },
+    description: { type: 'string', maxLength: 200 },
+    capture: { type: 'boolean' },
+    items: { type: 'array', items: { type: 'string' }, maxItems: 8 },
+  },
+  required: ['customer', 'cents', 'currency'],
+  additionalProperties: false,
+};
+
+/** 198 bytes of JSON, as an agent would send them. */
+const input = {
+  customer: 'cus_9s6XKzkNRiz8i3',
+  cents: 4200,
+  currency: 'usd',
+  description: 'Invoice 2026-11-00042 for the monthly plan of the workspace',
+  capture: true,
+  items: ['plan_pro', 'seat_12', 'support_basic'],
+};
+const url = 'https://api.stripe.com/v1/charges';
+
+const tool = async (args: typeof input): Promise<number> => args.cents;
+
+/** What a careful developer would write by hand for this one tool: the same checks, the same log, no structure. */
+function straightLine(): Subject {
+  const validate = new Ajv2020({ strict: true }).compile(schema);
+  const key = createSecretKey(randomBytes(32));
+  const storage = new AsyncLocalStorage<{ id: string }>();
+  const hosts = new Set(['api.stripe.com']);
+  const starts: number[] = [];
+  let firstStart = 0;
+  const log = randomUUID();
+  let lines: string[] = [];
+  let seq = 0;
+  let prev = '0'.repeat(64);
+  let block = -1;
+  let salts = Buffer.alloc(0);
+  let spent = 0;
+  let held = 0;
+  let calls = 0;
+  const cap = 9e15;
+  const scratch = Buffer.allocUnsafe(65_536);
+
+  const append = (kind: string, body: string): void => {
+    const line = `{"v":1,"log":"${log}","seq":${seq},"ts":"${new Date().toISOString()}","kind":"${kind}"${body},"prev":"${prev}"}`;
+    prev = hash('sha256', `\0${line}`);
+    lines.push(line);
+    if (lines.length > 100_000) lines = [];
+    seq++;
+  };
+
+  const call = async (given: typeof input): Promise<number> => {
+    const id = randomUUID();
+    const canonical = stableStringify(given);
+    const args = JSON.parse(canonical) as typeof input;
+    if (!validate(args)) throw new Error('arguments');
+    const target = new URL(url);
+    if (target.protocol !== 'https:' || target.port !== '' || !hosts.has(target.hostname)) throw new Error('egress');
+    const cost = Math.ceil(Number(`${args.cents}e7`));
+    if (spent + held + cost > cap) throw new Error('budget');
+    if (calls >= 1e12) throw new Error('calls');
+    const now = performance.now();
+    while (firstStart < starts.length && (starts[firstStart] as number) < now - 1000) firstStart++;
+    if (firstStart > 4096) {
+      starts.splice(0, firstStart);
+      firstStart = 0;
+    }
+    if (starts.length - firstStart >= 1e9) throw new Error('rate');
+    held += cost;
+    calls++;
+    starts.push(now);
+
+    if (Math.floor(seq / 4) !== block) {
+      block = Math.floor(seq / 4);
+      salts = createHmac('sha512', key).update(`leash-salt/1\n${log}\n${block}`).digest();
+    }
+    salts.copy(scratch, 0, (seq % 4) * 16, (seq % 4) * 16 + 16);
+    const length = 16 + scratch.write(canonical, 16, 'utf8');
+    const commitment = hash('sha256', scratch.subarray(0, length));
+    append(
+      'tool_start',
+      `,"call":"${id}","tool":"stripe.charge","args":"s1:${commitment}","usd":"${args.cents / 100}"`,
+    );
+    try {
+      const result = await storage.run({ id }, () => tool(args));
+      held -= cost;
+      spent += cost;
+      const us = Math.round((performance.now() - now) * 1000);
+      append('tool_ok', `,"call":"${id}","tool":"stripe.charge","us":${us},"usd":"${args.cents / 100}"`);
+      return result;
+    } catch (error) {
+      held -= cost;
+      spent += cost;
+      append('tool_error', `,"call":"${id}","tool":"stripe.charge","us":0,"error":"${(error as Error).name}"`);
+      throw error;
+    }
+  };
+  return {
+    name: 'straight-line code by hand',
+    async run(rounds) {
+      spent = 0;
+      for (let i = 0; i < rounds; i++) await call(input);
+    },
+  };
+}
+
+function leashed(): Subject {
+  return {
+    name: 'leash.wrap, five guards',
+    async run(rounds) {
+      const leash = createLeash({
+        guards: [
+          budget({ usd: 9_000_000 }),
+          callCap(1e12),
+          rateLimit({ max: 1e9, per: '1s' }),
+          egress({ allow: ['api.stripe.com'] }),
+          jsonSchemaArgs(),
+        ],
+        audit: memorySink(),
+      });
+      const call = leash.wrap('stripe.charge', tool, {
+        schema,
+        cost: ({ cents }) => ({ usd: cents / 100 }),
+        url: () => url,
+      });
+      for (let i = 0; i < rounds; i++) await call(input);
+      await leash.close();
+    },
+  };
+}
+
+/** The least that the same record needs: one plain hash and one line, nothing checked. */
+function hashAndLog(): Subject {
+  const lines: string[] = [];
+  return {
+    name: 'stringify, createHash, push (for scale)',
+    async run(rounds) {
+      for (let i = 0; i < rounds; i++) {
+        const digest = createHash('sha256').update(stableStringify(input)).digest('hex');
+        lines.push(`{"tool":"stripe.charge","args":"${digest}"}`);
+        if (lines.length > 100_000) lines.length = 0;
+        await tool(input);
+      }
+    },
+  };
+}
+
+export const wholeCall: { readonly title: string; readonly target: string; subjects(): readonly Subject[] } = {
+  title: 'Whole call: five guards, 198 bytes of arguments, memory store and sink',
+  target: 'leash >= 0.77 of straight-line code (within 1.3x)',
+  subjects: () => [straightLine(), leashed(), hashAndLog()],
+};
