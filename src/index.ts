@@ -33,7 +33,7 @@ export type { Denial, Guard, Limit, Preparation, Target, ToolCall, ToolDeclarati
 export { type ArgsOptions, args, type StandardResult, type StandardSchema } from './guards/args.ts';
 export { type BudgetOptions, budget } from './guards/budget.ts';
 export { type CallCapOptions, callCap } from './guards/call-cap.ts';
-export { type EgressOptions, type EgressRule, egress } from './guards/egress.ts';
+export { type EgressOptions, type EgressRule, type EgressRuleOptions, egress } from './guards/egress.ts';
 export { type RateLimitOptions, rateLimit } from './guards/rate-limit.ts';
 export type { Hold } from './hold.ts';
 export type { Clock } from './internal/clock.ts';
@@ -58,5 +58,5 @@ export type {
   Units,
 } from './stores/store.ts';
 export type { Ticket } from './ticket.ts';
-export type { ArgsOf, Cost, JsonSchema, OnError, ToolOptions } from './tool.ts';
+export type { ArgsOf, Cost, OnError, ToolOptions } from './tool.ts';
 export type { LimitUsage, Usage } from './usage.ts';

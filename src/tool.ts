@@ -2,17 +2,19 @@ import { quote } from './audit/event.ts';
 import { checkInteger, checkName, checkOneOf, checkOptions, kindOf } from './internal/options.ts';
 import { type ExactMoney, FREE, type Money, parseMoney } from './money.ts';
 
-/** What of a function's parameters is checked and hashed: the one parameter, or all of them as an array. */
+/**
+ * What of a function's parameters is checked and hashed: the one parameter that a call gives, or all of them as an
+ * array. Where a call may give one or several it is either; one that is left out, or given as undefined, is none.
+ */
 export type ArgsOf<Params extends readonly unknown[]> = Params extends readonly []
   ? readonly []
   : Params extends readonly [(infer One)?]
-    ? One
-    : Params;
-
-/** A JSON Schema, draft-07 or 2020-12. */
-export interface JsonSchema {
-  readonly [keyword: string]: unknown;
-}
+    ? undefined extends Params[0]
+      ? Exclude<One, undefined> | readonly []
+      : One
+    : [Exclude<Params[0], undefined>] extends Params
+      ? Exclude<Params[0], undefined> | Params
+      : Params;
 
 /** Money, or an explicit nothing. */
 export type Cost = Money | 'free';
@@ -22,35 +24,41 @@ type Urls = string | URL | readonly (string | URL)[];
 /** What happens to the estimate when the tool throws. */
 export type OnError = 'forfeit' | 'refund' | 'reported';
 
-export interface ToolOptions<Params extends readonly unknown[] = readonly unknown[], Result = unknown> {
+export interface ToolOptions<
+  Params extends readonly unknown[] = readonly unknown[],
+  Result = unknown,
+  Args = ArgsOf<Params>,
+> {
   /**
    * Schema of the arguments: a Standard Schema validator (needs `args()` in the leash) or a JSON Schema (needs
    * `jsonSchemaArgs()` from `leashkit/ajv`).
    */
   readonly schema?: object;
   /** The estimate that is held while the tool runs: an upper bound. A function gets the checked arguments. */
-  readonly cost?: Cost | ((args: ArgsOf<Params>) => Cost);
+  readonly cost?: Cost | ((args: Args) => Cost);
   /** What is booked when the tool has succeeded. Default: what `currentCall().charge` told, else the estimate. */
-  readonly actualCost?: (result: Result, args: ArgsOf<Params>) => Cost;
+  readonly actualCost?: (result: Result, args: Args) => Cost;
   /** Where the tool will connect to; needs an egress guard. Every one is checked before the tool runs. */
-  readonly url?: (args: ArgsOf<Params>) => Urls;
+  readonly url?: (args: Args) => Urls;
   /**
    * The tool threw: `'forfeit'` keeps the estimate as spent, or more if `charge` told more; `'refund'` frees all that
    * `charge` did not tell; `'reported'` books what `charge` told, and the estimate if it told nothing. Default: `'forfeit'`.
+   * A stream that the end of the session aborts did not throw: it keeps the estimate, or more if `charge` told more.
    */
   readonly onError?: OnError;
   /**
    * What of the parameters is checked and hashed. An object parameter that it returns, whole or as a direct member,
    * reaches the tool as the checked copy; others reach it as they are. Default: the one parameter, or all as an array.
+   * TypeScript infers what the other functions get from here if this one stands before them.
    */
-  readonly args?: (...params: Params) => unknown;
+  readonly args?: (...params: Params) => Args;
   /** How long the hold lives if this process dies, in ms. Integer >= 1000. Default: 300 000. */
   readonly leaseMs?: number;
   /**
    * A call with a key that was paid for already is not paid again; it counts as a call all the same. While the first
    * one runs, or with another cost, it is refused (`CONFLICT`).
    */
-  readonly idempotencyKey?: (args: ArgsOf<Params>) => string;
+  readonly idempotencyKey?: (args: Args) => string;
 }
 
 const OPTIONS = ['schema', 'cost', 'actualCost', 'url', 'onError', 'args', 'leaseMs', 'idempotencyKey'];
@@ -82,7 +90,16 @@ export function declareTool(name: unknown, options: ToolOptions<never, never> = 
   const tool = checkName('tool name', name);
   const where = `tool "${tool}"`;
   checkOptions(where, options, OPTIONS);
-  const { schema, cost, actualCost, url, onError = 'forfeit', args, leaseMs, idempotencyKey } = options as ToolOptions;
+  const {
+    schema,
+    cost,
+    actualCost,
+    url,
+    onError = 'forfeit',
+    args,
+    leaseMs,
+    idempotencyKey,
+  } = options as object as ToolOptions;
   for (const [option, value] of Object.entries({ actualCost, url, args, idempotencyKey })) {
     if (value !== undefined && typeof value !== 'function') {
       throw new TypeError(`\`${option}\` of ${where} must be a function, got ${kindOf(value)}`);
@@ -138,7 +155,7 @@ function checkKey(where: string, key: unknown): string {
 /** What is checked and hashed, before it is copied. */
 export function argsOf(tool: Tool, params: readonly unknown[]): unknown {
   if (tool.project !== undefined) return tool.project(...params);
-  if (params.length === 1) return params[0];
+  if (params.length === 1 && params[0] !== undefined) return params[0];
   let length = params.length;
   while (length > 0 && params[length - 1] === undefined) length--;
   return length === params.length ? params : params.slice(0, length);
@@ -151,7 +168,9 @@ export function checkedParams(
   given: unknown,
   checked: unknown,
 ): readonly unknown[] {
-  if (tool.project === undefined) return params.length === 1 ? [checked] : (checked as readonly unknown[]);
+  if (tool.project === undefined) {
+    return params.length === 1 && params[0] !== undefined ? [checked] : (checked as readonly unknown[]);
+  }
   return params.map((param) => {
     if (typeof param !== 'object' || param === null) return param;
     if (param === given) return checked;

@@ -1,0 +1,298 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { build, type Rolldown } from 'tsdown';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { VERSION } from '../src/internal/version.ts';
+
+/** What `npm publish` would ship: these tests read the built files, and `npm test` builds before it runs them. */
+const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = join(root, 'dist');
+if (!existsSync(join(dist, 'index.js'))) throw new Error('dist is not built: run `npm run build` first');
+
+const text = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+interface Manifest {
+  readonly version: string;
+  readonly files: readonly string[];
+  readonly scripts: object;
+  readonly exports: Readonly<Record<string, string | object>>;
+  readonly dependencies?: object;
+  readonly peerDependencies: object;
+  readonly peerDependenciesMeta: object;
+  readonly tsdown: {
+    readonly entry: Readonly<Record<string, string>>;
+    readonly deps: { readonly onlyBundle: readonly string[] };
+  };
+}
+
+const manifest = JSON.parse(text('package.json')) as Manifest;
+const { entry, deps } = manifest.tsdown;
+
+/** Entries as file names in dist, without the ending. */
+const entries = Object.keys(entry).sort();
+
+/** One entry with everything that it reaches in one chunk, as a bundler sees it; packages stay outside. */
+async function bundle(name: string, minify: boolean): Promise<Rolldown.OutputChunk> {
+  const [built] = await build({
+    config: false,
+    cwd: root,
+    entry: [join(dist, `${name}.js`)],
+    write: false,
+    clean: false,
+    dts: false,
+    tsconfig: false,
+    logLevel: 'silent',
+    minify,
+    // What is imported for nothing is imported all the same.
+    treeshake: false,
+    deps: { skipNodeModulesBundle: true },
+    outputOptions: { codeSplitting: false },
+  });
+  return built?.chunks[0] as Rolldown.OutputChunk;
+}
+
+/** Every specifier in an entry's declarations and in those that they reach. */
+function specifiersOfTypes(name: string): string[] {
+  const seen = new Set<string>();
+  const outside = new Set<string>();
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const source = readFileSync(file, 'utf8').replace(/\/\*.*?\*\//gs, '');
+    for (const match of source.matchAll(/(?:\bfrom\s*|\bimport\s*\(?\s*|<reference\s+types=)["']([^"']+)["']/g)) {
+      const specifier = match[1] as string;
+      if (specifier.startsWith('.')) visit(join(dirname(file), specifier.replace(/\.js$/, '.d.ts')));
+      else outside.add(specifier);
+    }
+  };
+  visit(join(dist, `${name}.d.ts`));
+  return [...outside].sort();
+}
+
+/** The names that an entry's declarations export, types and values. */
+function declaredNames(name: string): string[] {
+  const list = /export \{([^}]*)\};\s*$/.exec(readFileSync(join(dist, `${name}.d.ts`), 'utf8'))?.[1] ?? '';
+  return list.split(',').map((item) => item.trim().split(' ').at(-1) as string);
+}
+
+async function exportedNames(name: string): Promise<string[]> {
+  return Object.keys((await import(pathToFileURL(join(dist, `${name}.js`)).href)) as object).sort();
+}
+
+describe('package.json', () => {
+  it('has no dependencies but two small ones that it bundles, no command and nothing that runs at install', () => {
+    // npm drops an empty field when it writes the manifest.
+    expect(manifest.dependencies ?? {}).toEqual({});
+    expect(deps.onlyBundle).toEqual(['tiny-invariant', 'fast-json-stable-stringify']);
+    for (const field of ['bin', 'main', 'optionalDependencies', 'bundleDependencies', 'bundledDependencies']) {
+      expect(manifest, field).not.toHaveProperty(field);
+    }
+    for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) {
+      expect(manifest.scripts, script).not.toHaveProperty(script);
+    }
+  });
+
+  it('is an ES module for Node >= 22.12 without side effects', () => {
+    expect(manifest).toMatchObject({
+      type: 'module',
+      sideEffects: false,
+      engines: { node: '>=22.12' },
+      license: 'MIT',
+    });
+  });
+
+  it('has ajv as its one peer, and can do without', () => {
+    expect(manifest.peerDependencies).toEqual({ ajv: '^8.17.0' });
+    expect(manifest.peerDependenciesMeta).toEqual({ ajv: { optional: true } });
+  });
+
+  it('maps one subpath to each entry of the build, types first', () => {
+    expect(entry).toEqual({ index: 'src/index.ts', ajv: 'src/adapters/ajv.ts' });
+    const { './package.json': self, ...subpaths } = manifest.exports;
+    expect(self).toBe('./package.json');
+    expect(subpaths).toEqual(
+      Object.fromEntries(
+        entries.map((name) => [
+          name === 'index' ? '.' : `./${name}`,
+          { types: `./dist/${name}.d.ts`, default: `./dist/${name}.js` },
+        ]),
+      ),
+    );
+    for (const conditions of Object.values(subpaths)) expect(Object.keys(conditions)).toEqual(['types', 'default']);
+  });
+
+  it('has the version of the code and of the newest entry in the changelog', () => {
+    expect(VERSION).toBe(manifest.version);
+    expect(/^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$/m.exec(text('CHANGELOG.md'))?.[1]).toBe(manifest.version);
+  });
+});
+
+describe('dist', () => {
+  it('has code and declarations of every entry, and of chunks that they share', () => {
+    const files = readdirSync(dist).sort();
+    for (const name of entries) expect(files).toEqual(expect.arrayContaining([`${name}.d.ts`, `${name}.js`]));
+    expect(files.filter((file) => !/^[a-z-]+(\.d\.ts|\.js)$/.test(file))).toEqual([]);
+  });
+
+  it('exports these values from the root', async () => {
+    expect((await exportedNames('index')).join(' ')).toBe(
+      [
+        'AuditUnavailableError BudgetExceededError CallCapExceededError ConflictError DeniedError EgressDeniedError',
+        'LeashError RateLimitedError SessionEndedError StateLostError StoreUnavailableError ToolArgsInvalidError args',
+        'budget callCap createLeash currentCall egress fileSink findLeashError isLeashError memorySink memoryStore',
+        'rateLimit',
+      ].join(' '),
+    );
+  });
+
+  it('exports these types from the root', async () => {
+    const values = await exportedNames('index');
+    const types = declaredNames('index').filter((name) => !values.includes(name));
+    expect(types.sort().join(' ')).toBe(
+      [
+        'Amount AnyDenial ArgsHash ArgsIssue ArgsOf ArgsOptions AuditOptions AuditSink BudgetOptions BudgetReason Call',
+        'CallCapOptions CallRequest ChildOptions Clock Convert Cost Decision DecisionDenial Denial DenialCode Duration',
+        'EgressOptions EgressRule EgressRuleOptions EventRef Forfeited Guard Hold HoldState Leash LeashErrorCode LeashOptions',
+        'Limit LimitUsage Line MaybePromise MemorySink MemorySinkOptions MemoryStoreOptions Money MoneyUnit OnError Per',
+        'Preparation RateLimitOptions Reading Reserve SessionEndedCode Settle Settled Span StandardResult',
+        'StandardSchema StopOn Store StoreDecision Summary Target Ticket ToolCall ToolDeclaration ToolOptions TornTail',
+        'Units Usage Verdict Window',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from ajv', async () => {
+    expect(await exportedNames('ajv')).toEqual(['jsonSchemaArgs']);
+    expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
+  });
+
+  it('declares every value that it exports', async () => {
+    for (const name of entries) expect(declaredNames(name)).toEqual(expect.arrayContaining(await exportedNames(name)));
+  });
+
+  it.each([
+    { name: 'index', code: [], types: [] },
+    { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
+  ])('reaches from $name nothing outside Node but its peer', async ({ name, code, types }) => {
+    const { imports, dynamicImports } = await bundle(name, false);
+    const outside = imports.filter((specifier) => !specifier.startsWith('node:'));
+    expect([...outside, ...dynamicImports].sort()).toEqual(code);
+    expect(specifiersOfTypes(name).filter((specifier) => !specifier.startsWith('node:'))).toEqual(types);
+  });
+
+  it('imports ajv in no other file than its adapter, and loads nothing behind the back of a bundler', () => {
+    const files = readdirSync(dist);
+    const importing = files.filter((file) => /(from|import)\s*\(?["'](ajv|undici)/.test(text(`dist/${file}`)));
+    expect(importing.sort()).toEqual(['ajv.d.ts', 'ajv.js']);
+    expect(files.filter((file) => /\b(createRequire|require|import)\s*\(/.test(text(`dist/${file}`)))).toEqual([]);
+  });
+
+  it('is small: the root entry, minified and gzipped', async () => {
+    const { code } = await bundle('index', true);
+    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(32_000);
+  });
+});
+
+describe('LICENSE', () => {
+  it.each(deps.onlyBundle.map((name) => ({ name })))('holds the licence of $name, which is bundled', ({ name }) => {
+    expect(text('LICENSE')).toContain(`\n${name}\n`);
+    expect(text('LICENSE')).toContain(text(`node_modules/${name}/LICENSE`).trim());
+  });
+});
+
+describe('the packed package', () => {
+  let files: string[];
+  let consumer: string;
+
+  beforeAll(() => {
+    const printed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      shell: process.platform === 'win32',
+    });
+    const packed = JSON.parse(printed) as readonly [{ readonly files: readonly { readonly path: string }[] }];
+    files = packed[0].files.map(({ path }) => path).sort();
+    consumer = mkdtempSync(join(tmpdir(), 'leashkit-consumer-'));
+    for (const file of files) {
+      cpSync(join(root, file), join(consumer, 'node_modules/leashkit', file));
+    }
+    writeFileSync(join(consumer, 'package.json'), '{ "type": "module" }');
+    writeFileSync(join(consumer, 'uses-root.ts'), USES_ROOT);
+    writeFileSync(join(consumer, 'uses-ajv.ts'), USES_AJV);
+  });
+
+  afterAll(() => rmSync(consumer, { recursive: true, force: true }));
+
+  /** Errors of a strict consumer that checks the declarations of its packages too. */
+  function typeErrors(file: string, lib: string, types: string): string[] {
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    const strict = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false'];
+    const target = ['--target', 'es2023', '--module', 'nodenext', '--lib', lib];
+    const ambient = ['--types', types, '--typeRoots', join(root, 'node_modules/@types')];
+    const args = [tsc, ...strict, ...target, ...ambient, file];
+    const { stdout, stderr, status } = spawnSync(process.execPath, args, { cwd: consumer, encoding: 'utf8' });
+    const errors = stdout.split('\n').filter((line) => line.includes('error TS'));
+    if (errors.length === 0 && status !== 0) throw new Error(`tsc ended with ${status}: ${stdout}${stderr}`);
+    return errors;
+  }
+
+  it('is dist, the manifest, the readme and the licence', () => {
+    const built = readdirSync(dist).map((file) => `dist/${file}`);
+    expect(files).toEqual([...built, 'LICENSE', 'README.md', 'package.json'].sort());
+  });
+
+  it.each([
+    { name: "with Node's types", lib: 'es2023', types: 'node' },
+    { name: "with the browser's types", lib: 'es2023,dom,esnext.disposable', types: '' },
+  ])('type-checks without any peer $name', ({ lib, types }) => {
+    expect(typeErrors('uses-root.ts', lib, types)).toEqual([]);
+  });
+
+  it('needs of the types of a platform only these where a program has none', () => {
+    const errors = typeErrors('uses-root.ts', 'es2023', '');
+    const unknown = errors.map(
+      (line) => /Cannot find name '(\w+)'|type 'typeof (\w+)'/.exec(line)?.slice(1).join('') ?? line,
+    );
+    expect([...new Set(unknown)].sort()).toEqual(['AbortSignal', 'AsyncDisposable', 'URL', 'globalThis']);
+  });
+
+  it('asks for ajv in ./ajv alone', () => {
+    const errors = typeErrors('uses-ajv.ts', 'es2023', 'node');
+    expect(errors).toEqual([expect.stringMatching(/leashkit\/dist\/ajv\.d\.ts.+TS2307: Cannot find module 'ajv'/)]);
+    symlinkSync(join(root, 'node_modules/ajv'), join(consumer, 'node_modules/ajv'), 'junction');
+    expect(typeErrors('uses-ajv.ts', 'es2023', 'node')).toEqual([]);
+  });
+});
+
+const USES_ROOT = `
+import { budget, callCap, createLeash, egress, isLeashError, memoryStore, rateLimit, type Leash } from 'leashkit';
+
+const guards = [budget({ usd: 5 }), callCap(50), rateLimit({ max: 10, per: '1m' }), egress({ allow: ['example.com'] })];
+const leash: Leash = createLeash({ guards, store: memoryStore() });
+const charge = leash.wrap('charge', async (input: { cents: number }) => input.cents, {
+  cost: ({ cents }) => ({ usd: cents / 100 }),
+});
+const paid: Promise<number> = charge({ cents: 18 });
+paid.catch((error: unknown) => isLeashError(error) && error.code);
+`;
+
+const USES_AJV = `
+import { createLeash } from 'leashkit';
+import { jsonSchemaArgs } from 'leashkit/ajv';
+
+createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
+`;
