@@ -22,10 +22,8 @@ export function parseRange(hostname: string, bits: number | undefined): AddressR
   const length = bits ?? bytes.length * 8;
   if (length > bytes.length * 8) return undefined;
   const first = bytes.map((byte, i) => byte & leadingOnes(length - 8 * i));
-  // A wider range than the mapped addresses is one of IPv6 alone: what is mapped is always judged as IPv4.
-  return isMapped(first) && length >= MAPPED_BITS
-    ? { first: first.slice(12), bits: length - MAPPED_BITS }
-    : { first, bits: length };
+  // A range wider than the mapped addresses does not start with their prefix, and is one of IPv6 alone.
+  return isMapped(first) ? { first: first.slice(12), bits: length - MAPPED_BITS } : { first, bits: length };
 }
 
 export function inRange(range: AddressRange, address: Address): boolean {

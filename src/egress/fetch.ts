@@ -19,21 +19,26 @@ const inUse = new WeakMap<object, Request>();
  * It differs in this: URLs must be absolute. A body that can be sent again is held in memory, other than a blob. With
  * `mode: 'no-cors'` a redirect to another origin fails, since its answer would be opaque. A `referrer` that was given is
  * shortened for each hop by itself. A `dispatcher` counts as an option, not inside a `Request`.
+ *
+ * @param until aborts every request, beside the signal that a request brings.
  */
-export function guardedFetch(decide: DecideHop, send: Fetch): Fetch {
+export function guardedFetch(decide: DecideHop, send: Fetch, until?: () => AbortSignal): Fetch {
   return async function fetch(input, init) {
-    const snapshot = await takeSnapshot(input, init);
+    const snapshot = endingWith(until?.(), await takeSnapshot(input, init));
     const { request, signal, url, body } = snapshot;
     let hop: Hop = { url, body, method: request.method, referrerPolicy: request.referrerPolicy };
     /** Some hop left the origin of the first. */
     let foreign = false;
     for (let followed = 0; ; followed++) {
-      if (signal?.aborted) {
+      try {
+        if (signal?.aborted) throw signal.reason;
+        await decide(hop.url.href, hop.method);
+        // In a location too: a server-side runtime has no origin of its own, so that every origin is a foreign one.
+        if (hop.url.username !== '' || hop.url.password !== '') throw failed(new Error('URL with credentials'));
+      } catch (error) {
         if (hop.body?.stream) drop(request.body);
-        throw signal.reason;
+        throw error;
       }
-      await decide(hop.url.href, hop.method);
-      if (hop.url.username !== '' || hop.url.password !== '') throw failed(new Error('URL with credentials'));
       const response = await send(hop.url.href, hopInit(snapshot, hop));
       const redirect = follow(request, hop, response, followed);
       if (redirect === undefined) {
@@ -46,6 +51,11 @@ export function guardedFetch(decide: DecideHop, send: Fetch): Fetch {
       hop = redirect.hop;
     }
   };
+}
+
+function endingWith(end: AbortSignal | undefined, snapshot: RequestSnapshot): RequestSnapshot {
+  if (end === undefined) return snapshot;
+  return { ...snapshot, signal: snapshot.signal === undefined ? end : AbortSignal.any([end, snapshot.signal]) };
 }
 
 function hopInit({ request, signal, dispatcher }: RequestSnapshot, hop: Hop): FetchInit {

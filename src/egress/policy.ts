@@ -47,7 +47,7 @@ export function createPolicy(allow: readonly Rule[], deny: readonly Rule[]): Egr
   return (url, method) => {
     let parsed: URL;
     try {
-      parsed = new URL(String(url));
+      parsed = new URL(url);
     } catch {
       return refuse('bad-host', undefined);
     }

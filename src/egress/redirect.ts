@@ -20,7 +20,7 @@ const MAX_REDIRECTS = 20;
 /** https://fetch.spec.whatwg.org/#request-body-header-name, and the length, which Node's fetch drops with them. */
 const BODY_HEADERS = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
 /** What one origin was told is not another's: `authorization` by the standard, the others as Node's fetch does. */
-const ORIGIN_HEADERS = ['authorization', 'proxy-authorization', 'cookie', 'host'];
+const ORIGIN_HEADERS = ['authorization', 'proxy-authorization', 'cookie'];
 
 /** https://w3c.github.io/webappsec-referrer-policy/#referrer-policies */
 const REFERRER_POLICIES: ReadonlySet<string> = new Set<Request['referrerPolicy']>([
@@ -37,9 +37,6 @@ const REFERRER_POLICIES: ReadonlySet<string> = new Set<Request['referrerPolicy']
 /**
  * Where a response leads, by https://fetch.spec.whatwg.org/#http-redirect-fetch; undefined when it is the answer itself.
  *
- * A server-side runtime has no origin of its own: every origin is a foreign one to the request, and a location with
- * credentials is always refused.
- *
  * @throws {Error} why the redirect may not be followed, without its location.
  */
 export function redirectOf(
@@ -55,10 +52,8 @@ export function redirectOf(
   const location = headers.get('location');
   if (location === null) return undefined;
   const url = locationUrl(location, hop.url);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    throw new Error('redirect to a scheme that is not HTTP(S)');
+  if (!/^https?:$/.test(url.protocol)) throw new Error('redirect to a scheme that is not HTTP(S)');
   if (followed >= MAX_REDIRECTS) throw new Error('redirect count exceeded');
-  if (url.username !== '' || url.password !== '') throw new Error('redirect to a URL with credentials');
   if (status !== 303 && hop.body?.stream) throw new Error('redirect of a body that can be sent only once');
   const toGet =
     ((status === 301 || status === 302) && hop.method === 'POST') ||

@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import type { Denial, ToolCall } from '../../src/guard.ts';
+import { type EgressOptions, egress } from '../../src/guards/egress.ts';
+
+function call(...urls: readonly string[]): ToolCall {
+  return { id: '1', tool: 'get', args: {}, cost: undefined, urls, schema: undefined };
+}
+
+function denial(options: EgressOptions, url: string, method?: string): Denial {
+  const verdict = egress(options).reach?.(url, method);
+  if (verdict?.allow !== false) throw new Error(`${url} was allowed`);
+  return verdict;
+}
+
+describe('egress', () => {
+  it('holds the URLs that a tool declares', () => {
+    const guard = egress({ allow: ['a.test'] });
+    expect(guard.name).toBe('egress');
+    expect(guard.prepare?.({ tool: 'get', schema: undefined, urls: true })).toEqual({ urls: 'held' });
+  });
+
+  it('allows a call that declares no URL, and one whose URLs are all allowed', () => {
+    const guard = egress({ allow: ['a.test', 'b.test'] });
+    expect(guard.check?.(call())).toEqual({ allow: true });
+    expect(guard.check?.(call('https://a.test/', 'https://b.test/x'))).toEqual({ allow: true });
+  });
+
+  it('refuses a call for the first of its URLs that may not be reached', () => {
+    const guard = egress({ allow: ['a.test', { host: 'b.test', methods: ['GET'] }] });
+    const denied = (...urls: readonly string[]) => guard.check?.(call(...urls));
+    expect(denied('https://a.test/', 'http://a.test/', 'https://c.test/')).toMatchObject({ reason: 'scheme' });
+    expect(denied('https://c.test/', 'http://a.test/')).toMatchObject({ reason: 'host-not-allowed' });
+    expect(denied('https://b.test/')).toMatchObject({ code: 'EGRESS_DENIED', reason: 'method' });
+    expect(guard.reach?.('https://b.test/', 'GET')).toEqual({ allow: true });
+  });
+
+  it('tells where a refused call wanted to go', () => {
+    const target = (url: string) => denial({ allow: [] }, url).target;
+    expect(target('https://a.test/x?y#z')).toEqual({ scheme: 'https', host: 'a.test', port: 443 });
+    expect(target('ws://A.test.:8080')).toEqual({ scheme: 'ws', host: 'a.test', port: 8080 });
+    expect(target('http://127.1')).toEqual({ scheme: 'http', host: '127.0.0.1', port: 80 });
+    expect(target('http://[::0001]')).toEqual({ scheme: 'http', host: '[::1]', port: 80 });
+    expect(target('https://user:pass@a.test/')).toEqual({ scheme: 'https', host: 'a.test', port: 443 });
+    expect(target('file:///etc/passwd')).toEqual({ scheme: 'file', host: '', port: 0 });
+    expect(target(`https://${'a.'.repeat(500)}test`)?.host).toHaveLength(253);
+    expect(target(`${'a'.repeat(500)}:x`)?.scheme).toHaveLength(32);
+    expect(target('no url')).toBeUndefined();
+  });
+
+  it.each([
+    { name: 'host-not-allowed', url: 'https://b.test/', message: 'host b.test is not allowed; do not retry it' },
+    { name: 'bad-host', url: 'https://a..test/', message: /^the URL is malformed, .* do not retry it$/ },
+    { name: 'scheme', url: 'http://a.test/', message: 'host a.test is not allowed over http; do not retry it so' },
+    { name: 'scheme', url: 'data:,canary', message: 'only http and https URLs are allowed; do not retry it' },
+    { name: 'port', url: 'https://a.test:8443', message: 'host a.test is not allowed on port 8443; do not retry it' },
+    { name: 'method', url: 'https://m.test/', message: /^host m\.test is not allowed with this HTTP method; / },
+    { name: 'path', url: 'https://p.test/', message: 'this path on host p.test is not allowed; do not retry it' },
+  ])('says why: $name, $url', ({ name, url, message }) => {
+    const allow = ['a.test', { host: 'm.test', methods: ['GET'] }, { host: 'p.test', path: '/v1' }];
+    const denied = denial({ allow }, url, 'POST');
+    expect(denied.reason).toBe(name);
+    expect(denied.message).toMatch(message);
+  });
+
+  it('tells nothing of path, query, fragment, credentials and method', () => {
+    const allow = ['a.test', { host: 'm.test', methods: ['GET'] }, { host: 'p.test', path: '/v1' }];
+    const rest = '/canary?canary#canary';
+    for (const url of [
+      `https://b.test${rest}`,
+      `http://a.test${rest}`,
+      `https://a.test:1${rest}`,
+      `https://m.test${rest}`,
+      `https://p.test${rest}`,
+      `https://p.test/%2f${rest}`,
+      `https://canary:canary@a.test${rest}`,
+      `https://*.test${rest}`,
+      `https://a.test:canary${rest}`,
+      `data:canary,${rest}`,
+      `/relative${rest}`,
+    ]) {
+      expect(JSON.stringify(denial({ allow }, url, 'CANARY')), url).not.toMatch(/canary/i);
+    }
+  });
+
+  it('has settings that depend on what the rules mean alone', () => {
+    const options = (allow: EgressOptions['allow'], deny: EgressOptions['deny'] = []) =>
+      egress({ allow, deny }).settings;
+    const settings = options(['b.test', { host: 'a.test', methods: ['post', 'GET'], path: '/v1' }], ['c.test', '::1']);
+    expect(settings).toEqual({
+      allow: [{ host: 'https://a.test:443', methods: ['GET', 'POST'], path: '/v1' }, 'https://b.test:443'].sort(
+        () => -1,
+      ),
+      deny: ['[::1]', 'c.test'],
+      enforce: 'declared',
+    });
+    expect(
+      options(
+        ['https://b.test', 'b.test', { host: 'a.test', path: '/v1', methods: ['GET', 'POST', 'post'] }],
+        ['[::1]', 'c.test'],
+      ),
+    ).toEqual(settings);
+    expect(JSON.parse(JSON.stringify(settings))).toEqual(settings);
+  });
+
+  it('does not follow changes of its options', () => {
+    const methods = ['GET'];
+    const allow: { host: string; methods: string[] }[] = [{ host: 'a.test', methods }];
+    const guard = egress({ allow });
+    methods.push('POST');
+    allow.push({ host: 'b.test', methods });
+    expect(guard.reach?.('https://a.test/', 'POST')).toMatchObject({ reason: 'method' });
+    expect(guard.reach?.('https://b.test/', 'GET')).toMatchObject({ reason: 'host-not-allowed' });
+  });
+
+  it.each<{ name: string; options: unknown; error?: typeof TypeError | typeof RangeError; message: string }>([
+    { name: 'nothing', options: undefined, message: 'egress expects an options object' },
+    { name: 'an array', options: ['a.test'], message: 'egress expects an options object' },
+    { name: 'no allow', options: {}, message: '`egress.allow` must be an array' },
+    { name: 'allow as a string', options: { allow: 'a.test' }, message: '`egress.allow` must be an array' },
+    { name: 'deny as a string', options: { allow: [], deny: 'a.test' }, message: '`egress.deny` must be an array' },
+    { name: 'deny null', options: { allow: [], deny: null }, message: '`egress.deny` must be an array' },
+    { name: 'a hole', options: { allow: Array(1) }, message: '`egress.allow[0]` must be a host or { host,' },
+    { name: 'an unknown option', options: { allow: [], allows: [] }, message: 'unknown option `allows`' },
+    ...['addresses', 'resolver', 'proxy', 'rawSockets', 'udp', 'childProcess', 'workers', 'unix'].flatMap((option) => [
+      {
+        name: option,
+        options: { allow: [], [option]: 'deny' },
+        message: `\`egress.${option}\` is not available in this`,
+      },
+      {
+        name: `${option} undefined`,
+        options: { allow: [], [option]: undefined },
+        message: `\`egress.${option}\` is not`,
+      },
+    ]),
+    { name: 'scope', options: { allow: [], enforce: 'scope' }, message: "`egress.enforce` 'scope' is not available" },
+    { name: 'process', options: { allow: [], enforce: 'process' }, message: "`egress.enforce` 'process' is not" },
+    { name: 'enforce null', options: { allow: [], enforce: null }, message: '`egress.enforce` null is not available' },
+    {
+      name: 'a bad rule',
+      options: { allow: ['a.test', 'B.test'] },
+      message: "`egress.allow[1]` must be written in its canonical form 'b.test'",
+    },
+    { name: 'a bad deny rule', options: { allow: [], deny: ['*'] }, message: '`egress.deny[0]`' },
+    { name: 'a rule null', options: { allow: [null] }, message: '`egress.allow[0]` must be a host or { host,' },
+    {
+      name: 'a rule without host',
+      options: { allow: [{ path: '/' }] },
+      message: '`egress.allow[0].host` must be a string',
+    },
+    {
+      name: 'an unknown key of a rule',
+      options: { allow: [{ host: 'a.test', paths: [] }] },
+      message: 'unknown option `paths`',
+    },
+    {
+      name: 'methods as a string',
+      options: { allow: [{ host: 'a.test', methods: 'GET' }] },
+      message: '`egress.allow[0].methods` must be an array',
+    },
+    {
+      name: 'no methods',
+      options: { allow: [{ host: 'a.test', methods: [] }] },
+      error: RangeError,
+      message: '`egress.allow[0].methods` is empty',
+    },
+    {
+      name: 'no method',
+      options: { allow: [{ host: 'a.test', methods: [''] }] },
+      message: '`egress.allow[0].methods[0]`',
+    },
+    {
+      name: 'a method with a space',
+      options: { allow: [{ host: 'a.test', methods: ['GET '] }] },
+      message: '`egress.allow[0].methods[0]`',
+    },
+    {
+      name: 'a method that is a number',
+      options: { allow: [{ host: 'a.test', methods: [1] }] },
+      message: '`egress.allow[0].methods[0]`',
+    },
+    {
+      name: 'a relative path',
+      options: { allow: [{ host: 'a.test', path: 'v1' }] },
+      message: "`egress.allow[0].path` must be a path that starts with '/'",
+    },
+    {
+      name: 'an empty path',
+      options: { allow: [{ host: 'a.test', path: '' }] },
+      message: '`egress.allow[0].path` must be',
+    },
+    {
+      name: 'a path with ..',
+      options: { allow: [{ host: 'a.test', path: '/a/../b' }] },
+      message: "its canonical form '/b'",
+    },
+    {
+      name: 'a path with a query',
+      options: { allow: [{ host: 'a.test', path: '/a?b' }] },
+      message: "its canonical form '/a'",
+    },
+    {
+      name: 'a path with a space',
+      options: { allow: [{ host: 'a.test', path: '/a b' }] },
+      message: "its canonical form '/a%20b'",
+    },
+    {
+      name: 'a path with %2f',
+      options: { allow: [{ host: 'a.test', path: '/a%2fb' }] },
+      message: '`egress.allow[0].path` must hold no escaped',
+    },
+    { name: 'a bad host in a rule', options: { allow: [{ host: 'a.test/v1' }] }, message: '`egress.allow[0].host`' },
+    {
+      name: 'a port out of range',
+      options: { allow: ['a.test:65536'] },
+      error: RangeError,
+      message: '`egress.allow[0]` must name a port',
+    },
+  ])('does not construct with $name', ({ options, error = TypeError, message }) => {
+    const construct = () => egress(options as EgressOptions);
+    expect(construct).toThrow(error);
+    expect(construct).toThrow(message);
+  });
+});
