@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from '../internal/clock.ts';
 import { checkOptions } from '../internal/options.ts';
+import { type Counter, type Extension, type Hold, HoldTable, newHold, type Scope } from './hold-table.ts';
 import { Meter, type Moment } from './meter.ts';
-import type { Decision, Forfeited, HoldState, Line, Reading, Reserve, Settle, Settled, Store, Units } from './store.ts';
+import type { Decision, Forfeited, Line, Reading, Reserve, Settle, Settled, Store, Units } from './store.ts';
 import { checkReserve, checkSettle } from './store-input.ts';
 
 export interface MemoryStoreOptions {
@@ -9,47 +10,8 @@ export interface MemoryStoreOptions {
   readonly clock?: Clock;
 }
 
-/** How many ended holds and shut scopes are remembered, so that a repeat of the last ones is recognised. */
-const REMEMBERED = 4096;
-
-interface Scope {
-  readonly generation: string;
-  readonly meters: Map<string, Meter>;
-  shut: boolean;
-  now: number;
-  wall: number;
-}
-
-interface HeldLine {
-  readonly line: Line;
-  readonly scope: Scope;
-  readonly meter: Meter;
-  /** Where a line that was booked at reserving stands. */
-  mark: number;
-}
-
-interface Hold {
-  state: HoldState;
-  readonly lines: HeldLine[];
-  /** What was asked for at first, without later extensions: what a repeat is compared with. */
-  readonly requested: readonly Line[];
-  /** Ids of the reservations that were added to it. */
-  extensions: string[] | undefined;
-  leaseEnd: number;
-  readonly keepMs: number;
-  keepUntil: number;
-  /** After a forfeit: whether the truth was booked since. */
-  corrected: boolean;
-}
-
-/** A reservation that was added to a hold. */
-interface Extension {
-  readonly onto: string;
-  readonly hold: Hold;
-  /** Index of its first line among those of the hold. */
-  readonly first: number;
-  readonly requested: readonly Line[];
-}
+/** How many shut scopes are known as such; older ones are unknown, which refuses too. */
+const REMEMBERED_SCOPES = 4096;
 
 const NOTHING: readonly Units[] = Object.freeze([]);
 
@@ -63,12 +25,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
 class MemoryStore implements Store {
   readonly #clock: Clock;
   readonly #scopes = new Map<string, Scope>();
-  readonly #holds = new Map<string, Hold>();
-  readonly #extensions = new Map<string, Extension>();
-  readonly #ended = new Recent((id) => this.#forget(id));
-  readonly #shut = new Recent((scope) => this.#forgetScope(scope));
-  /** Ended holds that somebody asked to be kept. */
-  readonly #kept = new Set<string>();
+  readonly #holds = new HoldTable();
+  readonly #shut = new Set<string>();
   #generations = 0;
 
   constructor(clock: Clock) {
@@ -81,7 +39,7 @@ class MemoryStore implements Store {
       let scope = this.#scopes.get(id);
       if (scope === undefined) {
         const generation = `${crypto.randomUUID()}-${++this.#generations}`;
-        scope = { generation, meters: new Map(), shut: false, now: Number.NEGATIVE_INFINITY, wall: 0 };
+        scope = { generation, counters: new Map(), shut: false, now: Number.NEGATIVE_INFINITY, wall: 0 };
         this.#scopes.set(id, scope);
       }
       generations[id] = scope.generation;
@@ -91,70 +49,77 @@ class MemoryStore implements Store {
 
   reserve(batch: readonly Reserve[]): readonly Decision[] {
     for (const item of batch) checkReserve(item);
-    if (batch.length === 1) return [this.#reserve(batch[0] as Reserve)];
-    return batch.map((item) => this.#reserve(item));
+    const decisions: Decision[] = [];
+    for (const item of batch) decisions.push(this.#reserve(item));
+    return decisions;
   }
 
   #reserve(item: Reserve): Decision {
-    const known = this.#holds.get(item.id);
+    const known = this.#holds.find(item.id);
     if (known !== undefined) return this.#repeat(known, item);
-    const extension = this.#extensions.get(item.id);
+    const extension = this.#holds.extension(item.id);
     if (extension !== undefined) return this.#repeat(extension.hold, item, extension);
-    const onto = item.onto === undefined ? undefined : this.#holds.get(item.onto);
+    const onto = item.onto === undefined ? undefined : this.#holds.find(item.onto);
     if (item.onto !== undefined && onto?.state !== 'held') return this.#refuse('terminal', -1);
 
     const now = this.#clock.now();
-    const wall = this.#clock.wall();
     const { lines } = item;
-    const held: HeldLine[] = [];
+    const counters: Counter[] = [];
     const left: number[] = [];
+    let scope: Scope | undefined;
     for (let i = 0; i < lines.length; i++) {
       const line = lines[i] as Line;
-      const scope = this.#scopes.get(line.scope);
+      const { span } = line;
+      // Most lines of a reservation are in one scope.
+      if (i === 0 || line.scope !== (lines[i - 1] as Line).scope) scope = this.#scopes.get(line.scope);
       if (scope === undefined || scope.generation !== line.generation) return this.#refuse('state_lost', i);
       if (scope.shut) return this.#refuse('closed', i);
       if (now > scope.now) scope.now = now;
-      if (wall > scope.wall) scope.wall = wall;
-      const { span } = line;
-      if (span.kind === 'calendar' && !(span.startMs <= scope.wall && scope.wall < span.endMs)) {
-        return { ok: false, why: 'stale', line: i, nowMs: scope.wall };
+      if (span.kind === 'calendar') {
+        scope.wall = Math.max(scope.wall, this.#clock.wall());
+        // This way round a span that is no span, with a NaN, is refused too.
+        if (!(span.startMs <= scope.wall && scope.wall < span.endMs)) {
+          return { ok: false, why: 'stale', line: i, nowMs: scope.wall };
+        }
       }
-      let meter = scope.meters.get(line.meter);
-      if (meter === undefined) {
-        meter = new Meter(span);
-        scope.meters.set(line.meter, meter);
-      } else meter.turn(span);
+      const counter = counterOf(scope, line);
+      const { meter } = counter;
       const used = meter.used(scope);
       let own = line.amount;
       for (let j = 0; j < i; j++) {
-        if (held[j]?.meter !== meter) continue;
-        own += (held[j] as HeldLine).line.amount;
+        if (counters[j] !== counter) continue;
+        own += (lines[j] as Line).amount;
         left[j] = (left[j] as number) - line.amount;
       }
       const room = line.cap - used - meter.held - (own - line.amount);
-      // A wait is measured by the clock as it is, which may be behind the latest time that the scope has seen.
-      if (line.amount > 0 && line.amount > room) return tooMuch(line, i, own, used, room, meter, { now, wall });
-      held.push({ line, scope, meter, mark: 0 });
+      if (line.amount > 0 && line.amount > room) {
+        // A wait is measured by the clock as it is, which may be behind the latest time that the scope has seen.
+        return tooMuch(line, i, own, used, room, meter, { now, wall: this.#clock.wall() });
+      }
+      counters.push(counter);
       left.push(room - line.amount);
     }
 
-    for (const entry of held) {
-      const { line, meter, scope } = entry;
-      if (line.book === 'reserve') entry.mark = meter.book(line.amount, scope);
-      else meter.held += line.amount;
+    const marks: number[] = [];
+    for (let i = 0; i < lines.length; i++) {
+      const { amount, book } = lines[i] as Line;
+      const { meter, scope: at } = counters[i] as Counter;
+      if (book === 'reserve') marks.push(meter.book(amount, at));
+      else {
+        meter.held += amount;
+        marks.push(0);
+      }
     }
     const leaseEnd = now + item.leaseMs;
-    if (onto !== undefined) {
-      // Without lines there is nothing that a repeat could add, and a call that runs for days renews its lease often.
-      if (lines.length > 0) {
-        const extended = { onto: item.onto as string, hold: onto, first: onto.lines.length, requested: lines };
-        this.#extensions.set(item.id, extended);
-        onto.extensions ??= [];
-        onto.extensions.push(item.id);
-      }
-      onto.lines.push(...held);
+    if (onto === undefined) {
+      this.#holds.add(item.id, newHold('held', lines, counters, marks, leaseEnd, item.keepMs), now);
+    } else {
+      this.#holds.extend(item.id, item.onto as string, onto, lines);
+      onto.lines = [...onto.lines, ...lines];
+      onto.counters.push(...counters);
+      onto.marks.push(...marks);
       onto.leaseEnd = Math.max(onto.leaseEnd, leaseEnd);
-    } else this.#holds.set(item.id, newHold('held', held, lines, leaseEnd, item.keepMs));
+    }
     return { ok: true, repeat: undefined, left };
   }
 
@@ -163,7 +128,7 @@ class MemoryStore implements Store {
     const { requested } = extension ?? known;
     if (item.onto !== extension?.onto || !sameLines(requested, item.lines)) return this.#refuse('conflict', -1);
     const left = item.lines.map((line, i) => {
-      const { meter, scope } = known.lines[i + (extension?.first ?? 0)] as HeldLine;
+      const { meter, scope } = known.counters[i + (extension?.first ?? 0)] as Counter;
       return line.cap - meter.used(this.#moment(scope)) - meter.held;
     });
     return { ok: true, repeat: known.state, left };
@@ -174,19 +139,20 @@ class MemoryStore implements Store {
   }
 
   settle(batch: readonly Settle[]): readonly Settled[] {
+    // One item is what a session asks for; a batch is checked as a whole before anything changes.
+    if (batch.length > 1) for (const item of batch) checkSettle(item, lineCount(this.#holds.find(item.id)));
+    const settled: Settled[] = [];
     for (const item of batch) {
-      const hold = this.#holds.get(item.id);
-      checkSettle(item, hold === undefined || hold.state === 'void' ? undefined : hold.lines.length);
+      const hold = this.#holds.find(item.id);
+      if (batch.length === 1) checkSettle(item, lineCount(hold));
+      settled.push(this.#settle(item, hold));
     }
-    if (batch.length === 1) return [this.#settle(batch[0] as Settle)];
-    return batch.map((item) => this.#settle(item));
+    return settled;
   }
 
-  #settle({ id, actual }: Settle): Settled {
-    const hold = this.#holds.get(id);
+  #settle({ id, actual }: Settle, hold: Hold | undefined): Settled {
     if (hold === undefined) {
-      this.#holds.set(id, newHold('void', [], [], 0, 0));
-      this.#ended.add(id);
+      this.#holds.add(id, newHold('void', [], [], [], 0, 0), this.#clock.now());
       return { state: 'unknown', first: true, overrun: NOTHING };
     }
     if (hold.state !== 'held') {
@@ -198,31 +164,24 @@ class MemoryStore implements Store {
 
   /** Moves a hold to its terminal state and its amounts to where they belong. */
   #end(id: string, hold: Hold, actual: Settle['actual']): 'settled' | 'void' | 'forfeited' {
-    const now = this.#clock.now();
-    const wall = this.#clock.wall();
     for (let i = 0; i < hold.lines.length; i++) {
-      const { line, meter, scope, mark } = hold.lines[i] as HeldLine;
+      const line = hold.lines[i] as Line;
+      const { meter, scope } = hold.counters[i] as Counter;
       if (line.book === 'reserve') {
-        if (actual === 'void') meter.takeBack(line.amount, mark);
+        if (actual === 'void') meter.takeBack(line.amount, hold.marks[i] as number);
         continue;
       }
       meter.held -= line.amount;
       if (actual === 'void') continue;
       const units = actual === 'forfeit' ? line.amount : (actual[i] as Units);
-      if (now > scope.now) scope.now = now;
-      if (wall > scope.wall) scope.wall = wall;
-      if (units > 0) meter.book(units, scope);
+      if (units === 0) continue;
+      if (line.span.kind === 'rolling') scope.now = Math.max(scope.now, this.#clock.now());
+      else if (line.span.kind === 'calendar') scope.wall = Math.max(scope.wall, this.#clock.wall());
+      meter.book(units, scope);
     }
     hold.state = actual === 'void' ? 'void' : actual === 'forfeit' ? 'forfeited' : 'settled';
-    this.#retire(id, hold);
+    if (hold.keepMs > 0) this.#holds.keep(id, hold, this.#clock.now());
     return hold.state;
-  }
-
-  #retire(id: string, hold: Hold): void {
-    if (hold.keepMs > 0) {
-      hold.keepUntil = this.#clock.now() + hold.keepMs;
-      this.#kept.add(id);
-    } else this.#ended.add(id);
   }
 
   /** A hold that was counted as spent and turns out to have cost more. What it cost less is not given back. */
@@ -230,7 +189,7 @@ class MemoryStore implements Store {
     hold.corrected = true;
     const excess = overruns(hold, actual);
     for (let i = 0; i < excess.length; i++) {
-      const { meter, scope } = hold.lines[i] as HeldLine;
+      const { meter, scope } = hold.counters[i] as Counter;
       if ((excess[i] as Units) > 0) meter.book(excess[i] as Units, this.#moment(scope));
     }
     return excess;
@@ -249,7 +208,7 @@ class MemoryStore implements Store {
       if (scope === undefined) continue;
       const moment = this.#moment(scope);
       const meters: Record<string, Reading> = Object.create(null);
-      for (const [name, meter] of scope.meters) meters[name] = { used: meter.used(moment), held: meter.held };
+      for (const [name, { meter }] of scope.counters) meters[name] = { used: meter.used(moment), held: meter.held };
       readings[id] = meters;
     }
     return readings;
@@ -257,11 +216,7 @@ class MemoryStore implements Store {
 
   sweep(limit: number): readonly Forfeited[] {
     const now = this.#clock.now();
-    for (const id of this.#kept) {
-      if ((this.#holds.get(id)?.keepUntil ?? 0) > now) continue;
-      this.#kept.delete(id);
-      this.#forget(id);
-    }
+    this.#holds.dropKept(now);
     const forfeited: Forfeited[] = [];
     for (const [id, hold] of this.#holds) {
       if (forfeited.length >= limit) break;
@@ -276,57 +231,28 @@ class MemoryStore implements Store {
     const known = this.#scopes.get(scope);
     if (known === undefined || known.shut) return;
     known.shut = true;
-    known.meters.clear();
+    known.counters.clear();
     this.#shut.add(scope);
-  }
-
-  #forget(id: string): void {
-    const hold = this.#holds.get(id);
-    if (hold === undefined || hold.state === 'held') return;
-    this.#holds.delete(id);
-    for (const extension of hold.extensions ?? []) this.#extensions.delete(extension);
-  }
-
-  #forgetScope(id: string): void {
-    this.#scopes.delete(id);
+    if (this.#shut.size > REMEMBERED_SCOPES) {
+      const [oldest] = this.#shut as Iterable<string> as [string];
+      this.#shut.delete(oldest);
+      this.#scopes.delete(oldest);
+    }
   }
 }
 
-function newHold(
-  state: HoldState,
-  lines: HeldLine[],
-  requested: readonly Line[],
-  leaseEnd: number,
-  keepMs: number | undefined,
-): Hold {
-  return {
-    state,
-    lines,
-    requested,
-    extensions: undefined,
-    leaseEnd,
-    keepMs: keepMs ?? 0,
-    keepUntil: 0,
-    corrected: false,
-  };
+/** How many amounts a settlement needs; undefined where they do not matter. */
+function lineCount(hold: Hold | undefined): number | undefined {
+  return hold === undefined || hold.state === 'void' ? undefined : hold.lines.length;
 }
 
-/** The last few ids; the one that falls out is given to `drop`. */
-class Recent {
-  readonly #ids: (string | undefined)[] = [];
-  #next = 0;
-  readonly #drop: (id: string) => void;
-
-  constructor(drop: (id: string) => void) {
-    this.#drop = drop;
-  }
-
-  add(id: string): void {
-    const dropped = this.#ids[this.#next];
-    if (dropped !== undefined) this.#drop(dropped);
-    this.#ids[this.#next] = id;
-    this.#next = (this.#next + 1) % REMEMBERED;
-  }
+function counterOf(scope: Scope, { meter: name, span }: Line): Counter {
+  let counter = scope.counters.get(name);
+  if (counter === undefined) {
+    counter = { scope, meter: new Meter(span) };
+    scope.counters.set(name, counter);
+  } else if (span.kind === 'calendar') counter.meter.turn(span);
+  return counter;
 }
 
 /** @param own what the reservation wants of this counter, with its earlier lines on it. */
@@ -345,17 +271,18 @@ function tooMuch(
   return { ok: false, why: 'exhausted', line: index, left: room, retryMs };
 }
 
-function overruns(hold: Hold, actual: Settle['actual']): readonly Units[] {
+function overruns({ lines }: Hold, actual: Settle['actual']): readonly Units[] {
   if (typeof actual === 'string') return NOTHING;
-  let any = false;
-  for (let i = 0; i < actual.length; i++) {
-    const { line } = hold.lines[i] as HeldLine;
-    if (line.book === 'settle' && (actual[i] as Units) > line.amount) any = true;
+  for (let i = 0; i < lines.length; i++) {
+    if (beyond(lines[i] as Line, actual[i] as Units) > 0)
+      return lines.map((line, j) => beyond(line, actual[j] as Units));
   }
-  if (!any) return NOTHING;
-  return hold.lines.map(({ line }, i) =>
-    line.book === 'settle' ? Math.max(0, (actual[i] as Units) - line.amount) : 0,
-  );
+  return NOTHING;
+}
+
+/** What a line was settled with above what it held. */
+function beyond(line: Line, actual: Units): Units {
+  return line.book === 'settle' ? Math.max(0, actual - line.amount) : 0;
 }
 
 function sameLines(a: readonly Line[], b: readonly Line[]): boolean {
