@@ -1,0 +1,294 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  CompactRange,
+  type Consistency,
+  consistencyProof,
+  EMPTY_ROOT,
+  type Inclusion,
+  inclusionProof,
+  merkleRoot,
+  verifyConsistency,
+  verifyInclusion,
+} from '../../src/internal/merkle.ts';
+
+const vectors = JSON.parse(readFileSync(new URL('../vectors/rfc6962.json', import.meta.url), 'utf8')) as {
+  readonly leaves: readonly string[];
+  readonly leafHashes: readonly string[];
+  readonly roots: readonly string[];
+  readonly inclusion: readonly { readonly index: number; readonly size: number; readonly proof: readonly string[] }[];
+  readonly consistency: readonly {
+    readonly first: number;
+    readonly second: number;
+    readonly proof: readonly string[];
+  }[];
+};
+const { leafHashes, roots } = vectors;
+const rootOf = (size: number): string => roots[size] as string;
+
+function sha256(...parts: readonly (string | Uint8Array)[]): Buffer {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+}
+
+/** RFC 6962 §2.1 as it is written, over bytes. */
+function treeHash(leaves: readonly Buffer[]): Buffer {
+  if (leaves.length === 0) return sha256('');
+  if (leaves.length === 1) return leaves[0] as Buffer;
+  let left = 1;
+  while (left * 2 < leaves.length) left *= 2;
+  return sha256('\x01', treeHash(leaves.slice(0, left)), treeHash(leaves.slice(left)));
+}
+
+function leavesOf(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => sha256('\0', String(i)).toString('hex'));
+}
+
+/** One bit of a hash changed. */
+function flipped(hash: string, bit: number): string {
+  const bytes = Buffer.from(hash, 'hex');
+  bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
+  return bytes.toString('hex');
+}
+
+describe('merkleRoot', () => {
+  it('has the leaves of the reference vectors as their hashes', () => {
+    expect(vectors.leaves.map((leaf) => sha256('\0', Buffer.from(leaf, 'hex')).toString('hex'))).toEqual(leafHashes);
+  });
+
+  it.each(roots.map((root, size) => ({ size, root })))('is the reference root of $size leaves', ({ size, root }) => {
+    expect(merkleRoot(leafHashes.slice(0, size))).toBe(root);
+  });
+
+  it('is what the definition says for any number of leaves', () => {
+    for (let count = 0; count <= 130; count++) {
+      const leaves = leavesOf(count);
+      expect(merkleRoot(leaves)).toBe(treeHash(leaves.map((leaf) => Buffer.from(leaf, 'hex'))).toString('hex'));
+    }
+  });
+});
+
+describe('CompactRange', () => {
+  it('knows the root after every leaf, and asking does not change it', () => {
+    const range = new CompactRange();
+    const leaves = leavesOf(70);
+    expect(range.root()).toBe(EMPTY_ROOT);
+    for (const [i, leaf] of leaves.entries()) {
+      expect(range.size).toBe(i);
+      range.push(leaf);
+      expect(range.root()).toBe(merkleRoot(leaves.slice(0, i + 1)));
+      expect(range.root()).toBe(range.root());
+    }
+    expect(range.size).toBe(70);
+  });
+
+  it('does not mix with another that grows at the same time', () => {
+    const [one, two] = [new CompactRange(), new CompactRange()];
+    const leaves = leavesOf(64);
+    for (const [i, leaf] of leaves.entries()) {
+      one.push(leaf);
+      two.push(leaves[63 - i] as string);
+    }
+    expect(one.root()).toBe(merkleRoot(leaves));
+    expect(two.root()).toBe(merkleRoot(leaves.toReversed()));
+  });
+});
+
+describe('inclusionProof', () => {
+  it.each(vectors.inclusion)('is the reference proof of leaf $index of $size', ({ index, size, proof }) => {
+    expect(inclusionProof(leafHashes.slice(0, size), index)).toEqual(proof);
+  });
+
+  it.each([
+    { name: 'an index behind the last leaf', leaves: 3, index: 3 },
+    { name: 'a tree without leaves', leaves: 0, index: 0 },
+    { name: 'a negative index', leaves: 3, index: -1 },
+    { name: 'half an index', leaves: 3, index: 0.5 },
+    { name: 'no index', leaves: 3, index: Number.NaN },
+  ])('refuses $name', ({ leaves, index }) => {
+    expect(() => inclusionProof(leavesOf(leaves), index)).toThrow(RangeError);
+  });
+
+  it('verifies for every leaf of every tree, and for no other leaf', () => {
+    for (let size = 1; size <= 20; size++) {
+      const leaves = leavesOf(size);
+      const root = merkleRoot(leaves);
+      for (let index = 0; index < size; index++) {
+        const proof = inclusionProof(leaves, index);
+        for (const [other, leaf] of leaves.entries()) {
+          expect(verifyInclusion({ index, size, leaf, root, proof })).toBe(other === index);
+          expect(verifyInclusion({ index: other, size, leaf: leaves[index] as string, root, proof })).toBe(
+            other === index,
+          );
+        }
+      }
+    }
+  });
+});
+
+/** Every way in which the reference tests spoil an inclusion proof. */
+function spoiledInclusions(right: Inclusion): { name: string; claim: Inclusion }[] {
+  const { index, size, root, proof } = right;
+  const some = 'abacaba000000000000000000000000000000000000000000060061e00123456';
+  const spoiled: [string, Partial<Inclusion>][] = [
+    ['index - 1', { index: index - 1 }],
+    ['index + 1', { index: index + 1 }],
+    ['index ^ 2', { index: index ^ 2 }],
+    ['size * 2', { size: size * 2 }],
+    ['size / 2', { size: Math.floor(size / 2) }],
+    ['another leaf', { leaf: some }],
+    ['no leaf', { leaf: '' }],
+    ['the root of nothing', { root: EMPTY_ROOT }],
+    ['another root', { root: some }],
+    ['garbage at the end', { proof: [...proof, ''] }],
+    ['the root at the end', { proof: [...proof, root] }],
+    ['garbage at the front', { proof: ['', ...proof] }],
+    ['the root at the front', { proof: [root, ...proof] }],
+    ...proof.map((hash, i): [string, Partial<Inclusion>] => [`hash ${i}`, { proof: proof.with(i, flipped(hash, 3)) }]),
+  ];
+  if (proof.length > 0) spoiled.push(['a hash too few', { proof: proof.slice(0, -1) }]);
+  if (proof.length > 1) spoiled.push(['a hash between', { proof: [proof[0] as string, some, ...proof.slice(1)] }]);
+  return spoiled.map(([name, change]) => ({ name: `${index} of ${size}: ${name}`, claim: { ...right, ...change } }));
+}
+
+/** Every way in which the reference tests spoil a consistency proof. */
+function spoiledConsistencies(right: Consistency): { name: string; claim: Consistency }[] {
+  const { firstSize, firstRoot, secondSize, secondRoot, proof } = right;
+  const spoiled: [string, Partial<Consistency>][] = [
+    ['first - 1', { firstSize: firstSize - 1 }],
+    ['first + 1', { firstSize: firstSize + 1 }],
+    ['first ^ 2', { firstSize: firstSize ^ 2 }],
+    ['second * 2', { secondSize: secondSize * 2 }],
+    ['second / 2', { secondSize: Math.floor(secondSize / 2) }],
+    ['another first root', { firstRoot: 'WrongRoot' }],
+    ['another second root', { secondRoot: 'WrongRoot' }],
+    ['exchanged roots', { firstRoot: secondRoot, secondRoot: firstRoot }],
+    ['no proof', { proof: [] }],
+    ['garbage at the end', { proof: [...proof, ''] }],
+    ['the first root at the end', { proof: [...proof, firstRoot] }],
+    ['the second root at the end', { proof: [...proof, secondRoot] }],
+    ['garbage at the front', { proof: ['', ...proof] }],
+    ['the first root at the front', { proof: [firstRoot, ...proof] }],
+    ['the second root at the front', { proof: [secondRoot, ...proof] }],
+    ['its first hash twice', { proof: [proof[0] as string, ...proof] }],
+    ['a hash too few', { proof: proof.slice(0, -1) }],
+    ...proof.map((hash, i): [string, Partial<Consistency>] => [
+      `hash ${i}`,
+      { proof: proof.with(i, flipped(hash, 4)) },
+    ]),
+  ];
+  return spoiled.map(([name, change]) => ({
+    name: `${firstSize} of ${secondSize}: ${name}`,
+    claim: { ...right, ...change },
+  }));
+}
+
+const inclusions = vectors.inclusion.map(({ index, size, proof }) => {
+  return { index, size, leaf: leafHashes[index] as string, root: rootOf(size), proof };
+});
+const consistencies = vectors.consistency.map(({ first, second, proof }) => {
+  return { firstSize: first, firstRoot: rootOf(first), secondSize: second, secondRoot: rootOf(second), proof };
+});
+
+describe('verifyInclusion', () => {
+  it.each(inclusions)('accepts the reference proof of leaf $index of $size', (claim) => {
+    expect(verifyInclusion(claim)).toBe(true);
+  });
+
+  it.each(inclusions.flatMap(spoiledInclusions))('refuses $name', ({ claim }) => {
+    expect(verifyInclusion(claim)).toBe(false);
+  });
+
+  it.each([
+    { index: 0, size: 0 },
+    { index: 1, size: 0 },
+    { index: 2, size: 1 },
+    { index: 0.5, size: 1 },
+    { index: 0, size: Number.NaN },
+    { index: 0, size: 2 ** 53 },
+  ])('refuses leaf $index of $size, of which there is none', ({ index, size }) => {
+    expect(verifyInclusion({ index, size, leaf: EMPTY_ROOT, root: EMPTY_ROOT, proof: [] })).toBe(false);
+  });
+
+  it('knows trees of more leaves than 32 bits count', () => {
+    const size = 2 ** 40;
+    const [leaf = '', ...proof] = leavesOf(41);
+    const root = proof.reduce(
+      (right, left) => sha256('\x01', Buffer.from(left, 'hex'), Buffer.from(right, 'hex')).toString('hex'),
+      leaf,
+    );
+    expect(verifyInclusion({ index: size - 1, size, leaf, root, proof })).toBe(true);
+    expect(verifyInclusion({ index: size - 2, size, leaf, root, proof })).toBe(false);
+  });
+});
+
+describe('consistencyProof', () => {
+  it.each(vectors.consistency)('is the reference proof of $first and $second', ({ first, second, proof }) => {
+    expect(consistencyProof(leafHashes.slice(0, second), first)).toEqual(proof);
+  });
+
+  it.each([0, -1, 9, 1.5, Number.NaN])('refuses a smaller tree of %j leaves', (size) => {
+    expect(() => consistencyProof(leafHashes, size)).toThrow(RangeError);
+  });
+
+  it('verifies for every beginning of every tree, and for no other root', () => {
+    for (let secondSize = 1; secondSize <= 26; secondSize++) {
+      const leaves = leavesOf(secondSize);
+      const secondRoot = merkleRoot(leaves);
+      for (let firstSize = 1; firstSize <= secondSize; firstSize++) {
+        const proof = consistencyProof(leaves, firstSize);
+        for (let other = 1; other <= secondSize; other++) {
+          const firstRoot = merkleRoot(leaves.slice(0, other));
+          const same = other === firstSize;
+          expect(verifyConsistency({ firstSize, firstRoot, secondSize, secondRoot, proof })).toBe(same);
+        }
+      }
+    }
+  });
+});
+
+describe('verifyConsistency', () => {
+  it.each(consistencies)('accepts the reference proof of $firstSize and $secondSize', (claim) => {
+    expect(verifyConsistency(claim)).toBe(true);
+  });
+
+  const longer = consistencies.filter(({ proof }) => proof.length > 0);
+  it.each(longer.flatMap(spoiledConsistencies))('refuses $name', ({ claim }) => {
+    expect(verifyConsistency(claim)).toBe(false);
+  });
+
+  it.each([
+    { name: 'a first tree without leaves', first: 0, second: 5, proof: [] },
+    { name: 'two trees without leaves', first: 0, second: 0, proof: [] },
+    { name: 'a second tree that is smaller', first: 2, second: 1, proof: [] },
+    { name: 'a second tree without leaves', first: 1, second: 0, proof: [] },
+    { name: 'a proof where there is nothing to prove', first: 3, second: 3, proof: [EMPTY_ROOT] },
+    { name: 'no proof where there is something', first: 3, second: 5, proof: [] },
+  ])('refuses $name', ({ first, second, proof }) => {
+    const claim = { firstSize: first, firstRoot: rootOf(first), secondSize: second, secondRoot: rootOf(second), proof };
+    expect(verifyConsistency(claim)).toBe(false);
+  });
+
+  it('refuses two trees of one size with other roots', () => {
+    const [firstRoot, secondRoot] = [rootOf(3), rootOf(4)];
+    expect(verifyConsistency({ firstSize: 3, firstRoot, secondSize: 3, secondRoot, proof: [] })).toBe(false);
+  });
+
+  it('refuses any other history of the same length', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 60 }), fc.nat(), fc.nat(), (secondSize, from, changed) => {
+        const firstSize = (from % (secondSize - 1)) + 1;
+        const leaves = leavesOf(secondSize);
+        const rewritten = leaves.with(changed % firstSize, EMPTY_ROOT);
+        const firstRoot = merkleRoot(leaves.slice(0, firstSize));
+        const secondRoot = merkleRoot(rewritten);
+        const claim = { firstSize, firstRoot, secondSize, secondRoot };
+        expect(verifyConsistency({ ...claim, proof: consistencyProof(rewritten, firstSize) })).toBe(false);
+        expect(verifyConsistency({ ...claim, proof: consistencyProof(leaves, firstSize) })).toBe(false);
+      }),
+    );
+  });
+});
