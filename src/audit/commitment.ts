@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, hash } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto';
 import { sha256 } from './chain.ts';
 
 /**
@@ -10,8 +10,19 @@ export type ArgsHash = 's1' | 'h1' | 'sha256';
 /** Stands for the canonical JSON of a call's arguments in the event with this sequence number. */
 export type Commit = (canonical: string, seq: number) => string;
 
-const SALT_BYTES = 16;
+export const SALT_BYTES = 16;
 const SALTS_PER_BLOCK = 4;
+
+/** The salts of the four events that share a block: HMAC-SHA-512(key, "leash-salt/1\n<log>\n<block>"). */
+function saltBlock(key: KeyObject | Uint8Array, log: string, block: number): Buffer {
+  return createHmac('sha512', key).update(`leash-salt/1\n${log}\n${block}`).digest();
+}
+
+/** The salt of one event, for opening it. */
+export function saltOf(key: Uint8Array, log: string, seq: number): Buffer {
+  const from = (seq % SALTS_PER_BLOCK) * SALT_BYTES;
+  return saltBlock(key, log, Math.floor(seq / SALTS_PER_BLOCK)).subarray(from, from + SALT_BYTES);
+}
 
 /**
  * `s1:` hex SHA-256(salt || JCS(args)), `h1:` hex HMAC-SHA-256(key, JCS(args)), `sha256:` hex SHA-256(JCS(args)).
@@ -30,7 +41,7 @@ export function createCommit(mode: ArgsHash, key: Uint8Array, log: string): Comm
   return (canonical, seq) => {
     const wanted = Math.floor(seq / SALTS_PER_BLOCK);
     if (wanted !== block) {
-      salts = createHmac('sha512', secret).update(`leash-salt/1\n${log}\n${wanted}`).digest();
+      salts = saltBlock(secret, log, wanted);
       block = wanted;
     }
     // A UTF-16 unit takes at most three bytes of UTF-8.

@@ -34,6 +34,8 @@ export class AuditLog {
   /** Lines that had to be recorded while the sink failed; the next write takes them along, so no event is lost. */
   #pending = '';
   #pendingFrom = 0;
+  /** Everything handed over so far, where the sink is asynchronous: a line counts only once all before it do. */
+  #recorded: Promise<void> | undefined;
   /** After lines were handed over and then lost, what stands in the sink has a gap; nothing may follow it. */
   #broken: unknown;
   #closed = false;
@@ -44,8 +46,15 @@ export class AuditLog {
     this.#head = `{"v":1,"log":"${this.id}","seq":`;
     const commit: Commit = createCommit(init.args, init.key, this.id);
     this.commit = (canonical) => commit(canonical, this.#seq);
-    this.#open({ ...init, origin: `${init.originName}/${this.id}`, hash: init.args });
-    users.set(init.sink, (users.get(init.sink) ?? 0) + 1);
+    const others = users.get(init.sink) ?? 0;
+    try {
+      this.#open({ ...init, origin: `${init.originName}/${this.id}`, hash: init.args });
+    } catch (error) {
+      // No log would ever close it.
+      if (others === 0) void this.#closeSink().catch(() => {});
+      throw error;
+    }
+    users.set(init.sink, others + 1);
   }
 
   /** The last line. */
@@ -156,13 +165,17 @@ export class AuditLog {
       throw unavailable(error);
     }
     if (!isPromiseLike(written)) return undefined;
-    return Promise.resolve(written).then(
+    const recorded = Promise.all([this.#recorded, written]).then(
       () => undefined,
       (error) => {
-        this.#broken = error ?? new Error('the sink rejected');
+        this.#broken ??= error ?? new Error('the sink rejected');
         throw unavailable(error);
       },
     );
+    // The line after it hears of it too; that nobody waits for this one is no error of its own.
+    recorded.catch(() => {});
+    this.#recorded = recorded;
+    return recorded;
   }
 
   /** Writes the last line; the sink is closed if no other log uses it. @throws {AuditUnavailableError} */
@@ -176,7 +189,15 @@ export class AuditLog {
       await written;
     } finally {
       this.#closed = true;
-      if (left === 0) await this.#sink.close?.();
+      if (left === 0) await this.#closeSink();
+    }
+  }
+
+  async #closeSink(): Promise<void> {
+    try {
+      await this.#sink.close?.();
+    } catch (error) {
+      throw unavailable(error);
     }
   }
 }

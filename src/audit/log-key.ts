@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { shown } from '../internal/options.ts';
+
+/** The environment variable that holds the log key in base64, where no option gives one. */
+export const LOG_KEY_VARIABLE = 'LEASH_AUDIT_KEY';
+
+const BYTES = 32;
+const MIN_BYTES = 16;
+
+/** Where a log key comes from: the bytes, a file that only its owner can read, or nothing for the environment. */
+export type LogKey = Uint8Array | { readonly file: string };
+
+/**
+ * The key from which salts and keyed hashes of arguments are made.
+ *
+ * A file is made with 32 random bytes in base64 and mode 0600 where it does not exist; keep it apart from the log.
+ * Without an option the key is that of `LEASH_AUDIT_KEY`; without that it is random and dies with the session: nobody
+ * can open an event then, and nobody has to.
+ *
+ * @throws {TypeError} neither bytes nor a file; @throws {RangeError} fewer than 16 bytes, no base64, or a file that others
+ * than its owner can read. Messages never show the key.
+ */
+export function readLogKey(option: string, key: LogKey | undefined): Uint8Array {
+  if (key === undefined) {
+    const text = process.env[LOG_KEY_VARIABLE];
+    return text === undefined || text === '' ? randomBytes(BYTES) : decode(`the variable ${LOG_KEY_VARIABLE}`, text);
+  }
+  if (key instanceof Uint8Array) return longEnough(`\`${option}\``, Uint8Array.from(key));
+  const { file } = key as { file?: unknown };
+  if (typeof key !== 'object' || key === null || typeof file !== 'string' || file === '') {
+    throw new TypeError(`\`${option}\` must be bytes or { file: path }, got ${shown(key)}`);
+  }
+  return readKeyFile(`the file of \`${option}\``, file);
+}
+
+function readKeyFile(where: string, path: string): Uint8Array {
+  try {
+    writeFileSync(path, `${randomBytes(BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const descriptor = openSync(path, 'r');
+  try {
+    // Windows has no such bits; there the file's own rights hold.
+    if (process.platform !== 'win32' && (fstatSync(descriptor).mode & 0o077) !== 0) {
+      throw new RangeError(`${where} can be read by others than its owner: set its mode to 0600`);
+    }
+    return decode(where, readFileSync(descriptor, 'utf8').trim());
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function decode(where: string, text: string): Uint8Array {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.toString('base64') !== text) throw new RangeError(`${where} must hold a log key in base64`);
+  return longEnough(where, Uint8Array.from(bytes));
+}
+
+function longEnough(where: string, key: Uint8Array): Uint8Array {
+  if (key.length < MIN_BYTES) throw new RangeError(`${where} must hold at least ${MIN_BYTES} bytes`);
+  return key;
+}

@@ -1,0 +1,58 @@
+import { createHmac, hash, timingSafeEqual } from 'node:crypto';
+import { canonicalJson, snapshotJson } from '../internal/canonical-json.ts';
+import { checkInteger, checkName } from '../internal/options.ts';
+import { sha256 } from './chain.ts';
+import { SALT_BYTES, saltOf } from './commitment.ts';
+
+/** What lets anyone check the arguments of one event, and of no other. */
+export interface Opening {
+  readonly log: string;
+  readonly seq: number;
+  /** The salt of this event, in base64. */
+  readonly salt: string;
+  /** The arguments, as plain JSON. */
+  readonly args: unknown;
+}
+
+export interface OpenCommitmentOptions {
+  /** The log key. */
+  readonly key: Uint8Array;
+  /** Id of the log, as on its lines. */
+  readonly log: string;
+  /** Sequence number of the event. */
+  readonly seq: number;
+  readonly args: unknown;
+}
+
+/**
+ * Opens the salted commitment (`s1:`) of one event, for handing to somebody who may see its arguments. The log key stays
+ * secret: the other events remain closed.
+ *
+ * @throws {TypeError | RangeError} no log id or sequence number, or arguments that are no plain finite JSON.
+ */
+export function openCommitment(options: OpenCommitmentOptions): Opening {
+  const log = checkName('openCommitment.log', options.log);
+  const seq = checkInteger('openCommitment.seq', options.seq, 0);
+  const args = snapshotJson(options.args);
+  return { log, seq, salt: saltOf(options.key, log, seq).toString('base64'), args };
+}
+
+/** Whether the arguments of an opening are those that a log line's `args` stands for (`s1:`). Needs no key. */
+export function checkOpening(opening: Pick<Opening, 'salt' | 'args'>, commitment: string): boolean {
+  const salt = Buffer.from(opening.salt, 'base64');
+  if (salt.length !== SALT_BYTES || salt.toString('base64') !== opening.salt) return false;
+  const text = canonicalJson(snapshotJson(opening.args));
+  return same(`s1:${hash('sha256', Buffer.concat([salt, Buffer.from(text)]))}`, commitment);
+}
+
+/** Whether arguments are those that a keyed (`h1:`) or plain (`sha256:`) commitment stands for. */
+export function matchesCommitment(args: unknown, commitment: string, key?: Uint8Array): boolean {
+  const text = canonicalJson(snapshotJson(args));
+  if (commitment.startsWith('sha256:')) return same(`sha256:${sha256(text)}`, commitment);
+  if (!commitment.startsWith('h1:') || key === undefined) return false;
+  return same(`h1:${createHmac('sha256', key).update(text).digest('hex')}`, commitment);
+}
+
+function same(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
+}

@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { fileSink } from '../../src/audit/file-sink.ts';
+import { createLeash } from '../../src/leash.ts';
+import { type Report, readLogs } from '../helpers/log-verifier.ts';
+
+const PROGRAM = fileURLToPath(new URL('../helpers/audit-child.ts', import.meta.url));
+
+let directory: string;
+let path: string;
+let files = 0;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'leashkit-process-'));
+});
+afterAll(() => {
+  rmSync(directory, { recursive: true });
+});
+beforeEach(() => {
+  path = join(directory, `${files++}.jsonl`);
+});
+
+/** A child process and what it has said. */
+class Child {
+  readonly process: ChildProcess;
+  readonly ended: Promise<unknown>;
+  output = '';
+  errors = '';
+
+  constructor(how: string) {
+    this.process = spawn(process.execPath, [PROGRAM, how, path], { stdio: 'pipe' });
+    this.process.stdout?.on('data', (data: Buffer) => {
+      this.output += data;
+    });
+    this.process.stderr?.on('data', (data: Buffer) => {
+      this.errors += data;
+    });
+    this.ended = once(this.process, 'close');
+  }
+
+  /** Whole lines: what was acknowledged. */
+  get said(): readonly string[] {
+    return this.output.split('\n').slice(0, -1);
+  }
+
+  async hasSaid(lines: number): Promise<void> {
+    while (this.said.length < lines) {
+      const ended = this.ended.then(() => Promise.reject(new Error(this.errors)));
+      await Promise.race([once(this.process.stdout as NodeJS.ReadableStream, 'data'), ended]);
+    }
+  }
+}
+
+/** What a report has, in the words of the child. */
+function recorded({ logs }: Report): Set<string> {
+  return new Set(
+    logs.flatMap(({ events }) =>
+      events.flatMap(({ kind, call, log, seq }) =>
+        kind === 'tool_start' && call !== undefined ? [call] : kind === 'tool_denied' ? [`${log} ${seq}`] : [],
+      ),
+    ),
+  );
+}
+
+const read = (): Report => readLogs(existsSync(path) ? readFileSync(path) : '');
+const missing = ({ said }: Child): string[] => {
+  const has = recorded(read());
+  return said.filter((line) => !has.has(line));
+};
+
+describe('a process that ends in the middle', { timeout: 30_000 }, () => {
+  it('by kill -9 loses nothing that was acknowledged, and the next session goes on in its file', async () => {
+    for (let round = 0; round < 8; round++) {
+      const child = new Child('for ever');
+      await child.hasSaid([1, 2, 50, 301][round % 4] as number);
+      child.process.kill('SIGKILL');
+      await child.ended;
+      expect(child.said.length).toBeGreaterThan(0);
+      expect(missing(child)).toEqual([]);
+      // A kernel writes a line whole or not at all; a crash of the machine does not.
+      if (round % 2 === 1) appendFileSync(path, '{"v":1,"log":"');
+    }
+    await createLeash({ guards: [], audit: fileSink(path) }).close();
+    const report = read();
+    expect(report.problem).toBeUndefined();
+    expect(report.torn).toBeUndefined();
+    expect(report.logs.map(({ closed }) => closed)).toEqual([...Array(8).fill(false), true]);
+    expect(report.fragments).toHaveLength(4);
+  });
+
+  it.each([
+    { how: 'exit', code: 0 },
+    { how: 'throw', code: 1 },
+  ])('by $how loses nothing that was acknowledged', async ({ how, code }) => {
+    const child = new Child(how);
+    await child.ended;
+    expect(child.process.exitCode).toBe(code);
+    expect(child.said).toHaveLength(22);
+    expect(missing(child)).toEqual([]);
+    await createLeash({ guards: [], audit: fileSink(path) }).close();
+    expect(read()).toMatchObject({
+      ok: true,
+      torn: undefined,
+      fragments: [],
+      logs: [{ closed: false }, { closed: true }],
+    });
+  });
+});
+
+describe('four processes that append to one file at once', { timeout: 30_000 }, () => {
+  const together = async (): Promise<readonly Child[]> => {
+    const children = [0, 1, 2, 3].map(() => new Child('together'));
+    await Promise.all(children.map((child) => child.hasSaid(1)));
+    for (const child of children) child.process.stdin?.end('go\n');
+    await Promise.all(children.map(({ ended }) => ended));
+    for (const child of children) expect(child.errors).toBe('');
+    return children;
+  };
+
+  it('tear no line, and every log verifies', async () => {
+    const children = await together();
+    const report = read();
+    expect(report).toMatchObject({ problem: undefined, complete: true, fragments: [] });
+    expect(report.logs).toHaveLength(4 * 15);
+    const has = recorded(report);
+    expect(children.flatMap(({ said }) => said.slice(1)).filter((line) => !has.has(line))).toEqual([]);
+    expect(has.size).toBe(4 * 15 * 40);
+    // They did so at the same time: the lines of one process stand between those of others.
+    const agents = new Map(report.logs.map(({ id, events }) => [id, events[0]?.agent]));
+    expect(new Set(agents.values()).size).toBe(4);
+    const order = [...readFileSync(path, 'utf8').matchAll(/^\{"v":1,"log":"([^"]+)"/gm)].map(([, id]) =>
+      agents.get(id as string),
+    );
+    expect(order.filter((agent, i) => agent !== order[i - 1]).length).toBeGreaterThan(10);
+  });
+
+  it('put a torn line on record', async () => {
+    appendFileSync(path, '{"v":1,"log":"');
+    await together();
+    const report = read();
+    expect(report).toMatchObject({ problem: undefined, complete: true, fragments: { length: 1 } });
+  });
+});
