@@ -163,13 +163,14 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
       return this.misdeclared(attempt, { option, error });
     }
     if (refusal !== undefined) return this.refuse(attempt, refusal);
-    return after(reserved as MaybePromise<Reserved>, (answer) => {
+    const begun = after(reserved as MaybePromise<Reserved>, (answer) => {
       if (!answer.ok) return this.refuse(attempt, answer.refusal);
       for (const observed of answer.observed) this.observe(attempt, observed);
       if (answer.repeat !== undefined) return this.#admitPaid(attempt, tool, call, plan, answer.repeat);
       const hold = answer.lines.length === 0 ? undefined : answer.id;
       return this.#start(attempt, { owner: this, tool, call, plan, hold, paid: false, held: cost });
     });
+    return this.leases.track(begun);
   }
 
   /** The key's money was reserved before. A call that has ended paid for this one; attempts count all the same. */
@@ -265,7 +266,7 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
   }
 
   settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined> {
-    return this.#init.reservations.settle(id, actual);
+    return this.leases.track(this.#init.reservations.settle(id, actual));
   }
 
   note(kind: EventKind, body: string): void {

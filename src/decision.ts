@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { ActiveCall, type CallOwner } from './call.ts';
 import type { Ending } from './ending.ts';
 import { canonicalJson, NotJsonError, snapshotJson } from './internal/canonical-json.ts';
-import type { Clock } from './internal/clock.ts';
 import { FREE } from './money.ts';
 import { amountOn, type Level } from './plan.ts';
 import { type Attempt, argumentsNotJson, fromLimit, type Refusal, refusalMessage, sessionEnded } from './refusal.ts';
@@ -36,7 +35,6 @@ export interface DecisionContext {
   readonly owner: CallOwner;
   readonly ending: Ending;
   readonly reservations: Reservations;
-  readonly clock: Clock;
 }
 
 /**
@@ -45,7 +43,7 @@ export interface DecisionContext {
  * @throws {TypeError | RangeError} the tool gives no amount or URL for these arguments.
  */
 export async function decide(tool: Tool, given: unknown, context: DecisionContext): Promise<Decision> {
-  const { levels, clock, ending, owner } = context;
+  const { levels, ending, owner } = context;
   const observed: DecisionDenial[] = [];
   const tell = (refusal: Refusal): DecisionDenial => {
     const { guard, code, reason, limit } = refusal;
@@ -53,7 +51,7 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
     return limit === undefined ? denial : { ...denial, limit };
   };
   const no = (refusal: Refusal): Decision => ({ allow: false, ...tell(refusal) });
-  const rules = new Rules(levels, clock, (_, refusal) => observed.push(tell(refusal)));
+  const rules = new Rules(levels, (_, refusal) => observed.push(tell(refusal)));
 
   const { over } = ending;
   if (over !== undefined) return no(sessionEnded(over.code, over.detail));
@@ -88,11 +86,7 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
       const left = cap - used - held;
       if (requested === 0 || requested <= left) continue;
       const why = whyShort(requested, cap, used);
-      const short = rules.heed(
-        attempt,
-        fromLimit(placed, { requested, left, why, wallMs: clock.wall() }),
-        placed.level,
-      );
+      const short = rules.heed(attempt, fromLimit(placed, { requested, left, why }), placed.level);
       if (short !== undefined) return no(short);
     }
   }

@@ -66,3 +66,8 @@ export function declareRequest(where: string, call: CallRequest): Tool {
     ...(idempotencyKey === undefined ? {} : { idempotencyKey: () => idempotencyKey }),
   });
 }
+
+/** What is checked and hashed of a single call. `null` is an argument, and not none. */
+export function givenArgs({ args }: CallRequest): unknown {
+  return args === undefined ? [] : args;
+}

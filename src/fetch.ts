@@ -34,12 +34,7 @@ export function reachingFetch(rules: Rules, admission: Admission, ending: Ending
     );
   };
 
-  const guarded = guardedFetch(decide, builtinFetch);
-  return (input, init) => {
-    const given = init?.signal ?? (input instanceof Request ? input.signal : undefined);
-    const signal = given === undefined ? ending.signal : AbortSignal.any([ending.signal, given]);
-    return guarded(input, { ...init, signal });
-  };
+  return guardedFetch(decide, builtinFetch, () => ending.signal);
 }
 
 function defaultPort(scheme: string): number {

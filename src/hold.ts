@@ -30,6 +30,8 @@ export class HeldSpend implements Hold {
   readonly #held: ExactMoney;
   readonly #note: string | undefined;
   #done = false;
+  /** Counted as spent at close: what it really cost may yet come. */
+  #forfeited = false;
 
   constructor(owner: HoldOwner, id: string, plan: Plan, held: ExactMoney, note: string | undefined) {
     this.#owner = owner;
@@ -44,14 +46,14 @@ export class HeldSpend implements Hold {
   }
 
   settle(actual: Cost): MaybePromise<void> {
-    if (this.#done) return undefined;
+    if (this.#done && !this.#forfeited) return undefined;
     try {
       const money = parseCost('`actual` of hold.settle', actual);
       this.#owner.checkSpend('`actual` of hold.settle', money);
       return this.#end(money, amountsFor(this.#plan, money));
     } catch (error) {
       // What was really spent is not known now, so the whole estimate counts.
-      void this.forfeit();
+      void this.#end(this.#held, 'forfeit');
       throw error;
     }
   }
@@ -60,16 +62,25 @@ export class HeldSpend implements Hold {
     return this.#end(FREE, 'void');
   }
 
+  /** The session closes: the estimate is spent, and what the truth has beyond it is booked later. */
   forfeit(): MaybePromise<void> {
+    if (this.#done) return undefined;
+    this.#forfeited = true;
     return this.#end(this.#held, 'forfeit');
   }
 
   #end(booked: ExactMoney, actual: Settle['actual']): MaybePromise<void> {
-    if (this.#done) return undefined;
+    if (this.#done) return this.#correct(actual);
     this.#done = true;
     this.#owner.spent(this, booked);
     return after(this.#owner.settle(this.id, actual), () => {
       if (actual !== 'void') this.#owner.note('charge', charge(this.id, this.#note, booked));
     });
+  }
+
+  #correct(actual: Settle['actual']): MaybePromise<void> {
+    if (!this.#forfeited || typeof actual === 'string') return undefined;
+    this.#forfeited = false;
+    return after(this.#owner.settle(this.id, actual), () => undefined);
   }
 }

@@ -1,3 +1,5 @@
+import { isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+
 /** Something that holds an amount in the store until it ends. */
 export interface Leased {
   /** The hold's id in the store; undefined where it holds nothing. */
@@ -15,6 +17,8 @@ export class Leases<T extends Leased> {
   readonly open: Set<T> = new Set();
   readonly #renew: (hold: string, leaseMs: number) => void;
   readonly #sweep: (limit: number) => void;
+  /** What the store or the sink was asked for a call or hold and has not answered. */
+  readonly #unanswered = new Set<unknown>();
   #timer: NodeJS.Timeout | undefined;
   #everyMs = Number.POSITIVE_INFINITY;
 
@@ -31,6 +35,21 @@ export class Leases<T extends Leased> {
 
   delete(leased: T): void {
     this.open.delete(leased);
+  }
+
+  /** Lets `idle` wait for the beginning or the end of a call. */
+  track<R>(work: MaybePromise<R>): MaybePromise<R> {
+    if (isPromiseLike(work)) {
+      this.#unanswered.add(work);
+      const answered = (): unknown => this.#unanswered.delete(work);
+      work.then(answered, answered);
+    }
+    return work;
+  }
+
+  /** Resolves when everything that was under way has ended and is recorded. */
+  async idle(): Promise<void> {
+    while (this.#unanswered.size > 0) await Promise.allSettled(this.#unanswered);
   }
 
   #schedule(everyMs: number): void {

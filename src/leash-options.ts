@@ -4,6 +4,7 @@ import { memorySink } from './audit/memory-sink.ts';
 import type { AuditSink } from './audit/sink.ts';
 import type { DenialCode } from './errors.ts';
 import type { Guard } from './guard.ts';
+import { snapshotJson } from './internal/canonical-json.ts';
 import { type Clock, systemClock } from './internal/clock.ts';
 import { checkName, checkOneOf, checkOptions, shown } from './internal/options.ts';
 import type { Convert } from './plan.ts';
@@ -113,6 +114,11 @@ function checkGuards(option: string, guards: unknown): readonly Guard[] {
       throw new TypeError(`\`${option}[${i}]\` must be a guard such as budget({ usd: 5 }), got ${shown(guard)}`);
     }
     checkName(`${option}[${i}].name`, given.name);
+    try {
+      snapshotJson(given.settings ?? null);
+    } catch {
+      throw new TypeError(`\`${option}[${i}].settings\` must be plain JSON: its hash is in the log`);
+    }
   });
   return Object.freeze([...(guards as Guard[])]);
 }

@@ -3,7 +3,7 @@ import { sha256 } from './audit/chain.ts';
 import { killSwitch, sessionClose } from './audit/event.ts';
 import { AuditLog } from './audit/log.ts';
 import { type Decision, decide } from './decision.ts';
-import { type CallRequest, declareRequest, declareUnder } from './declaration.ts';
+import { type CallRequest, declareRequest, declareUnder, givenArgs } from './declaration.ts';
 import { Ending } from './ending.ts';
 import { type EventRef, type LeashError, SessionEndedError } from './errors.ts';
 import { reachingFetch } from './fetch.ts';
@@ -26,7 +26,7 @@ import { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
 import { Spend } from './spend.ts';
 import type { Ticket } from './ticket.ts';
-import { type Cost, declareTool, type Tool, type ToolOptions } from './tool.ts';
+import { type ArgsOf, type Cost, declareTool, type Tool, type ToolOptions } from './tool.ts';
 import { limitUsages, type Usage } from './usage.ts';
 import { wrapTool } from './wrap.ts';
 
@@ -56,19 +56,26 @@ export interface Leash extends AsyncDisposable {
    */
   readonly fetch: typeof globalThis.fetch;
   /** The function under the leash: same parameters; a stream stays a stream. */
-  wrap<Params extends unknown[], Stream extends AsyncIterable<unknown>>(
+  wrap<Params extends unknown[], Stream extends AsyncIterable<unknown>, Args = ArgsOf<Params>>(
     name: string,
     fn: (...params: Params) => Stream,
-    options?: ToolOptions<Params, StreamResult<Stream>>,
+    options?: ToolOptions<Params, StreamResult<Stream>, Args>,
   ): (...params: Params) => Stream;
   /** The function under the leash: same parameters, a promise of the same result. */
-  wrap<Params extends unknown[], Result>(
+  wrap<Params extends unknown[], Result, Args = ArgsOf<Params>>(
     name: string,
     fn: (...params: Params) => PromiseLike<Result> | Result,
-    options?: ToolOptions<Params, Result>,
+    options?: ToolOptions<Params, Result, Args>,
   ): (...params: Params) => Promise<Result>;
+  /** The same for a function that returns one thing or the promise of another. */
+  wrap<Params extends unknown[], Result, Args = ArgsOf<Params>>(
+    name: string,
+    fn: (...params: Params) => Result,
+    options?: ToolOptions<Params, Awaited<Result>, Args>,
+  ): (...params: Params) => Promise<Awaited<Result>>;
   /** One call without wrapping. The function gets the arguments as they were checked. */
   run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => PromiseLike<Result> | Result): Promise<Result>;
+  run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => Result): Promise<Awaited<Result>>;
   /** What would happen to a call now, and why. Changes nothing, writes nothing. */
   peek(call: CallRequest): Promise<Decision>;
   /** Decides and reserves once, for code that runs the tool itself and ends the ticket. */
@@ -148,7 +155,7 @@ class Session implements Leash {
       parent: parent === undefined ? undefined : parent.#log.head,
     });
     this.#ending = new Ending(parent === undefined ? undefined : parent.#ending);
-    this.#rules = new Rules(this.#levels, clock, (attempt, refusal) => this.#admission.observe(attempt, refusal));
+    this.#rules = new Rules(this.#levels, (attempt, refusal) => this.#admission.observe(attempt, refusal));
     this.#admission = new Admission({
       rules: this.#rules,
       log: this.#log,
@@ -175,47 +182,36 @@ class Session implements Leash {
     return this.#fetch;
   }
 
-  wrap<Params extends unknown[], Stream extends AsyncIterable<unknown>>(
-    name: string,
-    fn: (...params: Params) => Stream,
-    options?: ToolOptions<Params, StreamResult<Stream>>,
-  ): (...params: Params) => Stream;
-  wrap<Params extends unknown[], Result>(
-    name: string,
-    fn: (...params: Params) => PromiseLike<Result> | Result,
-    options?: ToolOptions<Params, Result>,
-  ): (...params: Params) => Promise<Result>;
-  wrap(name: string, fn: (...params: unknown[]) => unknown, options?: object): (...params: unknown[]) => unknown {
+  wrap(name: string, fn: (...params: never[]) => unknown, options?: object): never {
     const tool = this.#declare(declareTool(name, options));
     if (typeof fn !== 'function') throw new TypeError(`tool "${name}" must be a function, got ${kindOf(fn)}`);
-    return wrapTool(this.#admission, tool, fn);
+    return wrapTool(this.#admission, tool, fn) as never;
   }
 
   #declare(tool: Tool): Tool {
     return declareUnder(this.#levels, this.#rules, tool);
   }
 
-  async run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => PromiseLike<Result> | Result): Promise<Result> {
+  async run(call: CallRequest, fn: (args: never) => unknown): Promise<never> {
     const tool = this.#declare(declareRequest('leash.run', call));
-    const given = call.args ?? [];
+    const given = givenArgs(call);
     const admitted = this.#admission.admit(tool, given);
     const { ticket, unchecked } = isPromiseLike(admitted) ? await admitted : admitted;
-    return ticket.run(() => fn((unchecked ? given : ticket.args) as Args)) as Promise<Result>;
+    return ticket.run(() => fn((unchecked ? given : ticket.args) as never)) as never;
   }
 
   enter(call: CallRequest): MaybePromise<Ticket> {
     const tool = this.#declare(declareRequest('leash.enter', call));
-    return after(this.#admission.admit(tool, call.args ?? []), ({ ticket }) => ticket);
+    return after(this.#admission.admit(tool, givenArgs(call)), ({ ticket }) => ticket);
   }
 
   async peek(call: CallRequest): Promise<Decision> {
     const tool = this.#declare(declareRequest('leash.peek', call));
-    return decide(tool, call.args ?? [], {
+    return decide(tool, givenArgs(call), {
       levels: this.#levels,
       owner: this.#admission,
       ending: this.#ending,
       reservations: this.#reservations,
-      clock: this.#root.clock,
     });
   }
 
@@ -271,6 +267,7 @@ class Session implements Leash {
     if (this.#parent !== undefined) this.#parent.#children.delete(this);
     const closed = await Promise.allSettled([...this.#children].map((child) => child.close()));
     await Promise.allSettled(open.map((held) => held.forfeit()));
+    await admission.leases.idle();
     admission.leases.close();
     const { calls, denied, booked } = admission;
     const body = sessionClose(reason, calls, denied, booked);

@@ -182,14 +182,14 @@ export function linesFor(
   plan: Plan,
   cost: ExactMoney,
   generations: ReadonlyMap<string, string>,
-  wallMs: number,
+  wallOf: (scope: string) => number,
   force = false,
 ): readonly Line[] {
   return plan.counters.map((counter) => ({
     scope: counter.scope,
     generation: generations.get(counter.scope) ?? '',
     meter: counter.meter,
-    span: spanOf(counter.window, wallMs),
+    span: spanOf(counter.window, wallOf(counter.scope)),
     cap: force ? Number.MAX_SAFE_INTEGER : counter.cap,
     amount: amountOn(counter.unit, counter.converts, cost),
     // An attempt is over once it was made; money is spent when the call has ended.

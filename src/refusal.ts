@@ -54,10 +54,16 @@ const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
 export function fromVerdict(guard: string, verdict: unknown): Refusal {
   const { allow, code, reason, message, retryAfterMs, issues, target } = (verdict ?? {}) as Partial<Denial>;
-  if (allow !== false || typeof code !== 'string' || !CODE.test(code) || typeof reason !== 'string') {
-    return guardFailed(guard, undefined);
-  }
+  const told = allow === false && typeof code === 'string' && CODE.test(code) && typeof reason === 'string';
+  if (!told || (target !== undefined && !isTarget(target))) return guardFailed(guard, undefined);
   return { guard, code, reason, message: message ?? reason, retryAfterMs, issues, target };
+}
+
+/** Whether it can stand on a line of the log, which holds no other numbers than whole ones. */
+function isTarget(target: unknown): target is Target {
+  const { scheme, host, port } = (target ?? {}) as Partial<Target>;
+  const whole = typeof port === 'number' && Number.isInteger(port) && port >= 0 && port <= 65_535;
+  return typeof scheme === 'string' && typeof host === 'string' && whole;
 }
 
 /** A guard that threw or answered with something that is no verdict has not allowed anything. */
@@ -115,12 +121,13 @@ export interface Shortfall {
   readonly left: number;
   readonly why: BudgetReason;
   readonly retryMs?: number | undefined;
-  readonly wallMs: number;
+  /** When the calendar window starts anew. */
+  readonly resetsAt?: number | undefined;
 }
 
 /** A limit that has no room for a call. */
 export function fromLimit({ limit, guard }: PlacedLimit, shortfall: Shortfall): Refusal {
-  const { requested, left, why, retryMs, wallMs } = shortfall;
+  const { requested, left, why, retryMs, resetsAt } = shortfall;
   const name = limitName(limit);
   const common = { guard, code: limit.code, reason: why, limit: name };
   if (limit.unit === 'call') {
@@ -132,7 +139,6 @@ export function fromLimit({ limit, guard }: PlacedLimit, shortfall: Shortfall): 
   }
   const { unit } = limit;
   const cap = displayUnits(unit, limit.cap);
-  const resetsAt = limit.window.kind === 'calendar' && retryMs !== undefined ? wallMs + retryMs : undefined;
   const needs = `it needs ${displayUnits(unit, requested)}`;
   const message =
     why === 'exceeds_cap'
@@ -148,7 +154,8 @@ export function fromLimit({ limit, guard }: PlacedLimit, shortfall: Shortfall): 
       requested: formatUnits(unit, requested),
       remaining: formatUnits(unit, left),
       reason: why,
-      resetsAt,
+      // Only where waiting helps.
+      resetsAt: retryMs === undefined ? undefined : resetsAt,
     },
   };
 }
@@ -180,7 +187,9 @@ export function refusalEvent(
 ): [EventKind, string] {
   const { guard, code, reason, budget, target } = refusal;
   if (target !== undefined && code === 'EGRESS_DENIED') {
-    return ['egress_denied', egress({ call: call.id, tool: call.quoted, ...target, code, reason, observed })];
+    const { scheme, host, port } = target;
+    const event = { call: call.id, tool: call.quoted, scheme, host, port, code, reason, observed };
+    return ['egress_denied', egress(event)];
   }
   const fields: DeniedFields = { call: call.id, tool: call.quoted, args: call.args, guard, code, reason, observed };
   if (budget !== undefined) return ['budget_denied', budgetDenied({ ...fields, ...budget })];

@@ -17,7 +17,6 @@ export type Reserved =
       readonly lines: readonly Line[];
       /** What each line's cap leaves. */
       readonly left: readonly number[];
-      readonly wallMs: number;
       /** Limits that only observe and would have refused. */
       readonly observed: readonly Refusal[];
     }
@@ -37,7 +36,6 @@ const NOTHING_TO_RESERVE: Reserved = {
   repeat: undefined,
   lines: [],
   left: [],
-  wallMs: 0,
   observed: NONE,
 };
 /** A store whose wall clock keeps disagreeing with the windows that it is asked for is not one to trust. */
@@ -69,7 +67,10 @@ export class Reservations {
   reserve(id: string, plan: Plan, cost: ExactMoney, options: ReserveOptions): MaybePromise<Reserved> {
     if (plan.counters.length === 0) return NOTHING_TO_RESERVE;
     const isOpen = ({ scope }: Counter): boolean => this.#generations.has(scope);
-    const attempt = (): MaybePromise<Reserved> => this.#attempt(id, plan, cost, options, this.#clock.wall(), MAX_STALE);
+    const attempt = (): MaybePromise<Reserved> => {
+      const wallMs = this.#clock.wall();
+      return this.#attempt(id, plan, cost, options, () => wallMs, plan.counters.length + MAX_STALE);
+    };
     if (plan.counters.every(isOpen)) return attempt();
     return ask(() => this.open(plan.counters.map(({ scope }) => scope)), attempt);
   }
@@ -79,21 +80,25 @@ export class Reservations {
     plan: Plan,
     cost: ExactMoney,
     options: ReserveOptions,
-    wallMs: number,
+    wallOf: (scope: string) => number,
     attempts: number,
   ): MaybePromise<Reserved> {
     const { leaseMs, keepMs, force } = options;
-    const lines = linesFor(plan, cost, this.#generations, wallMs, force);
+    const lines = linesFor(plan, cost, this.#generations, wallOf, force);
     const item = keepMs === undefined ? { id, lines, leaseMs } : { id, lines, leaseMs, keepMs };
     return ask(
       () => this.#store.reserve([item]),
       (decisions) => {
-        const decision = decisions[0];
-        if (decision === undefined) return no(storeFailed(new Error('the store gave no answer')));
+        const decision = decisions?.[0];
+        if (!isDecision(decision, lines.length)) return no(storeFailed(new Error('the store gave no decision')));
         if (!decision.ok && decision.why === 'stale' && attempts > 0) {
-          return this.#attempt(id, plan, cost, options, decision.nowMs, attempts - 1);
+          // Time does not run backwards within a scope, so each may be at another time when a clock was set back.
+          const { nowMs, line } = decision;
+          const stale = lines[line]?.scope;
+          const wallIn = (scope: string): number => (scope === stale ? nowMs : wallOf(scope));
+          return this.#attempt(id, plan, cost, options, wallIn, attempts - 1);
         }
-        return outcome(id, decision, plan, lines, wallMs);
+        return outcome(id, decision, plan, lines);
       },
     );
   }
@@ -111,7 +116,11 @@ export class Reservations {
       attempts > 1 ? this.#settle(item, attempts - 1) : undefined;
     try {
       const settled = this.#store.settle([item]);
-      return isPromiseLike(settled) ? Promise.resolve(settled).then((all) => all[0], again) : settled[0];
+      return isPromiseLike(settled)
+        ? Promise.resolve(settled)
+            .then((all) => all[0])
+            .catch(again)
+        : settled[0];
     } catch {
       return again();
     }
@@ -159,10 +168,21 @@ function ask<T>(question: () => MaybePromise<T>, next: (answer: T) => MaybePromi
   return Promise.resolve(answer).then(next, (error) => no(storeFailed(error)));
 }
 
-function outcome(id: string, decision: Decision, plan: Plan, lines: readonly Line[], wallMs: number): Reserved {
+const SHORT: ReadonlySet<unknown> = new Set(['exceeds_cap', 'exhausted', 'in_flight']);
+const NO_ROOM_ASKED: ReadonlySet<unknown> = new Set(['closed', 'conflict', 'terminal', 'stale', 'state_lost']);
+
+/** Whether a store's answer is one: a store that says something else has not admitted anything. */
+function isDecision(decision: Decision | undefined, lines: number): decision is Decision {
+  if (decision?.ok === true) return Array.isArray(decision.left) && decision.left.length === lines;
+  if (decision?.ok !== false) return false;
+  if (!SHORT.has(decision.why)) return NO_ROOM_ASKED.has(decision.why);
+  return Number.isInteger(decision.line) && decision.line >= 0 && decision.line < lines;
+}
+
+function outcome(id: string, decision: Decision, plan: Plan, lines: readonly Line[]): Reserved {
   if (decision.ok) {
     const { repeat, left } = decision;
-    return { ok: true, id, repeat, lines, left, wallMs, observed: observedIn(left, plan, lines, wallMs) };
+    return { ok: true, id, repeat, lines, left, observed: observedIn(left, plan, lines) };
   }
   const counter = plan.counters[decision.line];
   const line = lines[decision.line];
@@ -173,7 +193,8 @@ function outcome(id: string, decision: Decision, plan: Plan, lines: readonly Lin
       invariant(counter !== undefined && line !== undefined, 'a store names the line that did not fit');
       const placed = counter.limits[0] as PlacedLimit;
       const { why, left, retryMs } = decision;
-      return no(fromLimit(placed, { requested: line.amount, left, why, retryMs, wallMs }));
+      const resetsAt = line.span.kind === 'calendar' ? line.span.endMs : undefined;
+      return no(fromLimit(placed, { requested: line.amount, left, why, retryMs, resetsAt }));
     }
     case 'closed':
       return no(sessionEnded('SESSION_CLOSED', 'its scope in the store is shut'));
@@ -193,7 +214,7 @@ function no(refusal: Refusal): Reserved {
 }
 
 /** Limits that observe had no say in the reservation; what it left tells whether they would have refused. */
-function observedIn(left: readonly number[], plan: Plan, lines: readonly Line[], wallMs: number): readonly Refusal[] {
+function observedIn(left: readonly number[], plan: Plan, lines: readonly Line[]): readonly Refusal[] {
   let observed: Refusal[] | undefined;
   for (let i = 0; i < plan.counters.length; i++) {
     const { limits } = plan.counters[i] as Counter;
@@ -201,7 +222,7 @@ function observedIn(left: readonly number[], plan: Plan, lines: readonly Line[],
     if (!(limits[limits.length - 1] as PlacedLimit).level.observes) continue;
     for (const placed of limits) {
       if (!placed.level.observes) continue;
-      const refusal = short(placed, lines[i] as Line, left[i] as number, wallMs);
+      const refusal = short(placed, lines[i] as Line, left[i] as number);
       if (refusal === undefined) continue;
       observed ??= [];
       observed.push(refusal);
@@ -215,7 +236,7 @@ export function overdrawn(plan: Plan, reserved: Reserved & { readonly ok: true }
   for (let i = 0; i < reserved.lines.length; i++) {
     for (const placed of (plan.counters[i] as Counter).limits) {
       if (placed.level.observes) continue;
-      const refusal = short(placed, reserved.lines[i] as Line, reserved.left[i] as number, reserved.wallMs);
+      const refusal = short(placed, reserved.lines[i] as Line, reserved.left[i] as number);
       if (refusal !== undefined) return refusal;
     }
   }
@@ -223,9 +244,9 @@ export function overdrawn(plan: Plan, reserved: Reserved & { readonly ok: true }
 }
 
 /** Whether a limit is over after a reservation that it had no say in. */
-function short(placed: PlacedLimit, { amount, cap }: Line, left: number, wallMs: number): Refusal | undefined {
+function short(placed: PlacedLimit, { amount, cap }: Line, left: number): Refusal | undefined {
   const own = left - (cap - placed.limit.cap);
   if (own >= 0 || amount === 0) return undefined;
   const why = amount > placed.limit.cap ? 'exceeds_cap' : 'exhausted';
-  return fromLimit(placed, { requested: amount, left: own + amount, why, wallMs });
+  return fromLimit(placed, { requested: amount, left: own + amount, why });
 }

@@ -1,6 +1,5 @@
 import type { ActiveCall } from './call.ts';
 import { ALLOW, type Guard, type Verdict } from './guard.ts';
-import type { Clock } from './internal/clock.ts';
 import { isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import type { ExactMoney } from './money.ts';
 import { amountOn, isCurrent, type Level, makePlan, type Plan, uncovered } from './plan.ts';
@@ -18,17 +17,15 @@ export class Rules {
   /** For spend that is no tool call. */
   readonly spendPlan: Plan;
   readonly #levels: readonly Level[];
-  readonly #clock: Clock;
   readonly #checks: readonly Rule[];
   readonly #reaches: readonly Rule[];
   readonly #plans = new Map<string, Plan>();
   readonly #observed: (attempt: Attempt, refusal: Refusal) => void;
 
   /** @param observed told of refusals that are recorded and not carried out. */
-  constructor(levels: readonly Level[], clock: Clock, observed: (attempt: Attempt, refusal: Refusal) => void) {
+  constructor(levels: readonly Level[], observed: (attempt: Attempt, refusal: Refusal) => void) {
     const rules = levels.flatMap((level) => level.guards.map((guard) => ({ guard, level })));
     this.#levels = levels;
-    this.#clock = clock;
     this.#checks = rules.filter(({ guard }) => guard.check !== undefined);
     this.#reaches = rules.filter(({ guard }) => guard.reach !== undefined);
     this.#observed = observed;
@@ -129,7 +126,7 @@ export class Rules {
       const { limit, level } = placed;
       const requested = amountOn(limit.unit, level.convert === undefined ? [] : [level.convert], cost);
       if (requested <= limit.cap) continue;
-      const shortfall = { requested, left: limit.cap, why: 'exceeds_cap', wallMs: this.#clock.wall() } as const;
+      const shortfall = { requested, left: limit.cap, why: 'exceeds_cap' } as const;
       const refusal = this.heed(attempt, fromLimit(placed, shortfall), level);
       if (refusal !== undefined) return refusal;
     }

@@ -6,7 +6,7 @@ import { activeCall } from './call.ts';
 import { HeldSpend, type Hold } from './hold.ts';
 import { after, type MaybePromise } from './internal/maybe-promise.ts';
 import { checkName } from './internal/options.ts';
-import type { Money } from './money.ts';
+import { type ExactMoney, FREE, type Money } from './money.ts';
 import { amountsFor } from './plan.ts';
 import { type Attempt, sessionEnded } from './refusal.ts';
 import { overdrawn, type Reservations } from './reservations.ts';
@@ -37,7 +37,8 @@ export class Spend {
     if (refusal !== undefined) return admission.refuse(attempt, refusal);
     // Its event is written when it ends; a log that cannot take it then must not let it begin.
     this.#log.check();
-    return after(this.#reservations.reserve(attempt.id, plan, money, { leaseMs: DEFAULT_LEASE_MS }), (reserved) => {
+    const reserving = this.#reservations.reserve(attempt.id, plan, money, { leaseMs: DEFAULT_LEASE_MS });
+    const held = after(reserving, (reserved) => {
       if (!reserved.ok) return admission.refuse(attempt, reserved.refusal);
       for (const observed of reserved.observed) admission.observe(attempt, observed);
       const hold = new HeldSpend(admission, attempt.id, plan, money, text);
@@ -46,6 +47,7 @@ export class Spend {
       admission.leases.add(hold);
       return hold;
     });
+    return admission.leases.track<Hold>(held);
   }
 
   charge(cost: Money, note: string | undefined): MaybePromise<void> {
@@ -57,9 +59,15 @@ export class Spend {
     const plan = this.#rules.spendPlan;
     // Above every cap: the money is gone, whatever the budgets say.
     const options = { leaseMs: DEFAULT_LEASE_MS, force: true };
-    return after(this.#reservations.reserve(attempt.id, plan, money, options), (reserved) => {
-      const books = reserved.ok && reserved.lines.length > 0;
-      const settled = books ? this.#reservations.settle(attempt.id, amountsFor(plan, money)) : undefined;
+    const reserve = (id: string, held: ExactMoney) => this.#reservations.reserve(id, plan, held, options);
+    const book = (id: string) => this.#reservations.settle(id, amountsFor(plan, money));
+    const charged = after(reserve(attempt.id, money), (reserved) => {
+      let settled: MaybePromise<unknown>;
+      if (!reserved.ok && reserved.refusal.budget !== undefined) {
+        // More than a counter can hold. Settling fills it up, where reserving refuses.
+        const id = `${attempt.id}/full`;
+        settled = after(reserve(id, FREE), () => book(id));
+      } else if (reserved.ok && reserved.lines.length > 0) settled = book(attempt.id);
       return after(settled, () => {
         admission.book(money);
         const call = activeCall();
@@ -70,6 +78,7 @@ export class Spend {
         return refusal === undefined ? this.#log.check() : admission.refuse(attempt, refusal);
       });
     });
+    return admission.leases.track(charged);
   }
 }
 

@@ -9,6 +9,8 @@ export interface StreamLife {
   failed(error: unknown): unknown;
   /** The consumer stopped early. */
   returned(): unknown;
+  /** The signal ended it. */
+  aborted(reason: unknown): unknown;
 }
 
 export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
@@ -30,28 +32,36 @@ type Step = 'next' | 'return' | 'throw';
  */
 export function guardStream<S extends AsyncIterable<unknown>>(source: S, life: StreamLife): S {
   const guarded = new GuardedStream(life);
-  const own = (target: S): AsyncIterator<unknown> => target as unknown as AsyncIterator<unknown>;
-  const proxy: S = new Proxy(source, {
-    get(target, key) {
+  const own = source as unknown as AsyncIterator<unknown>;
+  // A proxy has to show a frozen method of its target as it is, so the target must not be what is frozen.
+  const proxy: S = new Proxy(hasFrozenParts(source) ? (Object.create(source) as S) : source, {
+    getPrototypeOf: () => Reflect.getPrototypeOf(source),
+    get(_, key) {
       if (key === Symbol.asyncIterator) {
         return () => {
-          const iterator = life.within(() => target[Symbol.asyncIterator]());
+          const iterator = life.within(() => source[Symbol.asyncIterator]());
           // A generator is its own iterator, and stays it.
-          return (iterator as unknown) === target ? proxy : guarded.iterator(iterator);
+          return (iterator as unknown) === source ? proxy : guarded.iterator(iterator);
         };
       }
-      if (key === Symbol.asyncDispose && typeof own(target).return === 'function') {
-        return async () => void (await guarded.step(own(target), 'return', []));
+      if (key === Symbol.asyncDispose && typeof own.return === 'function') {
+        return async () => void (await guarded.step(own, 'return', []));
       }
-      const value: unknown = Reflect.get(target, key, target);
-      if (typeof value !== 'function') return value;
+      const value: unknown = Reflect.get(source, key, source);
+      if (typeof value !== 'function' || key === 'constructor') return value;
       if (key === 'next' || key === 'return' || key === 'throw') {
-        return (...args: unknown[]) => guarded.step(own(target), key, args);
+        return (...args: unknown[]) => guarded.step(own, key, args);
       }
-      return value.bind(target);
+      return value.bind(source);
     },
   });
   return proxy;
+}
+
+function hasFrozenParts(source: object): boolean {
+  return Object.values(Object.getOwnPropertyDescriptors(source)).some(
+    ({ configurable, writable }) => configurable === false && writable === false,
+  );
 }
 
 class GuardedStream {
@@ -106,18 +116,21 @@ class GuardedStream {
       return { done: true, value: args[0] };
     }
     let result: IteratorResult<unknown>;
+    let over: boolean;
     try {
       result = await this.#life.within(() => method.apply(source, args));
+      if (Object(result) !== result) throw new TypeError('the stream gave no iterator result');
+      over = Boolean(result.done);
     } catch (error) {
       return this.#fail(error);
     }
-    if (result.done)
-      await this.#finish(() => (step === 'return' ? this.#life.returned() : this.#life.ended(result.value)));
+    if (over) await this.#finish(() => (step === 'return' ? this.#life.returned() : this.#life.ended(result.value)));
     return result;
   }
 
   async #fail(error: unknown): Promise<never> {
-    await this.#finish(() => this.#life.failed(error));
+    // The stream's own error goes on, whatever becomes of the bookkeeping.
+    await this.#finish(() => this.#life.failed(error)).catch(() => {});
     throw error;
   }
 
@@ -133,7 +146,7 @@ class GuardedStream {
     this.#aborted = { reason };
     if (!this.#over) {
       this.#over = true;
-      const told = this.#life.failed(reason);
+      const told = this.#life.aborted(reason);
       if (isPromiseLike(told)) told.then(undefined, () => {});
     }
     for (const reject of this.#waiting) reject(reason);

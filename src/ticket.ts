@@ -92,27 +92,45 @@ export class HeldCall implements Ticket {
   /** Runs the tool and ends the call with what becomes of it: a promise, or the stream that the tool returned. */
   run(body: () => unknown): unknown {
     let result: unknown;
+    let promised: boolean;
     try {
       result = this.within(body);
+      // Here, since a getter of the result may throw, too.
+      promised = isPromiseLike(result);
+      if (!promised && isAsyncIterable(result)) return guardStream(result, this);
     } catch (error) {
-      return settled(this.failed(error), () => Promise.reject(error));
+      return this.#rejected(error);
     }
-    if (isPromiseLike(result)) {
+    if (promised) {
       return Promise.resolve(result).then(
-        (value) => this.#succeeded(value),
-        (error) => settled(this.failed(error), () => Promise.reject(error)),
+        (value) => this.#resolved(value),
+        (error) => this.#rejected(error),
       );
     }
-    if (isAsyncIterable(result)) return guardStream(result, this);
     try {
-      return Promise.resolve(this.#succeeded(result));
+      return Promise.resolve(after(this.ended(result), () => result));
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  #succeeded(value: unknown): unknown {
-    if (isAsyncIterable(value)) return guardStream(value, this);
+  /** Hands on the tool's own error, whatever becomes of the bookkeeping. */
+  #rejected(error: unknown): Promise<never> {
+    const own = (): Promise<never> => Promise.reject(error);
+    try {
+      const told = this.failed(error);
+      return isPromiseLike(told) ? Promise.resolve(told).then(own, own) : own();
+    } catch {
+      return own();
+    }
+  }
+
+  #resolved(value: unknown): unknown {
+    try {
+      if (isAsyncIterable(value)) return guardStream(value, this);
+    } catch (error) {
+      return this.#rejected(error);
+    }
     return after(this.ended(value), () => value);
   }
 
@@ -142,6 +160,11 @@ export class HeldCall implements Ticket {
     if (tool.onError === 'refund') booked = call.reported ?? FREE;
     else if (tool.onError === 'reported') booked = call.reported ?? held;
     return this.#end('tool_error', booked, errorName(error));
+  }
+
+  /** The session ended in the middle of a stream. That is no failure of the tool, so nothing is refunded. */
+  aborted(reason: unknown): MaybePromise<void> {
+    return this.#end('tool_error', this.#atLeast(), errorName(reason));
   }
 
   settle(cost?: Cost): MaybePromise<void> {
@@ -222,12 +245,6 @@ export class HeldCall implements Ticket {
   }
 }
 
-/** Goes on with `next` whatever became of the bookkeeping: it must not stand in the tool's way. */
-function settled<R>(bookkeeping: MaybePromise<void>, next: () => R): R | Promise<Awaited<R>> {
-  if (!isPromiseLike(bookkeeping)) return next();
-  return Promise.resolve(bookkeeping).then(next, next) as Promise<Awaited<R>>;
-}
-
 const WORD = /^[A-Z][A-Z0-9_]{1,63}$/;
 const CLASS = /^[A-Za-z_$][\w$]{0,63}$/;
 
@@ -238,7 +255,8 @@ export function errorName(error: unknown): string {
     if (typeof error !== 'object' || error === null) return typeof error;
     const { code } = error as { code?: unknown };
     if (typeof code === 'string' && WORD.test(code)) return code;
-    const name: unknown = error.constructor?.name;
+    // Of its class: an own `constructor` may be content, of a parsed body that was thrown.
+    const name: unknown = Object.getPrototypeOf(error)?.constructor?.name;
     return typeof name === 'string' && CLASS.test(name) ? name : 'Error';
   } catch {
     return 'Error';

@@ -35,11 +35,11 @@ export interface ToolOptions<
    */
   readonly schema?: object;
   /** The estimate that is held while the tool runs: an upper bound. A function gets the checked arguments. */
-  readonly cost?: Cost | ((args: Args) => Cost);
+  readonly cost?: Cost | ((args: NoInfer<Args>) => Cost);
   /** What is booked when the tool has succeeded. Default: what `currentCall().charge` told, else the estimate. */
-  readonly actualCost?: (result: Result, args: Args) => Cost;
+  readonly actualCost?: (result: Result, args: NoInfer<Args>) => Cost;
   /** Where the tool will connect to; needs an egress guard. Every one is checked before the tool runs. */
-  readonly url?: (args: Args) => Urls;
+  readonly url?: (args: NoInfer<Args>) => Urls;
   /**
    * The tool threw: `'forfeit'` keeps the estimate as spent, or more if `charge` told more; `'refund'` frees all that
    * `charge` did not tell; `'reported'` books what `charge` told, and the estimate if it told nothing. Default: `'forfeit'`.
@@ -58,7 +58,7 @@ export interface ToolOptions<
    * A call with a key that was paid for already is not paid again; it counts as a call all the same. While the first
    * one runs, or with another cost, it is refused (`CONFLICT`).
    */
-  readonly idempotencyKey?: (args: Args) => string;
+  readonly idempotencyKey?: (args: NoInfer<Args>) => string;
 }
 
 const OPTIONS = ['schema', 'cost', 'actualCost', 'url', 'onError', 'args', 'leaseMs', 'idempotencyKey'];
