@@ -4,7 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import stableStringify from 'fast-json-stable-stringify';
 import { budget, callCap, createLeash, egress, memorySink, rateLimit } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
-import type { Subject } from './measure.ts';
+import type { Group, Subject } from './measure.ts';
 
 const schema = {
   type: 'object',
@@ -116,9 +116,9 @@ function straightLine(): Subject {
   };
 }
 
-function leashed(): Subject {
+function leashed(name: string, sign: 'none' | 'checkpoint'): Subject {
   return {
-    name: 'leash.wrap, five guards',
+    name,
     async run(rounds) {
       const leash = createLeash({
         guards: [
@@ -128,7 +128,7 @@ function leashed(): Subject {
           egress({ allow: ['api.stripe.com'] }),
           jsonSchemaArgs(),
         ],
-        audit: memorySink(),
+        audit: { sink: memorySink(), sign },
       });
       const call = leash.wrap('stripe.charge', tool, {
         schema,
@@ -157,8 +157,13 @@ function hashAndLog(): Subject {
   };
 }
 
-export const wholeCall: { readonly title: string; readonly target: string; subjects(): readonly Subject[] } = {
+export const wholeCall: Group = {
   title: 'Whole call: five guards, 198 bytes of arguments, memory store and sink',
   target: 'leash >= 0.77 of straight-line code (within 1.3x)',
-  subjects: () => [straightLine(), leashed(), hashAndLog()],
+  subjects: () => [
+    straightLine(),
+    leashed('leash.wrap, five guards', 'none'),
+    leashed('the same with a signed log, as it is by default', 'checkpoint'),
+    hashAndLog(),
+  ],
 };

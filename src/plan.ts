@@ -1,5 +1,5 @@
 import type { Guard, Limit } from './guard.ts';
-import { spanOf, type Window, windowName } from './internal/window.ts';
+import { type Span, spanOf, type Window, windowName } from './internal/window.ts';
 import { addUnits, type ExactMoney, formatUnits, type Money, type MoneyUnit, parseMoney } from './money.ts';
 import type { Line, Units } from './stores/store.ts';
 
@@ -37,6 +37,8 @@ export interface Counter {
   /** What the store refuses above: the smallest cap that is enforced, or no bound. */
   readonly cap: Units;
   readonly converts: readonly Convert[];
+  /** The window as the store counts it; undefined where the calendar moves it on. */
+  readonly span: Span | undefined;
 }
 
 /** The units that one level's budgets account for, of a call that they count. */
@@ -130,6 +132,7 @@ export function limitName(limit: Limit): string {
 
 function makeCounter(sharing: PlacedLimit[]): Counter {
   const first = sharing[0] as PlacedLimit;
+  const window = first.limit.window as Counter['window'];
   const limits = sharing.sort(
     (a, b) => Number(a.level.observes) - Number(b.level.observes) || a.limit.cap - b.limit.cap,
   );
@@ -138,10 +141,11 @@ function makeCounter(sharing: PlacedLimit[]): Counter {
     scope: scopeOf(first),
     meter: meterName(first.limit),
     unit: first.limit.unit,
-    window: first.limit.window as Counter['window'],
+    window,
     limits,
     cap: strictest.level.observes ? Number.MAX_SAFE_INTEGER : strictest.limit.cap,
     converts: [...new Set(limits.flatMap(({ level }) => level.convert ?? []))],
+    span: window.kind === 'calendar' ? undefined : spanOf(window, 0),
   };
 }
 
@@ -177,27 +181,37 @@ export function uncovered(plan: Plan, cost: ExactMoney): readonly (Coverage & { 
   return found ?? ALL_COVERED;
 }
 
-/** The lines of a reservation, one for each counter, in the plan's order. */
+/**
+ * The lines of a reservation, one for each counter, in the plan's order.
+ *
+ * @param wallOf epoch ms by the store's clock, for the calendar.
+ */
 export function linesFor(
   plan: Plan,
   cost: ExactMoney,
   generations: ReadonlyMap<string, string>,
   wallOf: (scope: string) => number,
-  force = false,
+  force: boolean,
 ): readonly Line[] {
-  return plan.counters.map((counter) => ({
-    scope: counter.scope,
-    generation: generations.get(counter.scope) ?? '',
-    meter: counter.meter,
-    span: spanOf(counter.window, wallOf(counter.scope)),
-    cap: force ? Number.MAX_SAFE_INTEGER : counter.cap,
-    amount: amountOn(counter.unit, counter.converts, cost),
-    // An attempt is over once it was made; money is spent when the call has ended.
-    book: counter.unit === 'call' ? 'reserve' : 'settle',
-  }));
+  const lines: Line[] = [];
+  for (const { scope, meter, unit, window, span, cap, converts } of plan.counters) {
+    lines.push({
+      scope,
+      generation: generations.get(scope) ?? '',
+      meter,
+      span: span ?? spanOf(window, wallOf(scope)),
+      cap: force ? Number.MAX_SAFE_INTEGER : cap,
+      amount: amountOn(unit, converts, cost),
+      // An attempt is over once it was made; money is spent when the call has ended.
+      book: unit === 'call' ? 'reserve' : 'settle',
+    });
+  }
+  return lines;
 }
 
 /** The amounts to settle with, in the same order. */
 export function amountsFor(plan: Plan, cost: ExactMoney): readonly Units[] {
-  return plan.counters.map((counter) => amountOn(counter.unit, counter.converts, cost));
+  const amounts: Units[] = [];
+  for (const { unit, converts } of plan.counters) amounts.push(amountOn(unit, converts, cost));
+  return amounts;
 }

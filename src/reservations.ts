@@ -47,6 +47,7 @@ export class Reservations {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #generations = new Map<string, string>();
+  readonly #wallOf = (): number => this.#clock.wall();
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -66,13 +67,15 @@ export class Reservations {
   /** @throws {TypeError | RangeError} a `convert` that gives no money: misuse, and not the store's failure. */
   reserve(id: string, plan: Plan, cost: ExactMoney, options: ReserveOptions): MaybePromise<Reserved> {
     if (plan.counters.length === 0) return NOTHING_TO_RESERVE;
-    const isOpen = ({ scope }: Counter): boolean => this.#generations.has(scope);
-    const attempt = (): MaybePromise<Reserved> => {
-      const wallMs = this.#clock.wall();
-      return this.#attempt(id, plan, cost, options, () => wallMs, plan.counters.length + MAX_STALE);
-    };
-    if (plan.counters.every(isOpen)) return attempt();
-    return ask(() => this.open(plan.counters.map(({ scope }) => scope)), attempt);
+    for (const { scope } of plan.counters) {
+      if (this.#generations.has(scope)) continue;
+      const scopes = plan.counters.map((counter) => counter.scope);
+      return ask(
+        () => this.open(scopes),
+        () => this.#attempt(id, plan, cost, options, this.#wallOf, plan.counters.length + MAX_STALE),
+      );
+    }
+    return this.#attempt(id, plan, cost, options, this.#wallOf, plan.counters.length + MAX_STALE);
   }
 
   #attempt(
@@ -83,14 +86,19 @@ export class Reservations {
     wallOf: (scope: string) => number,
     attempts: number,
   ): MaybePromise<Reserved> {
-    const { leaseMs, keepMs, force } = options;
+    const { leaseMs, keepMs, force = false } = options;
     const lines = linesFor(plan, cost, this.#generations, wallOf, force);
     const item = keepMs === undefined ? { id, lines, leaseMs } : { id, lines, leaseMs, keepMs };
+    const failed = (error: unknown): Reserved => {
+      // It may have arrived all the same. Under a key that may be another call's, and spend that has happened stays.
+      if (keepMs === undefined && !force) this.#quietly(() => this.settle(id, 'void'));
+      return no(storeFailed(error));
+    };
     return ask(
       () => this.#store.reserve([item]),
       (decisions) => {
         const decision = decisions?.[0];
-        if (!isDecision(decision, lines.length)) return no(storeFailed(new Error('the store gave no decision')));
+        if (!isDecision(decision, lines.length)) return failed(new Error('the store gave no decision'));
         if (!decision.ok && decision.why === 'stale' && attempts > 0) {
           // Time does not run backwards within a scope, so each may be at another time when a clock was set back.
           const { nowMs, line } = decision;
@@ -100,6 +108,7 @@ export class Reservations {
         }
         return outcome(id, decision, plan, lines);
       },
+      failed,
     );
   }
 
@@ -157,15 +166,19 @@ export class Reservations {
 }
 
 /** Asks the store; what it throws or rejects with refuses the call. What `next` throws is somebody else's. */
-function ask<T>(question: () => MaybePromise<T>, next: (answer: T) => MaybePromise<Reserved>): MaybePromise<Reserved> {
+function ask<T>(
+  question: () => MaybePromise<T>,
+  next: (answer: T) => MaybePromise<Reserved>,
+  failed: (error: unknown) => Reserved = (error) => no(storeFailed(error)),
+): MaybePromise<Reserved> {
   let answer: MaybePromise<T>;
   try {
     answer = question();
   } catch (error) {
-    return no(storeFailed(error));
+    return failed(error);
   }
   if (!isPromiseLike(answer)) return next(answer);
-  return Promise.resolve(answer).then(next, (error) => no(storeFailed(error)));
+  return Promise.resolve(answer).then(next, failed);
 }
 
 const SHORT: ReadonlySet<unknown> = new Set(['exceeds_cap', 'exhausted', 'in_flight']);
