@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { type EventKind, toolStart } from './audit/event.ts';
+import { type EventKind, type LineRef, toolStart } from './audit/event.ts';
 import type { AuditLog } from './audit/log.ts';
-import { ActiveCall, type CallOwner } from './call.ts';
+import { signProof } from './audit/proof.ts';
+import { ActiveCall, type CallOwner, type ProofOptions } from './call.ts';
 import type { Ending } from './ending.ts';
 import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
 import { canonicalJson, NotJsonError, snapshotJson } from './internal/canonical-json.ts';
 import type { Clock } from './internal/clock.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import { checkOptions } from './internal/options.ts';
 import { Leases } from './leases.ts';
 import { addUnits, type ExactMoney, FREE } from './money.ts';
 import type { Plan } from './plan.ts';
@@ -15,6 +17,7 @@ import {
   type Attempt,
   argumentsNotJson,
   conflict,
+  type RecordedAttempt,
   type Refusal,
   refusalError,
   refusalEvent,
@@ -35,6 +38,11 @@ export interface AdmissionInit {
   readonly stopsOn: (code: string) => boolean;
   /** What idempotency keys of this session are unique in. */
   readonly session: string;
+  readonly agent: string;
+  /** Hex SHA-256 of the guards' names and settings. */
+  readonly policy: string;
+  /** Arguments stand in the log as they are, beside what commits to them. */
+  readonly verbatim: boolean;
 }
 
 /** An admitted call and what its tool gets. */
@@ -60,12 +68,33 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
     );
   }
 
+  get opening(): Promise<void> | undefined {
+    return this.#init.log.opening;
+  }
+
   get signal(): AbortSignal {
     return this.#init.ending.signal;
   }
 
   now(): number {
     return this.#init.clock.now();
+  }
+
+  prove(call: ActiveCall, args: string, { log, seq, hash }: LineRef, options: ProofOptions): string {
+    const { checkpoints, origin, closed } = this.#init.log;
+    if (closed) throw new TypeError(`the call of tool "${call.tool}" has ended`);
+    if (checkpoints === undefined) throw new TypeError("call.proof needs a signed log: `audit.sign` is 'none'");
+    checkOptions('call.proof', options, ['audience', 'ttlMs', 'format']);
+    const { audience, ttlMs, format } = options;
+    const { agent, policy, clock } = this.#init;
+    return signProof({
+      key: checkpoints.key,
+      keyId: checkpoints.keyId,
+      claims: { iss: origin, sub: agent, aud: audience, tool: call.tool, args, log, seq, h: hash, pol: policy },
+      now: () => clock.wall(),
+      ...(ttlMs === undefined ? {} : { ttlMs }),
+      ...(format === undefined ? {} : { format }),
+    });
   }
 
   /**
@@ -75,24 +104,36 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
    * @throws the refusal, here or in the promise.
    */
   admit(tool: Tool, given: unknown, unreadable?: Misdeclared): MaybePromise<Admitted> {
-    const id = randomUUID();
-    const unread: Attempt = { id, name: tool.name, quoted: tool.quoted };
+    const unread: Attempt = { id: randomUUID(), name: tool.name, quoted: tool.quoted };
     const over = this.refusalOfEnded();
-    if (over !== undefined) return this.refuse(unread, over);
-    if (unreadable !== undefined) return this.misdeclared(unread, unreadable);
-
-    let args: unknown = null;
-    let notJson: Refusal | undefined;
+    if (over !== undefined) return this.#whenOpen(() => this.refuse(unread, over));
+    if (unreadable !== undefined) return this.#whenOpen(() => this.misdeclared(unread, unreadable));
     try {
-      args = snapshotJson(given);
+      // At once, whatever is waited for afterwards: what the caller changes later changes nothing.
+      const args = snapshotJson(given);
+      return this.#whenOpen(() => this.#decide(unread, tool, args, false));
     } catch (error) {
       if (!(error instanceof NotJsonError)) throw error;
-      notJson = argumentsNotJson(error);
-      if (!this.#init.rules.onlyObserves) return this.refuse(unread, notJson);
-      this.observe(unread, notJson);
+      const notJson = argumentsNotJson(error);
+      return this.#whenOpen(() => {
+        if (!this.#init.rules.onlyObserves) return this.refuse(unread, notJson);
+        this.observe(unread, notJson);
+        return this.#decide(unread, tool, null, true);
+      });
     }
-    const canonical = canonicalJson(args);
-    const attempt: Attempt = { ...unread, canonical };
+  }
+
+  /** Nothing is decided before the log can take the decision. */
+  #whenOpen<R>(decide: () => MaybePromise<R>): MaybePromise<R> {
+    const { opening } = this.#init.log;
+    return opening === undefined ? decide() : opening.then(decide);
+  }
+
+  #decide(unread: Attempt, tool: Tool, args: unknown, unchecked: boolean): MaybePromise<Admitted> {
+    const over = this.refusalOfEnded();
+    if (over !== undefined) return this.refuse(unread, over);
+    const raw = this.#init.verbatim ? JSON.stringify(args) : undefined;
+    const attempt: Attempt = { ...unread, canonical: canonicalJson(args), raw };
 
     // A cost or URL that cannot be computed is often the fault of arguments that a guard is about to refuse, which is
     // the better answer; so it waits until the guards have spoken.
@@ -109,8 +150,7 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
     } catch (error) {
       problem ??= { option: 'url', error };
     }
-    const call = new ActiveCall(this, id, tool.name, args, cost, urls, tool.schema);
-    const unchecked = notJson !== undefined;
+    const call = new ActiveCall(this, attempt.id, tool.name, args, cost, urls, tool.schema);
     return after(this.#init.rules.check(attempt, call), (refusal) => {
       if (refusal !== undefined) return this.refuse(attempt, refusal);
       if (problem !== undefined) return this.misdeclared(attempt, problem);
@@ -128,8 +168,8 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
     this.note(...refusalEvent(refusal, this.#recorded(attempt), true));
   }
 
-  #recorded({ id, quoted, canonical }: Attempt): { id: string; quoted: string; args: string | undefined } {
-    return { id, quoted, args: canonical === undefined ? undefined : this.#init.log.commit(canonical) };
+  #recorded({ id, quoted, canonical, raw }: Attempt): RecordedAttempt {
+    return { id, quoted, raw, args: canonical === undefined ? undefined : this.#init.log.commit(canonical) };
   }
 
   /** Step 4. */
@@ -198,10 +238,14 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
       hold === undefined ? undefined : this.#init.reservations.settle(hold, 'void');
     const over = this.refusalOfEnded();
     if (over !== undefined) return after(giveBack(), () => this.refuse(attempt, over));
+    const { log } = this.#init;
     let written: MaybePromise<void>;
     try {
-      const args = this.#init.log.commit(attempt.canonical as string);
-      written = this.#init.log.write('tool_start', toolStart(call.id, attempt.quoted, args, held));
+      const { seq } = log.next;
+      const args = log.commit(attempt.canonical as string);
+      written = log.write('tool_start', toolStart(call.id, attempt.quoted, args, held, attempt.raw));
+      // Where calls go on without the log, the event may have been dropped.
+      if (log.last.seq >= seq) call.recordedAs(attempt.canonical as string, log.last);
     } catch (error) {
       return after(giveBack(), () => {
         throw error;
@@ -212,7 +256,9 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
       async () => {
         const ticket = this.#admitted(init);
         const late = this.refusalOfEnded();
-        if (late === undefined) return ticket;
+        // A denial that came later ends the session for later calls; this one was there before it.
+        if (late === undefined || late.code === 'SESSION_BREACHED') return ticket;
+        this.calls--;
         await ticket.release();
         return this.refuse(attempt, late);
       },

@@ -1,6 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { LineRef } from './audit/event.ts';
+import type { ProofFormat } from './audit/proof-claims.ts';
 import type { ToolCall } from './guard.ts';
 import { addUnits, type ExactMoney, FREE, type Money, parseMoney } from './money.ts';
+
+export interface ProofOptions {
+  /** Who the proof is for; whoever checks it compares it exactly. 1 to 256 characters. */
+  readonly audience: string;
+  /** How long it is good for. Integer from 1 to 300 000. Default: 60 000. */
+  readonly ttlMs?: number;
+  /** PASETO v4.public, or JWS with Ed25519. Default: `'paseto'`. */
+  readonly format?: ProofFormat;
+}
 
 /** The call that a tool runs in. */
 export interface Call {
@@ -15,6 +26,14 @@ export interface Call {
    * that no budget of the leash accounts for.
    */
   charge(cost: Money): void;
+  /**
+   * A signed token which says that this call, with these arguments, was allowed: for the party that the tool talks to,
+   * who checks it with `verifyProof`. Made when it is asked for; one signature.
+   *
+   * @throws {TypeError | RangeError} an option, the log is not signed or has lost the call (`audit.onError`), or the call
+   * has ended.
+   */
+  proof(options: ProofOptions): string;
 }
 
 /** What a call needs of the session that admitted it. */
@@ -22,6 +41,8 @@ export interface CallOwner {
   readonly signal: AbortSignal;
   /** @throws {RangeError} spend in a unit that no budget of this call's leashes accounts for. */
   checkUnits(call: ActiveCall, where: string, money: ExactMoney): void;
+  /** @param args canonical JSON. @param line the call's `tool_start`. */
+  prove(call: ActiveCall, args: string, line: LineRef, options: ProofOptions): string;
 }
 
 /** One attempt: what guards look at, and what the tool finds as `currentCall()`. */
@@ -34,6 +55,7 @@ export class ActiveCall implements Call, ToolCall {
   readonly schema: object | undefined;
   readonly #owner: CallOwner;
   #reported: ExactMoney | undefined;
+  #recorded: { readonly args: string; readonly line: LineRef } | undefined;
   #ended = false;
 
   constructor(
@@ -75,6 +97,17 @@ export class ActiveCall implements Call, ToolCall {
     this.#owner.checkUnits(this, where, money);
     const before = this.#reported ?? FREE;
     this.#reported = { usd: addUnits(before.usd, money.usd), sat: addUnits(before.sat, money.sat) };
+  }
+
+  /** Where the call stands in the log, and what it committed to. */
+  recordedAs(args: string, line: LineRef): void {
+    this.#recorded = { args, line };
+  }
+
+  proof(options: ProofOptions): string {
+    if (this.#ended) throw new TypeError(`the call of tool "${this.tool}" has ended`);
+    if (this.#recorded === undefined) throw new TypeError(`the call of tool "${this.tool}" is not in the log`);
+    return this.#owner.prove(this, this.#recorded.args, this.#recorded.line, options);
   }
 
   end(): void {

@@ -13,7 +13,14 @@ export type DenialCode =
 export type SessionEndedCode = 'SESSION_CLOSED' | 'SESSION_STOPPED' | 'SESSION_BREACHED';
 
 /** Every stable `code` of this package's errors. */
-export type LeashErrorCode = DenialCode | 'AUDIT_UNAVAILABLE' | 'STORE_UNAVAILABLE' | 'STATE_LOST' | 'CONFLICT';
+export type LeashErrorCode =
+  | DenialCode
+  | 'AUDIT_UNAVAILABLE'
+  | 'STORE_UNAVAILABLE'
+  | 'STATE_LOST'
+  | 'CONFLICT'
+  | 'PROOF_INVALID'
+  | 'NOTE_INVALID';
 
 /** The place in the audit log where an event stands. */
 export interface EventRef {

@@ -4,7 +4,7 @@ import { egress, quote } from './audit/event.ts';
 import { activeCall } from './call.ts';
 import { guardedFetch } from './egress/fetch.ts';
 import type { Ending } from './ending.ts';
-import type { MaybePromise } from './internal/maybe-promise.ts';
+import { after, type MaybePromise } from './internal/maybe-promise.ts';
 import type { Attempt } from './refusal.ts';
 import type { Rules } from './rules.ts';
 
@@ -34,7 +34,8 @@ export function reachingFetch(rules: Rules, admission: Admission, ending: Ending
     );
   };
 
-  return guardedFetch(decide, builtinFetch, () => ending.signal);
+  const decideWhenOpen = (url: string, method: string): MaybePromise<void> => after(admission.opening, () => decide(url, method));
+  return guardedFetch(decideWhenOpen, builtinFetch, () => ending.signal);
 }
 
 function defaultPort(scheme: string): number {

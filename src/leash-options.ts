@@ -1,12 +1,16 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
+import type { SignMode } from './audit/checkpoints.ts';
 import type { ArgsHash } from './audit/commitment.ts';
+import { checkRootSigner, isKeyName } from './audit/keys.ts';
+import { type LogKey, readLogKey } from './audit/log-key.ts';
 import { memorySink } from './audit/memory-sink.ts';
+import type { RootSigner } from './audit/key.ts';
 import type { AuditSink } from './audit/sink.ts';
 import type { DenialCode } from './errors.ts';
 import type { Guard } from './guard.ts';
 import { snapshotJson } from './internal/canonical-json.ts';
 import { type Clock, systemClock } from './internal/clock.ts';
-import { checkName, checkOneOf, checkOptions, shown } from './internal/options.ts';
+import { checkInteger, checkName, checkOneOf, checkOptions, shown } from './internal/options.ts';
 import type { Convert } from './plan.ts';
 import { memoryStore } from './stores/memory.ts';
 import type { Store } from './stores/store.ts';
@@ -16,12 +20,41 @@ export interface AuditOptions {
   /** How arguments appear: salted hash, keyed hash or plain hash. Default: `'s1'`. */
   readonly args?: ArgsHash;
   /**
-   * The log key, at least 16 bytes, from which salts and keyed hashes are made. Who has it can open an event; without
-   * it nobody can. Default: 32 random bytes that die with the session.
+   * The log key, from which salts and keyed hashes are made: at least 16 bytes, or a file apart from the log that only
+   * its owner can read. Who has it can open events; destroying it closes them for good, and the chain stays valid.
+   * Default: that of the variable `LEASH_AUDIT_KEY`, else random and gone with the session.
    */
-  readonly key?: Uint8Array;
-  /** Name of the log's origin, without `/`. Default: `'leash.local'`. */
+  readonly key?: LogKey;
+  /** Name of the log's origin, at most 128 characters without `/`, `+` and white space. Default: `'leash.local'`. */
   readonly origin?: string;
+  /**
+   * What is signed with the session's Ed25519 key: the log every 256 events, every second with new ones and at the close;
+   * `'each'` event; or `'none'`. Default: `'checkpoint'`.
+   */
+  readonly sign?: SignMode;
+  /**
+   * Who certifies the session key: a private Ed25519 key, or a function that signs elsewhere, such as in a KMS. Decisions
+   * wait for it. Default: nobody, so that a verifier has to take the key on trust.
+   */
+  readonly signer?: RootSigner;
+  /** After how many checkpoints the session key is replaced, and the old one forgotten. Integer >= 1. Default: never. */
+  readonly rotateEvery?: number;
+  /** Gets each checkpoint as a C2SP signed note, to be kept elsewhere: the only thing that shows a log cut off. */
+  readonly onCheckpoint?: (note: string) => void;
+  /**
+   * When the log cannot be written: `'deny'` lets no call run, `'allow'` lets them run, keeps 10 000 events for later and
+   * counts what it cannot keep (`events_dropped`). Default: `'deny'`.
+   */
+  readonly onError?: 'deny' | 'allow';
+  /** How long an asynchronous sink may take for a line until it counts as failed. Integer >= 1. Default: 10 000. */
+  readonly timeoutMs?: number;
+}
+
+/** `AuditOptions` with every default in its place. */
+export interface AuditSettings extends Required<Omit<AuditOptions, 'key' | 'signer' | 'onCheckpoint'>> {
+  readonly key: Uint8Array;
+  readonly signer: RootSigner | undefined;
+  readonly onCheckpoint: ((note: string) => void) | undefined;
 }
 
 /** Which denials end the session: their codes, every one, or none. */
@@ -56,7 +89,7 @@ export interface SessionSettings {
   readonly guards: readonly Guard[];
   readonly agent: string;
   readonly id: string;
-  readonly audit: Required<AuditOptions>;
+  readonly audit: AuditSettings;
   readonly mode: 'enforce' | 'observe';
   readonly stopsOn: (code: string) => boolean;
   readonly convert: Convert | undefined;
@@ -123,20 +156,65 @@ function checkGuards(option: string, guards: unknown): readonly Guard[] {
   return Object.freeze([...(guards as Guard[])]);
 }
 
-function readAudit(option: string, audit: AuditSink | AuditOptions | undefined): Required<AuditOptions> {
+const AUDIT_OPTIONS = [
+  'sink',
+  'args',
+  'key',
+  'origin',
+  'sign',
+  'signer',
+  'rotateEvery',
+  'onCheckpoint',
+  'onError',
+  'timeoutMs',
+];
+/** With the slash and the log's id an origin fits into a field of the log. */
+const MAX_ORIGIN = 128;
+
+function readAudit(option: string, audit: AuditSink | AuditOptions | undefined): AuditSettings {
   const options: AuditOptions = audit === undefined ? { sink: memorySink() } : isSink(audit) ? { sink: audit } : audit;
-  checkOptions(option, options, ['sink', 'args', 'key', 'origin']);
-  const { sink, args = 's1', key, origin = 'leash.local' } = options;
-  if (!isSink(sink))
+  checkOptions(option, options, AUDIT_OPTIONS);
+  const {
+    sink,
+    args,
+    key,
+    origin = 'leash.local',
+    sign,
+    signer,
+    rotateEvery,
+    onCheckpoint,
+    onError,
+    timeoutMs,
+  } = options;
+  if (!isSink(sink)) {
     throw new TypeError(`\`${option}.sink\` must be a sink such as fileSink(path), got ${shown(sink)}`);
-  checkOneOf(`${option}.args`, args, ['s1', 'h1', 'sha256']);
-  if (key !== undefined && !(key instanceof Uint8Array)) {
-    throw new TypeError(`\`${option}.key\` must be a Uint8Array`);
   }
-  if (key !== undefined && key.length < 16) throw new RangeError(`\`${option}.key\` must have at least 16 bytes`);
   checkName(`${option}.origin`, origin);
-  if (/[/\s]/.test(origin)) throw new RangeError(`\`${option}.origin\` must hold no \`/\` and no white space`);
-  return { sink, args, origin, key: key === undefined ? randomBytes(32) : Uint8Array.from(key) };
+  if (origin.length > MAX_ORIGIN || origin.includes('/') || !isKeyName(origin)) {
+    throw new RangeError(
+      `\`${option}.origin\` must be at most ${MAX_ORIGIN} characters without \`/\`, \`+\` and white space`,
+    );
+  }
+  if (onCheckpoint !== undefined && typeof onCheckpoint !== 'function') {
+    throw new TypeError(`\`${option}.onCheckpoint\` must be a function, got ${shown(onCheckpoint)}`);
+  }
+  const signs = checkOneOf(`${option}.sign`, sign ?? 'checkpoint', ['checkpoint', 'each', 'none']);
+  if (signs === 'none' && (signer ?? rotateEvery ?? onCheckpoint) !== undefined) {
+    throw new TypeError(`\`${option}.sign\` is 'none', so there is nothing for signer, rotateEvery or onCheckpoint`);
+  }
+  return {
+    sink,
+    origin,
+    args: checkOneOf(`${option}.args`, args ?? 's1', ['s1', 'h1', 'sha256']),
+    key: readLogKey(`${option}.key`, key),
+    sign: signs,
+    signer: signer === undefined ? undefined : checkRootSigner(`${option}.signer`, signer),
+    rotateEvery:
+      rotateEvery === undefined ? Number.POSITIVE_INFINITY : checkInteger(`${option}.rotateEvery`, rotateEvery, 1),
+    onCheckpoint,
+    onError: checkOneOf(`${option}.onError`, onError ?? 'deny', ['deny', 'allow']),
+    timeoutMs: checkInteger(`${option}.timeoutMs`, timeoutMs ?? 10_000, 1),
+  };
 }
 
 function isSink(value: unknown): value is AuditSink {

@@ -55,7 +55,10 @@ export interface Leash extends AsyncDisposable {
    * sent, and which aborts with the leash. Needs an egress guard.
    */
   readonly fetch: typeof globalThis.fetch;
-  /** The function under the leash: same parameters; a stream stays a stream. */
+  /**
+   * The function under the leash: same parameters; a stream stays a stream. Where a guard, the store or the sink is
+   * asynchronous, only an `async function*` can answer with a stream at once; of another function it is a promise of one.
+   */
   wrap<Params extends unknown[], Stream extends AsyncIterable<unknown>, Args = ArgsOf<Params>>(
     name: string,
     fn: (...params: Params) => Stream,
@@ -76,7 +79,7 @@ export interface Leash extends AsyncDisposable {
   /** One call without wrapping. The function gets the arguments as they were checked. */
   run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => PromiseLike<Result> | Result): Promise<Result>;
   run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => Result): Promise<Awaited<Result>>;
-  /** What would happen to a call now, and why. Changes nothing, writes nothing. */
+  /** What would happen to a call now, and why. Changes nothing, writes nothing. Does not look at `idempotencyKey`. */
   peek(call: CallRequest): Promise<Decision>;
   /** Decides and reserves once, for code that runs the tool itself and ends the ticket. */
   enter(call: CallRequest): MaybePromise<Ticket>;
@@ -88,7 +91,11 @@ export interface Leash extends AsyncDisposable {
    * @throws {BudgetExceededError} it is booked, and a budget is now over: the session ends.
    */
   charge(cost: Money, note?: string): MaybePromise<void>;
-  /** A sub-agent's leash: its own guards and all of its ancestors'. It can only narrow. */
+  /**
+   * A sub-agent's leash: its own guards and all of its ancestors'. It can only narrow.
+   *
+   * @throws {TypeError | RangeError} an option. @throws {SessionEndedError} the leash is closed.
+   */
   child(options: ChildOptions): Leash;
   /** Kill switch: calls that run see the abort, all others are refused, for good. */
   stop(reason: string): void;
@@ -141,18 +148,18 @@ class Session implements Leash {
     const level: Level = { guards, scope: `session:${this.id}`, observes: mode === 'observe', convert };
     this.#levels = parent === undefined ? [level] : [level, ...parent.#levels];
     this.#reservations = parent === undefined ? new Reservations(store, clock) : parent.#reservations;
+    const named = guards.map((guard) => ({ name: guard.name, settings: guard.settings }));
+    const policy = sha256(canonicalJson(snapshotJson(named)));
     this.#log = new AuditLog({
-      sink: audit.sink,
+      ...audit,
       clock,
       originName: audit.origin,
-      args: audit.args,
-      key: audit.key,
       lib: `leashkit/${VERSION}`,
       agent: settings.agent,
       session: this.id,
       mode,
-      guards: sha256(canonicalJson(snapshotJson(guards.map(({ name, settings: set }) => ({ name, settings: set }))))),
-      parent: parent === undefined ? undefined : parent.#log.head,
+      guards: policy,
+      parent: parent === undefined ? undefined : parent.#log,
     });
     this.#ending = new Ending(parent === undefined ? undefined : parent.#ending);
     this.#rules = new Rules(this.#levels, (attempt, refusal) => this.#admission.observe(attempt, refusal));
@@ -164,6 +171,9 @@ class Session implements Leash {
       clock,
       stopsOn: settings.stopsOn,
       session: this.id,
+      agent: settings.agent,
+      policy,
+      verbatim: process.env['LEASH_AUDIT_VERBATIM'] === '1',
     });
     this.#spend = new Spend(this.#admission, this.#rules, this.#reservations, this.#log);
     if (parent !== undefined) parent.#children.add(this);
@@ -224,6 +234,8 @@ class Session implements Leash {
   }
 
   child(options: ChildOptions): Leash {
+    // Its log would have nobody to close it.
+    if (this.#closing !== undefined) throw this.#endedError('SESSION_CLOSED', this.#log.head);
     return new Session(readChildOptions(options, this.#settings), this);
   }
 
@@ -267,6 +279,8 @@ class Session implements Leash {
     if (this.#parent !== undefined) this.#parent.#children.delete(this);
     const closed = await Promise.allSettled([...this.#children].map((child) => child.close()));
     await Promise.allSettled(open.map((held) => held.forfeit()));
+    // What has waited for the log is refused now, and counts.
+    await this.#log.opening?.catch(() => {});
     await admission.leases.idle();
     admission.leases.close();
     const { calls, denied, booked } = admission;

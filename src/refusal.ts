@@ -48,6 +48,16 @@ export interface Attempt {
   readonly quoted: string;
   /** Canonical JSON of the arguments, where they could be read. */
   readonly canonical?: string | undefined;
+  /** The arguments as JSON, where the log is to hold them as they are. */
+  readonly raw?: string | undefined;
+}
+
+/** What of an attempt stands on its line. */
+export interface RecordedAttempt {
+  readonly id: string;
+  readonly quoted: string;
+  readonly args: string | undefined;
+  readonly raw: string | undefined;
 }
 
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
@@ -180,18 +190,15 @@ export function refusalMessage(refusal: Refusal, tool: string): string {
 }
 
 /** The one event that records a refusal. */
-export function refusalEvent(
-  refusal: Refusal,
-  call: { readonly id: string; readonly quoted: string; readonly args: string | undefined },
-  observed: boolean,
-): [EventKind, string] {
+export function refusalEvent(refusal: Refusal, call: RecordedAttempt, observed: boolean): [EventKind, string] {
   const { guard, code, reason, budget, target } = refusal;
   if (target !== undefined && code === 'EGRESS_DENIED') {
     const { scheme, host, port } = target;
     const event = { call: call.id, tool: call.quoted, scheme, host, port, code, reason, observed };
     return ['egress_denied', egress(event)];
   }
-  const fields: DeniedFields = { call: call.id, tool: call.quoted, args: call.args, guard, code, reason, observed };
+  const { id, quoted: tool, args, raw } = call;
+  const fields: DeniedFields = { call: id, tool, args, guard, code, reason, observed, raw };
   if (budget !== undefined) return ['budget_denied', budgetDenied({ ...fields, ...budget })];
   return ['tool_denied', toolDenied(fields)];
 }

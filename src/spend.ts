@@ -28,6 +28,8 @@ export class Spend {
   }
 
   hold(estimate: Cost, note: string | undefined): MaybePromise<Hold> {
+    const { opening } = this.#log;
+    if (opening !== undefined) return opening.then(() => this.hold(estimate, note));
     const admission = this.#admission;
     const money = parseCost('`estimate` of leash.hold', estimate);
     const text = note === undefined ? undefined : checkName('note', note);
@@ -51,6 +53,8 @@ export class Spend {
   }
 
   charge(cost: Money, note: string | undefined): MaybePromise<void> {
+    const { opening } = this.#log;
+    if (opening !== undefined) return opening.then(() => this.charge(cost, note));
     const admission = this.#admission;
     const money = parseCost('`cost` of leash.charge', cost);
     const text = note === undefined ? undefined : checkName('note', note);

@@ -1,6 +1,6 @@
-import type { KeyObject } from 'node:crypto';
 import { LeashError } from '../errors.ts';
 import { decodeBase64, encodeBase64 } from '../internal/base64.ts';
+import type { Key } from './key.ts';
 import { isKeyName, keyId, type NoteKey, rawPublicKey, sign, verify, verifyAside } from './keys.ts';
 
 /** What a checkpoint says: that the log of this origin has this length and this root. */
@@ -19,12 +19,12 @@ export function checkpointBody({ origin, size, root }: Checkpoint): string {
 }
 
 /** Base64 of the Ed25519 signature over the body. */
-export function signCheckpoint(key: KeyObject, checkpoint: Checkpoint): string {
+export function signCheckpoint(key: Key, checkpoint: Checkpoint): string {
   return encodeBase64(sign(key, Buffer.from(checkpointBody(checkpoint))));
 }
 
 /** Whether the key signed the checkpoint; looked at on another thread. Never rejects. */
-export function checkpointHolds(key: KeyObject, checkpoint: Checkpoint, signature: string): Promise<boolean> {
+export function checkpointHolds(key: Key, checkpoint: Checkpoint, signature: string): Promise<boolean> {
   const bytes = decodeBase64(signature) ?? Buffer.alloc(0);
   return verifyAside(key, Buffer.from(checkpointBody(checkpoint)), bytes);
 }
@@ -40,7 +40,7 @@ export function checkpointFields(size: number, root: string, signature: string):
 }
 
 /** A note with one signature, by a key that bears the name of the origin (C2SP signed-note). */
-export function checkpointNote(checkpoint: Checkpoint, key: KeyObject, signature: string): string {
+export function checkpointNote(checkpoint: Checkpoint, key: Key, signature: string): string {
   const { origin } = checkpoint;
   const bytes = decodeBase64(signature) ?? Buffer.alloc(0);
   const signed = Buffer.concat([keyId(origin, rawPublicKey(key)), bytes]);

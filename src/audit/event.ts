@@ -1,4 +1,5 @@
 import { type ExactMoney, formatUnits, type MoneyUnit } from '../money.ts';
+import type { PriorHead } from './sink.ts';
 
 /** Every kind that a line of `leash-log/1` may have. */
 export type EventKind =
@@ -12,6 +13,8 @@ export type EventKind =
   | 'egress_denied'
   | 'charge'
   | 'kill_switch'
+  | 'key_rotated'
+  | 'events_dropped'
   | 'log_recovered'
   | 'session_close';
 
@@ -61,11 +64,17 @@ export interface SessionOpen {
   readonly hash: string;
   /** Hex SHA-256 of the canonical JSON of the guards' names and settings. */
   readonly guards: string;
+  /** Base64 of the session key, where the log is signed. */
+  readonly key?: string | undefined;
+  /** Base64 of the root's certificate of that key. */
+  readonly cert?: string | undefined;
   readonly parent?: LineRef | undefined;
+  /** Last known heads of earlier logs beside this one. */
+  readonly prior?: readonly PriorHead[] | undefined;
 }
 
 export function sessionOpen(open: SessionOpen): string {
-  const { parent } = open;
+  const { key, cert, parent, prior } = open;
   return (
     field('origin', open.origin) +
     field('lib', open.lib) +
@@ -74,13 +83,25 @@ export function sessionOpen(open: SessionOpen): string {
     field('mode', open.mode) +
     field('hash', open.hash) +
     field('guards', open.guards) +
-    (parent === undefined ? '' : `,"parent":{"log":"${parent.log}","seq":${parent.seq},"hash":"${parent.hash}"}`)
+    (key === undefined ? '' : `,"key":"${key}"`) +
+    (cert === undefined ? '' : `,"cert":"${cert}"`) +
+    (parent === undefined ? '' : `,"parent":{"log":"${parent.log}","seq":${parent.seq},"hash":"${parent.hash}"}`) +
+    (prior === undefined || prior.length === 0 ? '' : `,"prior":[${prior.map(priorHead).join(',')}]`)
   );
 }
 
+function priorHead({ log, size, hash }: PriorHead): string {
+  return `{"log":"${log}","size":${size},"hash":"${hash}"}`;
+}
+
 /** `tool` in these is the quoted name, made once for each tool. */
-export function toolStart(call: string, tool: string, args: string, held: ExactMoney): string {
-  return `,"call":"${call}","tool":${tool},"args":"${args}"${moneyFields(held)}`;
+export function toolStart(call: string, tool: string, args: string, held: ExactMoney, raw?: string): string {
+  return `,"call":"${call}","tool":${tool},"args":"${args}"${moneyFields(held)}${verbatim(raw)}`;
+}
+
+/** The arguments themselves, as JSON: only where `LEASH_AUDIT_VERBATIM=1` says so. */
+function verbatim(raw: string | undefined): string {
+  return raw === undefined ? '' : `,"x":{"raw":${raw}}`;
 }
 
 export function toolEnd(
@@ -105,6 +126,7 @@ export interface DeniedFields {
   readonly code: string;
   readonly reason?: string | undefined;
   readonly observed?: boolean | undefined;
+  readonly raw?: string | undefined;
 }
 
 function deniedHead({ call, tool, args, guard, code }: DeniedFields): string {
@@ -112,7 +134,7 @@ function deniedHead({ call, tool, args, guard, code }: DeniedFields): string {
 }
 
 export function toolDenied(denied: DeniedFields): string {
-  return `${deniedHead(denied)}${field('reason', denied.reason)}${denied.observed ? ',"observed":1' : ''}`;
+  return `${deniedHead(denied)}${field('reason', denied.reason)}${denied.observed ? ',"observed":1' : ''}${verbatim(denied.raw)}`;
 }
 
 export interface BudgetDeniedFields extends DeniedFields {
@@ -125,7 +147,8 @@ export interface BudgetDeniedFields extends DeniedFields {
 export function budgetDenied(denied: BudgetDeniedFields): string {
   return (
     `${deniedHead(denied)},"unit":"${denied.unit}","cap":"${denied.cap}","requested":"${denied.requested}"` +
-    `,"remaining":"${denied.remaining}"${field('reason', denied.reason)}${denied.observed ? ',"observed":1' : ''}`
+    `,"remaining":"${denied.remaining}"${field('reason', denied.reason)}${denied.observed ? ',"observed":1' : ''}` +
+    verbatim(denied.raw)
   );
 }
 
@@ -160,6 +183,11 @@ export function killSwitch(reason: string): string {
 
 export function logRecovered(bytes: number, sha256: string): string {
   return `,"bytes":${bytes},"sha256":"${sha256}"`;
+}
+
+/** How many events could not be recorded, and the epoch ms of the first and the last of them. */
+export function eventsDropped({ count, from, to }: { count: number; from: number; to: number }): string {
+  return `,"count":${count},"from":${from},"to":${to}`;
 }
 
 export function sessionClose(reason: string, calls: number, denied: number, booked: ExactMoney): string {

@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto';
+import type { Key } from './key.ts';
 import { checkPrivateKey, sign, verify } from './keys.ts';
 import {
   checkPublicKey,
@@ -33,7 +33,7 @@ function headerText({ kid, typ }: JwsHeader): string {
  *
  * @throws {TypeError} no Ed25519 private key, or a header that cannot be read again.
  */
-export function signJws(key: KeyObject, header: JwsHeader, payload: string): string {
+export function signJws(key: Key, header: JwsHeader, payload: string): string {
   checkPrivateKey('key', key);
   const text = headerText(header);
   if (!HEADER.test(text) || !isKeyId(header.kid))
@@ -49,7 +49,7 @@ export function signJws(key: KeyObject, header: JwsHeader, payload: string): str
  * @throws {TokenError} not three parts of canonical base64url, any header but the one that `signJws` writes, too long,
  * or not signed by that key.
  */
-export function verifyJws(token: unknown, keyFor: (header: JwsHeader) => KeyObject): string {
+export function verifyJws(token: unknown, keyFor: (header: JwsHeader) => Key): string {
   const [head, body, end, ...more] = splitToken(token);
   if (head === undefined || body === undefined || end === undefined || more.length > 0)
     throw new TokenError('malformed');

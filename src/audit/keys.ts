@@ -9,6 +9,7 @@ import {
 import { decodeBase64, encodeBase64 } from '../internal/base64.ts';
 import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
 import { shown } from '../internal/options.ts';
+import type { Key, RootSigner } from './key.ts';
 
 const KEY_BYTES = 32;
 const SIGNATURE_BYTES = 64;
@@ -42,7 +43,7 @@ function isWeak(raw: Uint8Array): boolean {
  * @throws {TypeError} not 32 bytes.
  * @throws {RangeError} a key of small order, or one with y >= 2^255 - 19.
  */
-export function publicKeyFromRaw(raw: Uint8Array): KeyObject {
+export function publicKeyFromRaw(raw: Uint8Array): Key {
   if (!(raw instanceof Uint8Array) || raw.length !== KEY_BYTES) {
     throw new TypeError(`an Ed25519 public key has ${KEY_BYTES} bytes`);
   }
@@ -51,21 +52,26 @@ export function publicKeyFromRaw(raw: Uint8Array): KeyObject {
 }
 
 /** The 32 bytes of an Ed25519 public key, or of the one that belongs to a private key. @throws {TypeError} other keys. */
-export function rawPublicKey(key: KeyObject): Buffer {
+export function rawPublicKey(key: Key): Buffer {
   if (!(key instanceof KeyObject) || key.asymmetricKeyType !== 'ed25519') throw new TypeError('not an Ed25519 key');
   const { x = '' } = (key.type === 'private' ? createPublicKey(key) : key).export({ format: 'jwk' });
   return Buffer.from(x, 'base64url');
 }
 
+/** The public half of a private key. */
+export function publicHalf(key: Key): Key {
+  return createPublicKey(key as KeyObject);
+}
+
 /** A public key as the log has it: base64 of its 32 bytes. `undefined` for any other text, and for a weak key. */
-export function readPublicKey(text: string): KeyObject | undefined {
+export function readPublicKey(text: string): Key | undefined {
   const raw = decodeBase64(text);
   return raw?.length !== KEY_BYTES || isWeak(raw) ? undefined : publicKeyFromRaw(raw);
 }
 
 /** The key of one session. */
 export interface SessionKey {
-  readonly privateKey: KeyObject;
+  readonly privateKey: Key;
   /** Base64 of the 32 bytes of its public key. */
   readonly publicKey: string;
 }
@@ -76,7 +82,7 @@ export function generateSessionKey(): SessionKey {
 }
 
 /** @throws {TypeError} not the private half of an Ed25519 key. */
-export function checkPrivateKey(option: string, key: unknown): KeyObject {
+export function checkPrivateKey(option: string, key: unknown): Key {
   if (!(key instanceof KeyObject) || key.type !== 'private' || key.asymmetricKeyType !== 'ed25519') {
     throw new TypeError(`\`${option}\` must be an Ed25519 private KeyObject`);
   }
@@ -84,28 +90,22 @@ export function checkPrivateKey(option: string, key: unknown): KeyObject {
 }
 
 /** Ed25519 signature, 64 bytes. */
-export function sign(key: KeyObject, bytes: Uint8Array): Buffer {
-  return signBytes(null, bytes, key);
+export function sign(key: Key, bytes: Uint8Array): Buffer {
+  return signBytes(null, bytes, key as KeyObject);
 }
 
 /** Never throws: a signature of another length is no signature. */
-export function verify(key: KeyObject, bytes: Uint8Array, signature: Uint8Array): boolean {
-  return signature.length === SIGNATURE_BYTES && verifyBytes(null, bytes, key, signature);
+export function verify(key: Key, bytes: Uint8Array, signature: Uint8Array): boolean {
+  return signature.length === SIGNATURE_BYTES && verifyBytes(null, bytes, key as KeyObject, signature);
 }
 
 /** The same on another thread. Never rejects. */
-export function verifyAside(key: KeyObject, bytes: Uint8Array, signature: Uint8Array): Promise<boolean> {
+export function verifyAside(key: Key, bytes: Uint8Array, signature: Uint8Array): Promise<boolean> {
   return new Promise((resolve) => {
     if (signature.length !== SIGNATURE_BYTES) resolve(false);
-    else verifyBytes(null, bytes, key, signature, (error, holds) => resolve(error === null && holds));
+    else verifyBytes(null, bytes, key as KeyObject, signature, (error, holds) => resolve(error === null && holds));
   });
 }
-
-/**
- * Who stands behind session keys: a private Ed25519 key, or a function that signs with one that is held elsewhere, as a
- * KMS does. The function gets the bytes and resolves to the 64 bytes of their Ed25519 signature.
- */
-export type RootSigner = KeyObject | ((bytes: Uint8Array) => Promise<Uint8Array>);
 
 /** @throws {TypeError} neither an Ed25519 private key nor a function. */
 export function checkRootSigner(option: string, signer: unknown): RootSigner {
@@ -140,7 +140,7 @@ function certificateOf(signature: unknown): string {
 }
 
 /** Whether `by` certified the session key. Never throws. */
-export function verifyCertificate(by: KeyObject, origin: string, publicKey: string, certificate: string): boolean {
+export function verifyCertificate(by: Key, origin: string, publicKey: string, certificate: string): boolean {
   const signature = decodeBase64(certificate);
   return signature !== undefined && verify(by, certificateText(origin, publicKey), signature);
 }
@@ -163,7 +163,7 @@ export function keyId(name: string, raw: Uint8Array): Buffer {
 /** A key of C2SP signed-note: what checks one signer of notes. */
 export interface NoteKey {
   readonly name: string;
-  readonly key: KeyObject;
+  readonly key: Key;
 }
 
 /** The text of such a key, `<name>+<id>+<key>`, as other tools of C2SP take it. @throws {RangeError} no name for a key. */
@@ -178,7 +178,7 @@ export function parseNoteKey(text: string): NoteKey {
   const [, name = '', id = '', key = ''] = /^([^+]+)\+([0-9a-f]{8})\+(.+)$/s.exec(text) ?? [];
   const typed = decodeBase64(key);
   const raw = typed?.subarray(1);
-  if (!isKeyName(name) || raw?.length !== KEY_BYTES || typed?.[0] !== NOTE_ED25519 || isWeak(raw)) {
+  if (!isKeyName(name) || raw?.length !== KEY_BYTES || typed?.[0] !== NOTE_ED25519) {
     throw new RangeError('not the text of an Ed25519 note key, <name>+<id>+<key>');
   }
   if (keyId(name, raw).toString('hex') !== id) throw new RangeError('the id of the note key is of another key');

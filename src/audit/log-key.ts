@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { shown } from '../internal/options.ts';
+import { kindOf } from '../internal/options.ts';
 
 /** The environment variable that holds the log key in base64, where no option gives one. */
 export const LOG_KEY_VARIABLE = 'LEASH_AUDIT_KEY';
@@ -27,9 +27,10 @@ export function readLogKey(option: string, key: LogKey | undefined): Uint8Array 
     return text === undefined || text === '' ? randomBytes(BYTES) : decode(`the variable ${LOG_KEY_VARIABLE}`, text);
   }
   if (key instanceof Uint8Array) return longEnough(`\`${option}\``, Uint8Array.from(key));
-  const { file } = key as { file?: unknown };
-  if (typeof key !== 'object' || key === null || typeof file !== 'string' || file === '') {
-    throw new TypeError(`\`${option}\` must be bytes or { file: path }, got ${shown(key)}`);
+  const file: unknown = typeof key === 'object' && key !== null ? key.file : undefined;
+  if (typeof file !== 'string' || file === '') {
+    // Not what it is: it may be the key, as text.
+    throw new TypeError(`\`${option}\` must be bytes or { file: path }, got ${kindOf(key)}`);
   }
   return readKeyFile(`the file of \`${option}\``, file);
 }

@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto';
+import type { Key } from './key.ts';
 import { checkPrivateKey, sign, verify } from './keys.ts';
 import { checkPublicKey, decodeBase64url, decodeText, SIGNATURE_BYTES, splitToken, TokenError } from './token.ts';
 
@@ -27,7 +27,7 @@ function signedBytes(payload: Uint8Array, footer: Uint8Array, implicit: string):
  *
  * @throws {TypeError} no Ed25519 private key.
  */
-export function signPaseto(key: KeyObject, payload: string, footer = '', implicit = ''): string {
+export function signPaseto(key: Key, payload: string, footer = '', implicit = ''): string {
   checkPrivateKey('key', key);
   const message = Buffer.from(payload);
   const end = Buffer.from(footer);
@@ -44,7 +44,7 @@ export function signPaseto(key: KeyObject, payload: string, footer = '', implici
  * @throws {TokenError} not this version and purpose, not canonical base64url, too long, or not signed by that key over
  * this footer and `implicit`.
  */
-export function verifyPaseto(token: unknown, keyFor: (footer: string) => KeyObject, implicit = ''): string {
+export function verifyPaseto(token: unknown, keyFor: (footer: string) => Key, implicit = ''): string {
   const parts = splitToken(token);
   const [version, purpose, body, end] = parts;
   if (parts.length > 4 || `${version}.${purpose}.` !== HEADER || body === undefined || end === '') {

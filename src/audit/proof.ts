@@ -1,11 +1,12 @@
-import { hash, type KeyObject, randomBytes, randomUUID } from 'node:crypto';
+import { hash, randomBytes, randomUUID } from 'node:crypto';
 import { LeashError } from '../errors.ts';
 import { decodeBase64 } from '../internal/base64.ts';
 import { NotJsonError } from '../internal/canonical-json.ts';
 import { checkInteger, checkName, checkOneOf, checkOptions, kindOf } from '../internal/options.ts';
 import { SALT_BYTES } from './commitment.ts';
 import { signJws, verifyJws } from './jws.ts';
-import { readPublicKey } from './keys.ts';
+import type { Key } from './key.ts';
+import { keyId, rawPublicKey, readPublicKey } from './keys.ts';
 import { checkOpening } from './opening.ts';
 import { signPaseto, verifyPaseto } from './paseto.ts';
 import {
@@ -69,7 +70,7 @@ export interface SignProofOptions {
   /** Default 'paseto'. */
   readonly format?: ProofFormat | undefined;
   /** The session's Ed25519 private key. */
-  readonly key: KeyObject;
+  readonly key: Key;
   /** By which the verifier finds the public key: 1 to 128 characters of `A-Z a-z 0-9 . _ ~ : + / = @ -`. */
   readonly keyId: string;
   readonly claims: ProofSubject;
@@ -112,6 +113,19 @@ export interface ProofKey {
   readonly kid: string;
   /** The raw 32 bytes in base64, as `key` in a log's `session_open`. */
   readonly publicKey: string;
+}
+
+/**
+ * The key of a session, for `verifyProof`: from the `origin` and `key` of its log's `session_open`, and the `key` of each
+ * `key_rotated`. Whether to trust it is for the root's certificate to say, which `verifyLog` checks.
+ *
+ * @throws {TypeError | RangeError} no origin, or no base64 of an Ed25519 public key that may be used.
+ */
+export function proofKey(origin: string, publicKey: string): ProofKey {
+  checkName('proofKey.origin', origin);
+  const key = readPublicKey(publicKey);
+  if (key === undefined) throw new RangeError('`proofKey.publicKey` must be base64 of an Ed25519 public key');
+  return { kid: keyId(origin, rawPublicKey(key)).toString('hex'), publicKey };
 }
 
 export interface VerifyProofOptions {
@@ -171,7 +185,7 @@ export async function verifyProof(token: string, options: VerifyProofOptions): P
 /** Everything that the token alone decides. */
 function readProof(token: unknown, keys: ReadonlyMap<string, string>): { kid: string; claims: ProofClaims } {
   let chosen = '';
-  const keyFor = (kid: string | undefined, ours: boolean): KeyObject => {
+  const keyFor = (kid: string | undefined, ours: boolean): Key => {
     if (!isKeyId(kid)) throw new ProofInvalidError('malformed');
     if (!ours) throw new ProofInvalidError('purpose');
     const publicKey = keys.get(kid);

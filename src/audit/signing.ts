@@ -1,13 +1,13 @@
-import { createPublicKey, type KeyObject } from 'node:crypto';
 import { encodeBase64 } from '../internal/base64.ts';
 import { invariant } from '../internal/invariant.ts';
 import { CompactRange } from '../internal/merkle.ts';
 import { type Checkpoint, checkpointFields, checkpointNote, rootText, signCheckpoint } from './checkpoint.ts';
-import { certify, checkPrivateKey, isKeyName, rawPublicKey } from './keys.ts';
+import type { Key } from './key.ts';
+import { certify, checkPrivateKey, isKeyName, publicHalf, rawPublicKey } from './keys.ts';
 
 export interface LogSignerInit {
   /** Private half of the session key. */
-  readonly key: KeyObject;
+  readonly key: Key;
   /** `<name>/<log>`: names the log in checkpoints, and the key in notes. */
   readonly origin: string;
 }
@@ -32,15 +32,15 @@ export function keyFields({ key, cert }: KeyFields): string {
 export class LogSigner {
   readonly #origin: string;
   readonly #range: CompactRange = new CompactRange();
-  #key: KeyObject | undefined;
-  #publicKey: KeyObject;
-  #last: { readonly checkpoint: Checkpoint; readonly signature: string; readonly key: KeyObject } | undefined;
+  #key: Key | undefined;
+  #publicKey: Key;
+  #last: { readonly checkpoint: Checkpoint; readonly signature: string; readonly key: Key } | undefined;
 
   /** @throws {TypeError} not an Ed25519 private key. @throws {RangeError} an origin that cannot name a key in a note. */
   constructor({ key, origin }: LogSignerInit) {
     if (!isKeyName(origin)) throw new RangeError('the origin of a log must hold no white space and no plus sign');
     this.#key = checkPrivateKey('key', key);
-    this.#publicKey = createPublicKey(key);
+    this.#publicKey = publicHalf(key);
     this.#origin = origin;
   }
 
@@ -96,10 +96,10 @@ export class LogSigner {
    * @returns the fields of the `key_rotated` line, which is to be written next.
    * @throws {TypeError} not an Ed25519 private key.
    */
-  rotate(nextKey: KeyObject): KeyFields {
+  rotate(nextKey: Key): KeyFields {
     const old = this.#signingKey();
     const next = checkPrivateKey('nextKey', nextKey);
-    const publicKey = createPublicKey(next);
+    const publicKey = publicHalf(next);
     const key = encodeBase64(rawPublicKey(publicKey));
     const cert = certify(old, this.#origin, key) as string;
     this.#key = next;
@@ -112,7 +112,7 @@ export class LogSigner {
     this.#key = undefined;
   }
 
-  #signingKey(): KeyObject {
+  #signingKey(): Key {
     invariant(this.#key !== undefined, 'the key of the log was destroyed');
     return this.#key;
   }

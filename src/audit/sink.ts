@@ -7,6 +7,23 @@ export interface TornTail {
   readonly sha256: string;
 }
 
+/** The last line of an earlier log beside this one. */
+export interface PriorHead {
+  readonly log: string;
+  /** How many lines it has. */
+  readonly size: number;
+  /** Hex hash of the last one. */
+  readonly hash: string;
+}
+
+/** What stands where a log is about to begin. */
+export interface Recovered {
+  /** A torn line, which this log is to put on record. */
+  readonly torn?: TornTail | undefined;
+  /** Heads of earlier logs, which this log is to name, so that cutting off their ends shows. */
+  readonly prior?: readonly PriorHead[] | undefined;
+}
+
 /** Where the lines of a log go. Every sink receives the same bytes, so every copy verifies. */
 export interface AuditSink {
   readonly name: string;
@@ -19,6 +36,6 @@ export interface AuditSink {
   sync?(): Promise<void>;
   /** Called when no open log uses the sink any more; a later log may write again. */
   close?(): MaybePromise<void>;
-  /** Called before the first line of each log: tells of a torn line that this log is to put on record. */
-  recover?(): TornTail | undefined;
+  /** Called before the first line of each log: what of the place it must tell. */
+  recover?(): Recovered | undefined;
 }

@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto';
+import type { Key } from './key.ts';
 
 /** Why a signed token was not read: its form, or its signature. Never shown: `verifyProof` says it in its own error. */
 export class TokenError extends Error {
@@ -48,7 +48,7 @@ export function isKeyId(value: unknown): value is string {
 }
 
 /** @throws {TypeError} no Ed25519 public key: a key of another curve would make another algorithm of the format. */
-export function checkPublicKey(key: KeyObject): KeyObject {
+export function checkPublicKey(key: Key): Key {
   if (key?.type !== 'public' || key.asymmetricKeyType !== 'ed25519') throw new TypeError('not an Ed25519 public key');
   return key;
 }

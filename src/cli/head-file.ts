@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { parseCheckpoint } from '../audit/checkpoint.ts';
+import { headOfNote } from '../audit/head.ts';
 import { type LogHead, verifyLog } from '../audit/verify.ts';
 import { UsageError, withFile } from './command.ts';
 import type { Terminal } from './terminal.ts';
@@ -26,11 +26,6 @@ export async function readHead(terminal: Terminal, file: string): Promise<LogHea
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
-
-function headOfNote(text: string): LogHead {
-  const { origin, size, root } = parseCheckpoint(text.slice(0, text.indexOf('\n\n') + 1));
-  return { log: origin.slice(origin.lastIndexOf('/') + 1), size, root };
-}
 
 function headOfJson(text: string): LogHead {
   const { log, size, root, seq, hash } = JSON.parse(text) as Record<string, unknown>;

@@ -1,0 +1,141 @@
+import { AuditUnavailableError } from '../errors.ts';
+import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
+import type { AuditSink } from './sink.ts';
+
+/** Lines that were linked and not yet taken by the sink, as many as are kept where calls go on without it. */
+const MAX_KEPT = 10_000;
+
+/**
+ * Hands lines to a sink in order. Lines that had to be recorded while the sink failed are kept, and the next ones take
+ * them along, so no event is lost and the chain has no gap.
+ */
+export class Delivery {
+  readonly #sink: AuditSink;
+  readonly #timeoutMs: number;
+  #kept = '';
+  #keptFrom = 0;
+  #keptTo = -1;
+  /** Everything handed over so far, where the sink is asynchronous: a line counts only once all before it do. */
+  #recorded: Promise<void> | undefined;
+  /** After lines were handed over and then lost, what stands in the sink has a gap; nothing may follow it. */
+  #broken: { readonly cause: unknown } | undefined;
+
+  constructor(sink: AuditSink, timeoutMs: number) {
+    this.#sink = sink;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Whether nothing can be recorded any more. */
+  get broken(): boolean {
+    return this.#broken !== undefined;
+  }
+
+  /** When everything handed over so far is recorded; undefined where it already is. */
+  get recorded(): Promise<void> | undefined {
+    return this.#recorded;
+  }
+
+  /** Whether no further line can be kept for later. */
+  get full(): boolean {
+    return this.#keptTo - this.#keptFrom + 1 >= MAX_KEPT;
+  }
+
+  /**
+   * Hands over lines, after those that were kept.
+   *
+   * @throws {AuditUnavailableError} here or in the promise: they are not recorded.
+   */
+  deliver(lines: string, first: number, last: number): MaybePromise<void> {
+    if (this.#broken !== undefined) throw unavailable(this.#broken.cause);
+    const kept = this.#kept;
+    const written = this.#hand(kept + lines, kept === '' ? first : this.#keptFrom, last);
+    this.#forget();
+    return written;
+  }
+
+  /** Hands over lines that stand for what has already happened; if the sink fails they are kept. */
+  keep(lines: string, first: number, last: number): void {
+    if (this.#kept === '') this.#keptFrom = first;
+    this.#kept += lines;
+    this.#keptTo = last;
+    this.flush();
+  }
+
+  /** Tries again to hand over what was kept. Whether nothing is kept any more. */
+  flush(): boolean {
+    if (this.#kept === '') return true;
+    if (this.#broken !== undefined) return false;
+    try {
+      const written = this.#hand(this.#kept, this.#keptFrom, this.#keptTo);
+      this.#forget();
+      if (isPromiseLike(written)) written.then(undefined, () => {});
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** @throws {AuditUnavailableError} something that happened is not recorded, and cannot be now. */
+  check(): void {
+    if (this.#broken !== undefined) throw unavailable(this.#broken.cause);
+    if (this.#kept === '') return;
+    const written = this.#hand(this.#kept, this.#keptFrom, this.#keptTo);
+    this.#forget();
+    if (isPromiseLike(written)) written.then(undefined, () => {});
+  }
+
+  #forget(): void {
+    this.#kept = '';
+    this.#keptFrom = 0;
+    this.#keptTo = -1;
+  }
+
+  #hand(lines: string, first: number, last: number): MaybePromise<void> {
+    let written: unknown;
+    try {
+      written = this.#sink.write(lines, first, last);
+    } catch (error) {
+      throw unavailable(error);
+    }
+    if (!isPromiseLike(written)) return undefined;
+    const recorded = Promise.all([this.#recorded, this.#inTime(written)]).then(
+      () => undefined,
+      (error) => {
+        this.#broken ??= { cause: error };
+        throw unavailable(error);
+      },
+    );
+    // The line after it hears of it too; that nobody waits for this one is no error of its own.
+    recorded.catch(() => {});
+    this.#recorded = recorded;
+    return recorded;
+  }
+
+  /** A sink that never answers is one that failed. */
+  #inTime(written: PromiseLike<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(
+        () => reject(Object.assign(new Error('the sink did not answer in time'), { code: 'ETIMEDOUT' })),
+        this.#timeoutMs,
+      );
+      written.then(
+        (value) => {
+          clearTimeout(late);
+          resolve(value);
+        },
+        (error) => {
+          clearTimeout(late);
+          reject(error);
+        },
+      );
+    });
+  }
+}
+
+/** The system's word for what went wrong, when it is one; never a message, which may hold anything. */
+export function unavailable(error: unknown): AuditUnavailableError {
+  if (error instanceof AuditUnavailableError) return error;
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  const word = typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,63}$/.test(code) ? ` (${code})` : '';
+  return new AuditUnavailableError(`the audit log cannot be written${word}, so no call runs`, { cause: error });
+}

@@ -1,0 +1,27 @@
+import { readSync } from 'node:fs';
+import { lineHash } from './chain.ts';
+import type { PriorHead } from './sink.ts';
+
+/** How much of the end of a file is looked at, and how many logs are named. */
+const TAIL_BYTES = 65_536;
+const MAX_HEADS = 8;
+const START = /^\{"v":1,"log":"([0-9a-f-]{36})","seq":(\d{1,15}),/;
+
+/** The last lines of the logs that stand at the end of a file, the one that wrote last being the last. */
+export function priorHeads(descriptor: number, size: number): readonly PriorHead[] {
+  const length = Math.min(size, TAIL_BYTES);
+  const tail = Buffer.alloc(length);
+  const read = readSync(descriptor, tail, 0, length, size - length);
+  const lines = tail.toString('utf8', 0, read).split('\n');
+  // What stands after the last LF is torn, and what stands first may have lost its beginning.
+  lines.pop();
+  if (length < size) lines.shift();
+  const heads = new Map<string, PriorHead>();
+  for (const line of lines) {
+    const [, log, seq] = START.exec(line) ?? [];
+    if (log === undefined || !line.endsWith('"}')) continue;
+    heads.delete(log);
+    heads.set(log, { log, size: Number(seq) + 1, hash: lineHash(line) });
+  }
+  return [...heads.values()].slice(-MAX_HEADS);
+}
