@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { shown } from '../internal/options.ts';
-import type { AuditSink, TornTail } from './sink.ts';
+import { dirname, resolve } from 'node:path';
+import type { MaybePromise } from '../internal/maybe-promise.ts';
+import { checkOneOf, checkOptions, shown } from '../internal/options.ts';
+import { OpenFile, syncDirectory } from './open-file.ts';
+import { priorHeads } from './prior-heads.ts';
+import type { AuditSink, Recovered, TornTail } from './sink.ts';
 
 const LF = 0x0a;
 const CHUNK = 65_536;
@@ -11,18 +14,41 @@ const WAIT_MS = 20;
 const MAX_WAITS = 250;
 
 /**
+ * What of the log survives a loss of power; the death of the process alone loses nothing that was written.
+ *
+ * `'never'`: what the system happened to put on disk. `'interval'`: all but the last second. `'always'`: everything that
+ * a call waited for.
+ */
+export type Durability = 'never' | 'interval' | 'always';
+
+export interface FileSinkOptions {
+  /**
+   * `'never'` leaves it to the system. `'interval'` syncs the file in the background, at most once a second while
+   * something new stands in it, and at the close; nothing waits for it. `'always'` lets each write wait for a sync that
+   * began after it; writes that come while one runs share the next. Default: `'interval'`.
+   */
+  readonly durability?: Durability;
+}
+
+/**
  * Appends the log to a file of JSON lines, made with mode 0600 where it does not exist. Each event is one synchronous
  * write at the end of the file, so what a call waited for survives the death of the process; several sessions and
- * processes may share the file on a local disk. After a failed write nothing more is written.
+ * processes may share the file on a local disk. What survives a loss of power is `durability`; the entry in the directory
+ * is synced with the first sync, where the system can do that.
+ *
+ * After a failed write or sync nothing more is written: every later write throws that error, because nobody knows what
+ * the system still holds and a second sync would report success for what the first has lost.
  *
  * A file whose last line is torn is continued on a new line, and the next session records the fragment's length and
  * hash (`log_recovered`). Meanwhile `<path>.recovering` keeps other processes from doing the same.
  *
- * @throws {TypeError} no path.
+ * @throws {TypeError} no path, or an unknown option or durability.
  */
-export function fileSink(path: string): AuditSink {
+export function fileSink(path: string, options: FileSinkOptions = {}): AuditSink {
   if (typeof path !== 'string' || path === '') throw new TypeError(`fileSink expects a path, got ${shown(path)}`);
-  return new FileSink(path);
+  checkOptions('fileSink', options, ['durability']);
+  const { durability = 'interval' } = options;
+  return new FileSink(path, checkOneOf('fileSink.durability', durability, ['never', 'interval', 'always']));
 }
 
 class FileSink implements AuditSink {
@@ -31,37 +57,61 @@ class FileSink implements AuditSink {
   /** Stands beside the log while a process goes on behind a torn line. */
   readonly #claimPath: string;
   #claimed = false;
-  #descriptor: number | undefined;
-  #failure: unknown;
+  readonly #durability: Durability;
+  #file: OpenFile | undefined;
+  #failure: { readonly error: unknown } | undefined;
   /** A torn line stands at the end of the file: the next write starts on a line of its own. */
   #startsTorn = false;
+  #directorySynced = false;
 
-  constructor(path: string) {
+  constructor(path: string, durability: Durability) {
     this.#path = resolve(path);
     this.#claimPath = `${this.#path}.recovering`;
+    this.#durability = durability;
   }
 
-  #open(): number {
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.#descriptor === undefined) this.#descriptor = openSync(this.#path, 'a', 0o600);
-    return this.#descriptor;
+  #open(): OpenFile {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    this.#file ??= new OpenFile(openSync(this.#path, 'a', 0o600), {
+      synced: () => this.#syncDirectory(),
+      failed: (error) => this.#fail(error),
+    });
+    return this.#file;
   }
 
-  recover(): TornTail | undefined {
-    const descriptor = this.#open();
-    if (!fstatSync(descriptor).isFile()) return undefined;
-    let torn = this.#readTornTail(descriptor);
+  /** What stands in the file now is unknown, and so is what the system still holds: nothing is written behind it. */
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#file?.abandon();
+    this.#file = undefined;
+    try {
+      this.#release();
+    } catch {
+      // A claim that nobody releases runs out.
+    }
+  }
+
+  async #syncDirectory(): Promise<void> {
+    if (this.#directorySynced) return;
+    await syncDirectory(dirname(this.#path));
+    this.#directorySynced = true;
+  }
+
+  recover(): Recovered | undefined {
+    const { descriptor, isFile } = this.#open();
+    if (!isFile) return undefined;
+    let torn = this.#reading(descriptor, tornTail);
     for (let waits = 1; torn !== undefined; waits++) {
       const claimed = this.#claim(waits % MAX_WAITS === 0);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS);
       const before = torn.sha256;
-      torn = this.#readTornTail(descriptor);
+      torn = this.#reading(descriptor, tornTail);
       // Other processes may be in the middle of a write; a line that is really torn stays as it is.
       if (claimed && torn?.sha256 === before) break;
     }
     this.#startsTorn = torn !== undefined;
     if (torn === undefined) this.#release();
-    return torn;
+    return { torn, prior: this.#reading(descriptor, priorHeads) };
   }
 
   /** Of the processes that find one tear a single one goes on behind it: a second LF would be a blank line. */
@@ -83,8 +133,8 @@ class FileSink implements AuditSink {
     this.#claimed = false;
   }
 
-  /** Reads what stands after the last LF, through a descriptor of its own: the sink's may only write. */
-  #readTornTail(descriptor: number): TornTail | undefined {
+  /** Reads through a descriptor of its own: the sink's may only write. */
+  #reading<R>(descriptor: number, read: (reader: number, size: number) => R): R | undefined {
     let reader: number;
     try {
       reader = openSync(this.#path, 'r');
@@ -96,27 +146,28 @@ class FileSink implements AuditSink {
     try {
       const mine = fstatSync(descriptor);
       const found = fstatSync(reader);
-      return found.ino === mine.ino && found.dev === mine.dev ? tornTail(reader, found.size) : undefined;
+      return found.ino === mine.ino && found.dev === mine.dev ? read(reader, found.size) : undefined;
     } finally {
       closeSync(reader);
     }
   }
 
-  write(lines: string): void {
-    const descriptor = this.#open();
+  write(lines: string): MaybePromise<void> {
+    const file = this.#open();
     const text = this.#startsTorn ? `\n${lines}` : lines;
     try {
       const wanted = Buffer.byteLength(text);
-      const written = writeSync(descriptor, text);
-      if (written !== wanted) this.#finish(descriptor, text, written);
+      const written = writeSync(file.descriptor, text);
+      if (written !== wanted) this.#finish(file.descriptor, text, written);
       this.#startsTorn = false;
       if (this.#claimed) this.#release();
     } catch (error) {
-      // What stands in the file now is unknown, and so is what the system still holds: never write behind it.
-      this.#failure = error;
-      this.close();
+      this.#fail(error);
       throw error;
     }
+    if (this.#durability === 'always') return file.sync();
+    if (this.#durability === 'interval') file.syncLater();
+    return undefined;
   }
 
   #finish(descriptor: number, text: string, written: number): void {
@@ -128,11 +179,19 @@ class FileSink implements AuditSink {
     }
   }
 
-  close(): void {
+  async sync(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure.error;
+    // A pipe or a terminal keeps nothing.
+    if (this.#file?.isFile) await this.#file.sync();
+  }
+
+  /** @throws what made the sink fail, whether or not a write has told it. */
+  close(): MaybePromise<void> {
     this.#release();
-    const descriptor = this.#descriptor;
-    this.#descriptor = undefined;
-    if (descriptor !== undefined) closeSync(descriptor);
+    if (this.#failure !== undefined) throw this.#failure.error;
+    const file = this.#file;
+    this.#file = undefined;
+    return file?.close();
   }
 }
 

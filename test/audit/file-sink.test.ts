@@ -171,7 +171,8 @@ describe('fileSink', () => {
     await leash.run({ tool: 'tool', cost: '$1' }, () => {}).catch(() => {});
     expect([write.mock.calls.length, lines()]).toEqual([4, 4]);
     await leash.close();
-    expect([write.mock.calls.length, lines()]).toEqual([5, 5]);
+    // The last event, and the checkpoint that signs them all.
+    expect([write.mock.calls.length, lines()]).toEqual([6, 6]);
   });
 
   it('takes sessions of several sinks in one file', async () => {
@@ -215,6 +216,7 @@ describe('a file whose last line is torn', () => {
       'tool_start',
       'tool_ok',
       'session_close',
+      'checkpoint',
     ]);
     const told = { bytes: Buffer.byteLength(fragment), sha256: sha256(fragment) };
     expect(logs[0]?.events[1]).toMatchObject(told);
@@ -225,7 +227,7 @@ describe('a file whose last line is torn', () => {
     else expect(readLogs(bytes).problem).toMatchObject(problem);
   });
 
-  it.each([1, 2, 3, 40, 100])('belongs to a log that was being closed, %i bytes before its end', async (cut) => {
+  it.each([1, 2, 3, 40, 100, 400])('belongs to a log that was being closed, %i bytes before its end', async (cut) => {
     await session(fileSink(path));
     const whole = readFileSync(path);
     writeFileSync(path, whole.subarray(0, -cut));
@@ -416,7 +418,7 @@ describe('a file that cannot be written', () => {
     const leash = createLeash({ guards: [], agent: 'é€😀', audit: fileSink(path) });
     expect(await leash.run({ tool: 'ß😀' }, () => 'done')).toBe('done');
     await leash.close();
-    expect(read()).toMatchObject({ complete: true, logs: [{ events: { length: 4 } }] });
+    expect(read()).toMatchObject({ complete: true, logs: [{ events: { length: 5 } }] });
   });
 
   const DEAD: readonly { name: string; code: string; fail: WriteSync }[] = [

@@ -64,7 +64,7 @@ describe('memorySink', () => {
 
   it('has lost the beginning of a log that no longer fits, and the log shows it', async () => {
     const sink = memorySink({ max: 4 });
-    const leash = createLeash({ guards: [], audit: sink });
+    const leash = createLeash({ guards: [], audit: { sink, sign: 'none' } });
     for (let i = 0; i < 5; i++) await leash.run({ tool: 'tool' }, () => i);
     await leash.close();
     expect(sink.dropped).toBe(8);
