@@ -1,9 +1,59 @@
 /** leashkit: holds an agent's tool calls to limits, stops the agent, and keeps a log that others can verify. */
+export type { SignMode } from './audit/checkpoints.ts';
 export type { ArgsHash } from './audit/commitment.ts';
-export { fileSink } from './audit/file-sink.ts';
+export { type Durability, type FileSinkOptions, fileSink } from './audit/file-sink.ts';
+export {
+  type ForwardedFields,
+  forwardSink,
+  type InfoLogger,
+  type OtelLogger,
+  type OtelLogRecord,
+  type OtelSinkOptions,
+  otelSink,
+} from './audit/forward-sink.ts';
+export { headOfNote } from './audit/head.ts';
+export {
+  type EventProof,
+  type EventProofOptions,
+  type EventProofReport,
+  proveEvent,
+  verifyEventProof,
+} from './audit/inclusion.ts';
+export type { Key, RootSigner } from './audit/key.ts';
+export type { VerifyCode } from './audit/line.ts';
+export type { LogKey } from './audit/log-key.ts';
 export { type MemorySink, type MemorySinkOptions, memorySink } from './audit/memory-sink.ts';
-export type { AuditSink, TornTail } from './audit/sink.ts';
-export { type Call, currentCall } from './call.ts';
+export {
+  checkOpening,
+  matchesCommitment,
+  type OpenCommitmentOptions,
+  type Opening,
+  openCommitment,
+} from './audit/opening.ts';
+export {
+  ProofInvalidError,
+  type ProofKey,
+  type ProofReason,
+  proofKey,
+  type VerifyProofOptions,
+  verifyProof,
+} from './audit/proof.ts';
+export type { ProofClaims, ProofFormat } from './audit/proof-claims.ts';
+export { type MemorySeen, type MemorySeenOptions, memorySeen, type SeenProofs } from './audit/proof-seen.ts';
+export type { AuditSink, PriorHead, Recovered, TornTail } from './audit/sink.ts';
+export { streamSink, type WritableLike } from './audit/stream-sink.ts';
+export { type TeeSinkOptions, teeSink } from './audit/tee-sink.ts';
+export {
+  type LogHead,
+  type LogReport,
+  type LogSource,
+  type VerifyOptions,
+  type VerifyReport,
+  verifyLog,
+} from './audit/verify.ts';
+export type { WebhookFetch, WebhookRequest, WebhookResponse } from './audit/webhook-post.ts';
+export { type WebhookSinkOptions, webhookSink } from './audit/webhook-sink.ts';
+export { type Call, currentCall, type ProofOptions } from './call.ts';
 export type { Decision, DecisionDenial } from './decision.ts';
 export type { CallRequest } from './declaration.ts';
 export {
