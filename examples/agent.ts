@@ -159,4 +159,4 @@ function row(...cells: [string, string, string, string, string]): void {
 //
 // stopped: Tool "buy" was refused: it needs $20.00 and the budget of $50.00 has $9.97 left. Do not retry.
 // steps 9, calls 5, refused 5
-// audit log: … (22 lines)
+// audit log: …

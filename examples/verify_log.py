@@ -1,0 +1,60 @@
+"""Verifies leash-log/1: verify_log.py FILE [ROOT_KEY]... prints its state, or which line is wrong and why (exit code 1)."""
+import base64, functools, hashlib, json, re, sys
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+LINE = re.compile(rb'\{"v":1,"log":"[0-9a-f-]{36}","seq":\d+,(?:"kind":"checkpoint","size":\d+,"root":"[^"]+","sig":"[^"]+"|'
+                  rb'"ts":"[-0-9T:.]{23}Z","kind":"(?:session_(?:open|close)|tool_(?:start|ok|error|denied)|budget_denied|charge|'
+                  rb'egress_(?:ok|denied)|kill_switch|key_rotated|events_dropped|log_recovered)".*),"prev":"[0-9a-f]{64}"\}')
+def need(condition, code):
+    if not condition: raise ValueError(code)
+def unique(pairs): return need(len(dict(pairs)) == len(pairs), "E_DUPKEY") or dict(pairs)
+def parse(data):
+    line = json.loads(data.decode(), object_pairs_hook=unique, parse_float="\0{}".format)
+    text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+    raw = b'"x":{"raw":' in data and re.sub(r'"\\u0000([^"]+)"', r"\1", text)  # only there may be fractions, as they were
+    return need(LINE.fullmatch(data) and data.decode() in (text, raw), "E_FORMAT") or line
+def decode(text, size):
+    data = base64.b64decode(text)
+    return need(base64.b64encode(data).decode() == text and len(data) == size, "E_FORMAT") or data
+def load(text, p=2**255 - 19):
+    y = int.from_bytes(decode(text, 32), "little") % 2**255
+    need(1 < y < p - 1 and (121665 * y**4 - 243332 * y**2 + 121666) % p, "E_KEY")  # canonical, of order 1, 2, 4; of 8
+    return Ed25519PublicKey.from_public_bytes(decode(text, 32))
+def signed(key, signature, text):
+    try: return key.verify(decode(signature, 64), text.encode()) is None
+    except InvalidSignature: return False
+def node(right, left): return hashlib.sha256(b"\1" + left + right).digest()
+class Log: size, prev, peaks, key, origin, signed, state = 0, "0" * 64, [], None, "", 0, "open"
+def step(log, line, data, roots):
+    kind, key, cert, first = line["kind"], line.get("key"), line.get("cert"), log.size == 0
+    need(log.state == "open" or log.state == "closing" and kind == "checkpoint", "E_AFTER_CLOSE")
+    need(line["seq"] == log.size, "E_SEQ")
+    need(line["prev"] == log.prev, "E_CHAIN")
+    need((kind == "session_open") == first, "E_FORMAT")
+    need((origin := line["origin"] if first else log.origin).endswith("/" + line["log"]), "E_FOREIGN")
+    need((key or not cert and not roots) if first else log.key or kind not in ("checkpoint", "key_rotated"), "E_KEY")
+    if kind == "checkpoint":
+        root = decode(line["root"], 32)
+        need(line["size"] == log.size and root == functools.reduce(node, log.peaks[::-1]), "E_ROOT")
+        need(signed(log.key, line["sig"], f"{origin}\n{log.size}\n{line['root']}\n"), "E_SIG")
+        log.signed, log.state = log.size, "closed" if log.state == "closing" else "open"
+    elif first and key or kind == "key_rotated":
+        by, log.key, text = roots if first else [log.key], load(key), f"leash-log/1 session-key\n{origin}\n{key}\n"
+        need(not by or cert and any(signed(one, cert, text) for one in by), "E_CERT")
+    elif kind == "session_close": log.state = "closing" if log.key else "closed"
+    leaf, log.origin, log.size = hashlib.sha256(b"\0" + data).digest(), origin, log.size + 1
+    log.prev, log.peaks = leaf.hex(), [*log.peaks, leaf]
+    for _ in range((log.size & -log.size).bit_length() - 1): log.peaks[-2:] = [node(log.peaks[-1], log.peaks[-2])]
+file, roots, logs, bad, number = open(sys.argv[1], "rb"), [load(text) for text in sys.argv[2:]], {}, {}, 0
+while (data := file.readline()).endswith(b"\n"):
+    line, data, number = None, data[:-1], number + 1
+    try:
+        line = parse(data)
+        step(logs.setdefault(line["log"], Log()), line, data, roots)
+        bad.pop((line["kind"] == "log_recovered" and line["bytes"], line.get("sha256")), None)  # the torn end of a log
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        bad[len(data), hashlib.sha256(data).hexdigest()] = number, str(error) if str(error)[:2] == "E_" else "E_FORMAT"
+        if line: break
+if bad: sys.exit("line %d: %s" % min(bad.values()))
+print("torn-tail" if data else "closed" if {log.state for log in logs.values()} == {"closed"} else "open",
+      sum(log.size for log in logs.values()), "lines,", sum(log.signed for log in logs.values()), "signed")
