@@ -4,6 +4,13 @@ export interface Subject {
   run(rounds: number): Promise<void>;
 }
 
+/** Subjects that do the same work; the first is what the others are compared with. */
+export interface Group {
+  readonly title: string;
+  readonly target: string;
+  subjects(): readonly Subject[] | Promise<readonly Subject[]>;
+}
+
 export interface Result {
   readonly name: string;
   /** Operations in a second: the median of all slices. */

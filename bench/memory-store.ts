@@ -1,11 +1,11 @@
-import { memoryStore } from 'leashkit';
+import { memoryStore, type StoreDecision } from 'leashkit';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import type { Subject } from './measure.ts';
+import type { Group, Subject } from './measure.ts';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
-/** Reserve and settle of a call cap, a budget and a rate limit, `parallel` at a time. */
-async function ours(parallel: number): Promise<Subject> {
+/** Reserve and settle of a call cap, a budget and a rate limit. */
+async function cycleOfThree(): Promise<() => void> {
   const store = memoryStore();
   const generation = (await store.open(['session:bench']))['session:bench'] as string;
   const at = { scope: 'session:bench', generation };
@@ -15,13 +15,37 @@ async function ours(parallel: number): Promise<Subject> {
     { ...at, meter: 'call/1s', span: { kind: 'rolling', ms: 1000, stepMs: 3 }, cap: MAX, amount: 1, book: 'reserve' },
   ] as const;
   let id = 0;
-  const cycle = async (): Promise<void> => {
+  return () => {
     const hold = `h${++id}`;
-    const [decision] = await store.reserve([{ id: hold, lines, leaseMs: 300_000 }]);
+    const [decision] = store.reserve([{ id: hold, lines, leaseMs: 300_000 }]) as readonly StoreDecision[];
     if (!decision?.ok) throw new Error('refused');
-    await store.settle([{ id: hold, actual: [1, 150_000, 1] }]);
+    store.settle([{ id: hold, actual: [1, 150_000, 1] }]);
   };
-  return { name: 'leashkit memory store', run: (rounds) => inParallel(rounds, parallel, cycle) };
+}
+
+/** As a session uses it: the memory store answers at once, and nothing is awaited. */
+async function asUsed(): Promise<Subject> {
+  const cycle = await cycleOfThree();
+  return {
+    name: 'leashkit memory store, as a session uses it',
+    async run(rounds) {
+      for (let i = 0; i < rounds; i++) cycle();
+    },
+  };
+}
+
+/** With two promises in each cycle, for callers who await every store alike. */
+async function awaited(parallel: number): Promise<Subject> {
+  const cycle = await cycleOfThree();
+  return {
+    name: 'leashkit memory store, behind an async function',
+    run: (rounds) =>
+      inParallel(rounds, parallel, async () => {
+        await undefined;
+        cycle();
+        await undefined;
+      }),
+  };
 }
 
 /** The same three counters with rate-limiter-flexible: three consumes, and a reward for what was not spent. */
@@ -46,14 +70,10 @@ async function inParallel(rounds: number, parallel: number, cycle: () => Promise
   }
 }
 
-export function memoryStoreGroup(parallel: number): {
-  readonly title: string;
-  readonly target: string;
-  subjects(): Promise<readonly Subject[]>;
-} {
+export function memoryStoreGroup(parallel: number): Group {
   return {
     title: `Reserve and settle of three limits in memory, ${parallel} in flight`,
     target: 'leashkit >= 2 of three rate-limiter-flexible limiters',
-    subjects: async () => [limiters(parallel), await ours(parallel)],
+    subjects: async () => [limiters(parallel), await asUsed(), await awaited(parallel)],
   };
 }

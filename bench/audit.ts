@@ -1,0 +1,117 @@
+import { createHash, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { appendFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import stableStringify from 'fast-json-stable-stringify';
+import { callCap, createLeash, fileSink, type Leash, verifyLog } from 'leashkit';
+import type { Group, Subject } from './measure.ts';
+
+const input = {
+  customer: 'cus_9s6XKzkNRiz8i3',
+  cents: 4200,
+  currency: 'usd',
+  description: 'Invoice 2026-11-00042 for the monthly plan of the workspace',
+  capture: true,
+  items: ['plan_pro', 'seat_12', 'support_basic'],
+};
+
+function scratch(): { readonly path: string; remove(): void } {
+  const folder = mkdtempSync(join(tmpdir(), 'leashkit-bench-'));
+  return { path: join(folder, 'audit.jsonl'), remove: () => rmSync(folder, { recursive: true }) };
+}
+
+/** What one finds: each event stringified stably, hashed with the one before, signed, and appended by name. */
+function usualDesign(): Subject {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  return {
+    name: 'usual design: stringify, createHash, sign each event, appendFileSync',
+    async run(rounds) {
+      const { path, remove } = scratch();
+      let prev = '0'.repeat(64);
+      const append = (event: Record<string, unknown>): void => {
+        const body = stableStringify({ ...event, prev });
+        prev = createHash('sha256').update(body).digest('hex');
+        const signature = sign(null, Buffer.from(prev), privateKey).toString('base64');
+        appendFileSync(path, `${stableStringify({ ...event, prev, signature })}\n`);
+      };
+      for (let i = 0; i < rounds; i++) {
+        const call = randomUUID();
+        const args = createHash('sha256').update(stableStringify(input)).digest('hex');
+        append({ ts: new Date().toISOString(), kind: 'tool_start', call, tool: 'stripe.charge', args });
+        append({ ts: new Date().toISOString(), kind: 'tool_ok', call, tool: 'stripe.charge', us: 12 });
+      }
+      remove();
+    },
+  };
+}
+
+function leashed(name: string, open: (path: string) => Leash, parallel: number): Subject {
+  return {
+    name,
+    async run(rounds) {
+      const { path, remove } = scratch();
+      const leash = open(path);
+      const call = leash.wrap('stripe.charge', (args: typeof input) => args.cents);
+      for (let left = rounds; left > 0; left -= parallel) {
+        if (parallel === 1) await call(input);
+        else await Promise.all(Array.from({ length: Math.min(parallel, left) }, () => call(input)));
+      }
+      await leash.close();
+      remove();
+    },
+  };
+}
+
+const open = (durability: 'never' | 'always', sign: 'checkpoint' | 'each') => (path: string) =>
+  createLeash({ guards: [callCap(1e12)], audit: { sink: fileSink(path, { durability }), sign } });
+
+/** A whole call with two events, of which the log is nearly all. */
+export const auditPath: Group = {
+  title: 'Two events of a call in a file, chained and signed',
+  target: 'leash >= 3 of the usual design',
+  subjects: () => [
+    usualDesign(),
+    leashed('leash.wrap, fileSink, a checkpoint every 256 events', open('never', 'checkpoint'), 1),
+    leashed('leash.wrap, fileSink, a signature after each event', open('never', 'each'), 1),
+  ],
+};
+
+/** On the disk before the tool runs: writers that wait at once share one sync. */
+export const durable: Group = {
+  title: "fileSink with durability 'always'",
+  target: '64 in flight well above one',
+  subjects: () => [
+    leashed('one call at a time', open('always', 'checkpoint'), 1),
+    leashed('64 calls in flight', open('always', 'checkpoint'), 64),
+  ],
+};
+
+const LINES = 3_400_000;
+
+export interface Verified {
+  readonly events: number;
+  readonly bytes: number;
+  readonly perSecond: number;
+  /** Resident memory of the whole process, at most. */
+  readonly peakMb: number;
+}
+
+/** Lines a second and memory on a log of 1 GB; once, since it takes seconds. */
+export async function verifyGigabyte(lines: number = LINES): Promise<Verified> {
+  const { path, remove } = scratch();
+  const leash = open('never', 'checkpoint')(path);
+  const call = leash.wrap('stripe.charge', (args: typeof input) => args.cents);
+  for (let i = 0; i < lines / 2; i++) await call(input);
+  await leash.close();
+  let peak = 0;
+  const onProgress = (): void => {
+    peak = Math.max(peak, process.memoryUsage.rss());
+  };
+  const start = performance.now();
+  const { ok, events } = await verifyLog(path, { tofu: true, onProgress });
+  const seconds = (performance.now() - start) / 1000;
+  if (!ok) throw new Error('the log does not verify');
+  const bytes = statSync(path).size;
+  remove();
+  return { events, bytes, perSecond: events / seconds, peakMb: peak / 1e6 };
+}
