@@ -63,7 +63,7 @@ export class FileCheck {
       if (last.bad !== undefined && last.isOwn(text, start)) return;
       if (this.#onEvent === undefined && last.isNext(text, start, end)) {
         // Every character is one byte of ASCII here, so the text is hashed to the same as the bytes.
-        this.#take(last, text.slice(start, end), false);
+        this.#take(last, text.slice(start, end));
         return;
       }
     }
@@ -84,9 +84,9 @@ export class FileCheck {
     const before = log.mark();
     const problem = log.problem(line) ?? this.#problemNamed(line);
     if (problem !== undefined) return void this.#fail(log, this.lines, problem);
-    const isCheckpoint = line.kind === 'checkpoint';
-    if (!this.#take(log, text, isCheckpoint)) return;
-    if (isCheckpoint) this.#signatures.push({ log, line: this.lines, before, holds: log.signatureHolds(line) });
+    if (!this.#take(log, text)) return;
+    if (line.kind === 'checkpoint')
+      this.#signatures.push({ log, line: this.lines, before, holds: log.signatureHolds(line) });
     this.#onEvent?.(log, line, text);
   }
 
@@ -103,8 +103,8 @@ export class FileCheck {
     }
   }
 
-  #take(log: LogCheck, text: string, isCheckpoint: boolean): boolean {
-    const problem = log.take(lineHash(text), isCheckpoint);
+  #take(log: LogCheck, text: string): boolean {
+    const problem = log.take(lineHash(text));
     if (problem !== undefined) this.#fail(log, this.lines, problem);
     return problem === undefined;
   }

@@ -1,4 +1,3 @@
-import type { KeyObject } from 'node:crypto';
 import { LeashError } from '../errors.ts';
 import { decodeBase64 } from '../internal/base64.ts';
 import { inclusionProof, verifyInclusion } from '../internal/merkle.ts';
@@ -6,6 +5,7 @@ import { checkInteger, checkName, checkOptions } from '../internal/options.ts';
 import { lineHash } from './chain.ts';
 import { checkpointNote, openNote, parseCheckpoint, rootText } from './checkpoint.ts';
 import { FileCheck } from './file-check.ts';
+import type { Key } from './key.ts';
 import { readPublicKey, verifyCertificate } from './keys.ts';
 import { type LogLine, parseLine, type VerifyCode } from './line.ts';
 import type { LogCheck, Trust } from './log-check.ts';
@@ -149,7 +149,7 @@ function checkKeys(
   origin: string,
   keys: readonly KeyFields[],
   { roots, onFirstUse }: Trust,
-): { readonly trusted: boolean; readonly key: KeyObject } {
+): { readonly trusted: boolean; readonly key: Key } {
   const [first, ...rest] = keys;
   let key = readPublicKey(String(first?.key));
   if (first === undefined || key === undefined) throw new Refused('E_KEY');
@@ -165,7 +165,7 @@ function checkKeys(
   return { trusted: certified || onFirstUse, key };
 }
 
-function isSigned(note: string, origin: string, key: KeyObject): boolean {
+function isSigned(note: string, origin: string, key: Key): boolean {
   try {
     return openNote(note, [{ name: origin, key }]).text === note.slice(0, note.indexOf('\n\n') + 1);
   } catch {

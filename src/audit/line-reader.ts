@@ -5,7 +5,7 @@ const READ = 1 << 20;
 /** Longer strings are not kept with the short-lived ones, and cost more. */
 const PART = 1 << 16;
 /** No line is as long as this; without a limit a file without LF would be read into memory whole. */
-const MAX_LINE = 16 << 20;
+const MAX_LINE = 64 << 20;
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -42,7 +42,7 @@ export class LineReader {
 
   /** What stands after the last LF, and is no line. */
   get rest(): Buffer {
-    return this.#held > MAX_LINE ? NOTHING : Buffer.concat(this.#pieces);
+    return Buffer.concat(this.#pieces);
   }
 
   /** How many bytes stand after the last LF. */

@@ -135,19 +135,20 @@ function isReference(value: unknown, layout: string): boolean {
   );
 }
 
-/** Strings and integers, and objects and arrays of them. */
-function isPlain(value: unknown): boolean {
-  if (typeof value === 'object' && value !== null) {
-    return Object.entries(value).every(([key, part]) => key.isWellFormed() && isPlain(part));
-  }
-  return isText(value) || Number.isSafeInteger(value);
+/** Whether all parts of a value, at any depth, are as they must be, and the names of all keys well-formed. */
+function everyPart(value: unknown, isRight: (part: unknown) => boolean): boolean {
+  if (typeof value !== 'object' || value === null) return isRight(value);
+  return Object.entries(value).every(([key, part]) => key.isWellFormed() && everyPart(part, isRight));
 }
 
-/** `raw` holds a call's arguments as they were, so any JSON may stand there; the rest of `x` is plain. */
+/** `raw` holds a call's arguments as they were, so any JSON may stand there; else `x` has strings and integers. */
 function isApplication(value: unknown): boolean {
   if (!isRecord(value)) return false;
   const { raw, ...rest } = value;
-  return isPlain(rest) && (raw === undefined || JSON.stringify(raw).isWellFormed());
+  return (
+    everyPart(rest, (part) => isText(part) || Number.isSafeInteger(part)) &&
+    everyPart(raw, (part) => typeof part !== 'string' || part.isWellFormed())
+  );
 }
 
 function isValid(key: string, value: unknown): boolean {

@@ -1,14 +1,14 @@
-import type { KeyObject } from 'node:crypto';
 import { CompactRange } from '../internal/merkle.ts';
 import { GENESIS } from './chain.ts';
 import { checkpointHolds, rootText } from './checkpoint.ts';
+import type { Key } from './key.ts';
 import { isKeyName, readPublicKey, verifyCertificate } from './keys.ts';
 import { type LogLine, PlainLines, type VerifyCode } from './line.ts';
 
 /** Whose session keys are believed. */
 export interface Trust {
   /** Root keys; absent where certificates are not looked at. */
-  readonly roots?: readonly KeyObject[] | undefined;
+  readonly roots?: readonly Key[] | undefined;
   /** Keys are taken from the log itself. */
   readonly onFirstUse: boolean;
 }
@@ -37,7 +37,6 @@ const TAIL = 66;
 export interface Mark {
   readonly size: number;
   readonly signedThrough: number;
-  readonly atCheckpoint: boolean;
 }
 
 /** Checks one log line by line, in memory that does not grow with it. */
@@ -56,14 +55,12 @@ export class LogCheck {
   readonly #trust: Trust;
   readonly #head: string;
   readonly #range: CompactRange = new CompactRange();
-  #key: KeyObject | undefined;
+  #key: Key | undefined;
   #mode = '';
   /** Set while lines may come that only go into the chain. */
   #plain: PlainLines | undefined;
   /** `session_close` was read, and its checkpoint is still to come. */
   #closing = false;
-  /** The last line is a checkpoint, which needs no other to cover it. */
-  #atCheckpoint = false;
   /** In the order of their sizes. */
   readonly #expected: Expectation[];
 
@@ -74,9 +71,9 @@ export class LogCheck {
     this.#expected = expected.toSorted((a, b) => a.size - b.size);
   }
 
-  /** Lines at the end that no signature covers. */
+  /** Lines after the last checkpoint, or all where there is none. */
   get unsigned(): number {
-    return this.size - this.signedThrough - (this.#atCheckpoint ? 1 : 0);
+    return this.signedThrough === 0 ? this.size : this.size - this.signedThrough - 1;
   }
 
   /** Base64. */
@@ -98,7 +95,7 @@ export class LogCheck {
    * chain. Where it does not, `problem` tells.
    */
   isNext(text: string, start: number, end: number): boolean {
-    if (this.#plain === undefined || this.bad !== undefined || !this.isOwn(text, start)) return false;
+    if (this.#plain === undefined || !this.isOwn(text, start)) return false;
     const at = start + this.#head.length;
     const tail = end - TAIL;
     const seq = String(this.size);
@@ -180,14 +177,13 @@ export class LogCheck {
 
   /** Where the log stands, to come back to. */
   mark(): Mark {
-    return { size: this.size, signedThrough: this.signedThrough, atCheckpoint: this.#atCheckpoint };
+    return { size: this.size, signedThrough: this.signedThrough };
   }
 
   /** Back to where it stood; it takes no line any more. */
-  rewind({ size, signedThrough, atCheckpoint }: Mark): void {
+  rewind({ size, signedThrough }: Mark): void {
     this.size = size;
     this.signedThrough = signedThrough;
-    this.#atCheckpoint = atCheckpoint;
     this.closed = false;
   }
 
@@ -202,11 +198,10 @@ export class LogCheck {
   }
 
   /** Takes a line that is right, unless the log must hold something else at this size. */
-  take(hash: string, isCheckpoint: boolean): VerifyCode | undefined {
+  take(hash: string): VerifyCode | undefined {
     this.#range.push(hash);
     this.prev = hash;
     this.size++;
-    this.#atCheckpoint = isCheckpoint;
     while (this.#expected.length > 0 && this.#expected[0]?.size === this.size) {
       const expectation = this.#expected.shift() as Expectation;
       if (!this.#meets(expectation)) return expectation.code;

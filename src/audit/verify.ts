@@ -1,7 +1,7 @@
-import type { KeyObject } from 'node:crypto';
 import { decodeBase64 } from '../internal/base64.ts';
 import { checkInteger, checkOptions, shown } from '../internal/options.ts';
 import { FileCheck } from './file-check.ts';
+import type { Key } from './key.ts';
 import { publicKeyFromRaw } from './keys.ts';
 import type { VerifyCode } from './line.ts';
 import { LineReader, readFile } from './line-reader.ts';
@@ -57,7 +57,7 @@ export interface LogReport {
   readonly events: number;
   /** How many lines, from the first, the last valid checkpoint covers. 0 for a log without a key. */
   readonly signedThrough: number;
-  /** How many lines at the end, the last checkpoint apart, no signature covers: whoever has the file can change them. */
+  /** How many lines stand after the last checkpoint: no signature covers them, so whoever has the file can change them. */
   readonly unsigned: number;
   /** Its session key was certified by a key of `trust`, or `tofu` said to take it. Never for a log without a key. */
   readonly trusted: boolean;
@@ -111,7 +111,7 @@ export function readTrust(where: string, { trust, tofu }: Pick<VerifyOptions, 't
   return { roots: Array.from(trust, (text, i) => readRoot(`${where}.trust[${i}]`, text)), onFirstUse: false };
 }
 
-function readRoot(option: string, text: unknown): KeyObject {
+function readRoot(option: string, text: unknown): Key {
   if (typeof text !== 'string') throw new TypeError(`\`${option}\` must be a base64 key, got ${shown(text)}`);
   const raw = decodeBase64(text);
   if (raw?.length !== HASH_BYTES) throw new RangeError(`\`${option}\` must be base64 of 32 bytes, got ${shown(text)}`);

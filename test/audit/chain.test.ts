@@ -2,16 +2,9 @@ import { createHash, createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GENESIS, lineHash, sha256 } from '../../src/audit/chain.ts';
-import { memorySink } from '../../src/audit/memory-sink.ts';
-import { isLeashError } from '../../src/errors.ts';
-import type { Guard } from '../../src/guard.ts';
-import { budget } from '../../src/guards/budget.ts';
-import { callCap } from '../../src/guards/call-cap.ts';
-import { egress } from '../../src/guards/egress.ts';
-import { createLeash, type Leash } from '../../src/leash.ts';
 import { parseMoney } from '../../src/money.ts';
-import { FakeClock } from '../helpers/clock.ts';
 import { headsOf, type LogEvent, type LogState, type Report, readLogs } from '../helpers/log-verifier.ts';
+import { type Action, action, LOG_KEY, name, Scenario } from '../helpers/scenario.ts';
 
 describe('lineHash', () => {
   it.each([
@@ -40,156 +33,6 @@ describe('GENESIS', () => {
   });
 });
 
-const KEY = Buffer.from('a key of the log that tests know');
-const ALLOWED = 'https://allowed.test';
-
-type Action =
-  | { readonly do: 'call'; readonly end: 'ok' | 'throw' | 'later' | 'never'; readonly cents: number }
-  | { readonly do: 'deny'; readonly by: 'guard' | 'budget' | 'egress' | 'args' }
-  | { readonly do: 'charge' | 'hold'; readonly cents: number; readonly note: string | undefined }
-  | { readonly do: 'fetch' | 'stop' | 'resolve' }
-  | { readonly do: 'wait'; readonly ms: number }
-  | { readonly do: 'child'; readonly observe: boolean; readonly actions: readonly Action[] };
-
-const name = fc
-  .oneof(
-    fc.constantFrom('"},"prev":"', '\n{"v":1}', '\u2028', '\\', '__proto__', '\u0000', '😀'.repeat(99), 'é'),
-    fc.string({ unit: 'binary', maxLength: 200 }),
-  )
-  .map((text) => text.slice(0, 200).toWellFormed());
-const cents = fc.integer({ min: 0, max: 120 });
-
-const { action } = fc.letrec<{ action: Action }>((tie) => ({
-  action: fc.oneof(
-    { maxDepth: 3 },
-    fc.record({ do: fc.constant('call' as const), end: fc.constantFrom('ok', 'throw', 'later', 'never'), cents }),
-    fc.record({ do: fc.constant('deny' as const), by: fc.constantFrom('guard', 'budget', 'egress', 'args') }),
-    fc.record({
-      do: fc.constantFrom('charge', 'hold'),
-      cents,
-      note: fc.option(name.filter(Boolean), { nil: undefined }),
-    }),
-    fc.record({ do: fc.constantFrom('fetch', 'resolve', 'resolve', 'resolve', 'resolve', 'resolve', 'stop') }),
-    fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: -5000, max: 5000 }) }),
-    fc.record({
-      do: fc.constant('child' as const),
-      observe: fc.boolean(),
-      actions: fc.array(tie('action'), { maxLength: 6 }),
-    }),
-  ) as fc.Arbitrary<Action>,
-}));
-
-/** Refuses what the arguments ask it to refuse. */
-const picky: Guard = {
-  name: 'picky "},"prev":"',
-  check: ({ args }) =>
-    (args as { refuse?: boolean }).refuse
-      ? { allow: false, code: 'PICKY', reason: '"},"prev":"\n\ud800' }
-      : { allow: true },
-};
-
-/** Lets a random session happen; the log is in the sink when it is over. */
-class Scenario {
-  readonly sink = memorySink();
-  readonly clock = new FakeClock();
-  readonly prefix: string;
-  readonly #resolvers: (() => void)[] = [];
-  readonly #running: Promise<unknown>[] = [];
-  #calls = 0;
-
-  constructor(prefix: string) {
-    this.prefix = prefix;
-  }
-
-  async play(actions: readonly Action[], hash: 's1' | 'h1' | 'sha256' = 's1'): Promise<string> {
-    const leash = createLeash({
-      guards: [egress({ allow: [ALLOWED] }), picky, budget({ usd: 10 }), budget({ usd: 2, per: 'call' }), callCap(30)],
-      agent: this.prefix || 'agent',
-      stopOn: ['CALL_CAP_REACHED'],
-      clock: this.clock,
-      audit: { sink: this.sink, key: KEY, args: hash },
-    });
-    await this.#act(leash, actions);
-    this.#resolve();
-    // Refused calls, and those whose leash is closed before they end.
-    const ended = Promise.allSettled(this.#running);
-    await Promise.race([ended, new Promise(setImmediate)]);
-    await leash.close();
-    return this.sink.lines.map((line) => `${line}\n`).join('');
-  }
-
-  async #act(leash: Leash, actions: readonly Action[]): Promise<void> {
-    for (const action of actions) {
-      try {
-        await this.#do(leash, action);
-      } catch (error) {
-        if (!isLeashError(error)) throw error;
-      }
-    }
-  }
-
-  async #do(leash: Leash, action: Action): Promise<unknown> {
-    switch (action.do) {
-      case 'call':
-        return this.#call(leash, action.end, action.cents);
-      case 'deny':
-        return this.#deny(leash, action.by);
-      case 'charge':
-        return leash.charge({ usd: action.cents / 100 }, action.note);
-      case 'hold': {
-        const hold = await leash.hold({ usd: action.cents / 100 }, action.note);
-        return action.cents % 3 === 0 ? hold.release() : action.cents % 3 === 1 ? hold.settle('$0.5') : undefined;
-      }
-      case 'fetch':
-        return leash.fetch('https://elsewhere.test/secret');
-      case 'stop':
-        return leash.stop(`${this.prefix} by hand`);
-      case 'resolve':
-        return this.#resolve();
-      case 'wait':
-        return this.clock.advance(action.ms);
-      case 'child': {
-        const mode = action.observe ? 'observe' : 'enforce';
-        const child = leash.child({ guards: [budget({ usd: 1 }), picky], mode, agent: `${this.prefix}child` });
-        await this.#act(child, action.actions);
-        return action.actions.length % 2 === 0 ? child.close() : undefined;
-      }
-    }
-  }
-
-  /** The number at the end of its name is in its arguments. */
-  #tool(): { readonly tool: string; readonly n: number } {
-    const n = this.#calls++;
-    return { tool: `${this.prefix}#${n}`, n };
-  }
-
-  async #call(leash: Leash, end: string, cents: number): Promise<void> {
-    const { tool, n } = this.#tool();
-    const running = leash.run({ tool, args: { n }, cost: { usd: cents / 100 } }, async () => {
-      if (end === 'throw') throw new TypeError('a secret');
-      if (end === 'later') await new Promise<void>((resolve) => this.#resolvers.push(resolve));
-      if (end === 'never') await new Promise(() => {});
-      return n;
-    });
-    running.catch(() => {});
-    this.#running.push(running);
-    if (end === 'ok') await running;
-    // One that is refused or throws has its line before the next action.
-    else await new Promise(setImmediate);
-  }
-
-  #deny(leash: Leash, by: 'guard' | 'budget' | 'egress' | 'args'): Promise<unknown> {
-    const { tool, n } = this.#tool();
-    const bad: unknown = by === 'args' ? { n, secret: Number.NaN } : { n, ...(by === 'guard' ? { refuse: true } : {}) };
-    const url = by === 'egress' ? 'https://elsewhere.test/secret' : `${ALLOWED}/`;
-    return leash.run({ tool, args: bad, url, cost: by === 'budget' ? '$2.01' : 'free' }, () => n);
-  }
-
-  #resolve(): void {
-    for (const resolve of this.#resolvers.splice(0)) resolve();
-  }
-}
-
 function nano(events: readonly LogEvent[]): number {
   return events.reduce((sum, { usd = '0' }) => sum + parseMoney('usd', { usd }).usd, 0);
 }
@@ -210,7 +53,7 @@ function expectSums({ events }: LogState): void {
 
 /** As a holder of the key opens a salted commitment. */
 function opened({ log, seq }: LogEvent, canonical: string): string {
-  const block = createHmac('sha512', KEY)
+  const block = createHmac('sha512', LOG_KEY)
     .update(`leash-salt/1\n${log}\n${Math.floor(seq / 4)}`)
     .digest();
   const salt = block.subarray((seq % 4) * 16, (seq % 4) * 16 + 16);
@@ -221,7 +64,7 @@ describe('the chain of a session', { timeout: 30_000 }, () => {
   it('verifies, adds up and opens for random sessions', async () => {
     await fc.assert(
       fc.asyncProperty(name, fc.array(action, { maxLength: 14 }), async (prefix, actions) => {
-        const text = await new Scenario(prefix).play(actions);
+        const text = await new Scenario(prefix, { sign: 'none' }).play(actions);
         const report = readLogs(text);
         expect(report.problem).toBeUndefined();
         expect(report.complete).toBe(true);
@@ -246,7 +89,7 @@ describe('the chain of a session', { timeout: 30_000 }, () => {
         fc.array(action, { minLength: 3, maxLength: 12 }),
         fc.array(fc.record({ at: fc.nat(), to: fc.integer({ min: 1, max: 255 }) }), { minLength: 40, maxLength: 40 }),
         async (prefix, actions, changes) => {
-          const bytes = Buffer.from(await new Scenario(prefix).play(actions));
+          const bytes = Buffer.from(await new Scenario(prefix, { sign: 'none' }).play(actions));
           const heads = headsOf(readLogs(bytes));
           const lines = linesOf(bytes);
           for (const { at, to } of changes) {
@@ -281,7 +124,7 @@ describe('a changed log', { timeout: 30_000 }, () => {
     { do: 'charge', cents: 7, note: 'é"' },
   ];
   const session = async (actions = all): Promise<{ bytes: Buffer; lines: string[]; report: Report }> => {
-    const bytes = Buffer.from(await new Scenario('é"').play(actions));
+    const bytes = Buffer.from(await new Scenario('é"', { sign: 'none' }).play(actions));
     const report = readLogs(bytes);
     expect(report.complete).toBe(true);
     expect(report.logs).toHaveLength(1);

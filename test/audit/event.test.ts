@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EventKind } from '../../src/audit/event.ts';
 import * as event from '../../src/audit/event.ts';
+import { generateSessionKey } from '../../src/audit/keys.ts';
 import { AuditLog, type LogInit } from '../../src/audit/log.ts';
 import { memorySink } from '../../src/audit/memory-sink.ts';
+import { keyFields } from '../../src/audit/signing.ts';
 import type { Denial, Guard } from '../../src/guard.ts';
 import { budget } from '../../src/guards/budget.ts';
 import { callCap } from '../../src/guards/call-cap.ts';
@@ -21,7 +23,8 @@ const USD = { usd: 4_200_000, sat: 0 };
 const BOTH = { usd: 1_500_000_000, sat: 250 };
 const FREE = { usd: 0, sat: 0 };
 const ARGS = `s1:${HASH}`;
-const PARENT = { log: CALL, seq: 3, hash: HASH };
+const KEY = Buffer.alloc(32, 7).toString('base64');
+const SIGNATURE = Buffer.alloc(64, 7).toString('base64');
 const DENIED = { call: CALL, tool: TOOL, guard: 'args', code: 'ARGS_INVALID' };
 const SHORT = { unit: 'usd', cap: '5', requested: '0.5', remaining: '-0.25' };
 const TARGET = { scheme: 'https', host: 'api.stripe.com', port: 443 };
@@ -37,13 +40,21 @@ const init = (sink: LogInit['sink'], more: Partial<LogInit> = {}): LogInit => ({
   session: 'session',
   mode: 'enforce',
   guards: HASH,
+  parent: undefined,
+  sign: 'none',
+  signer: undefined,
+  rotateEvery: Number.POSITIVE_INFINITY,
+  onError: 'deny',
+  onCheckpoint: undefined,
+  timeoutMs: 10_000,
   ...more,
 });
 
 /** The second line of a log, as text, after an event was written to it. */
 function lineOf(kind: EventKind, body: string): string {
   const sink = memorySink();
-  void new AuditLog(init(sink)).write(kind, body);
+  // Only a log with a key can name another one.
+  void new AuditLog(init(sink, { sign: kind === 'key_rotated' ? 'checkpoint' : 'none' })).write(kind, body);
   // One half of a torn line cannot be put on record without the other.
   if (kind !== 'log_recovered') expect(readLogs(`${sink.lines.join('\n')}\n`)).toMatchObject({ ok: true });
   return sink.lines[1] ?? '';
@@ -133,6 +144,14 @@ const ROWS: Readonly<Record<Exclude<EventKind, 'session_open'>, readonly Row[]>>
     { name: 'all', body: event.charge(CALL, 'model', BOTH), keys: 'call note usd sat' },
   ],
   kill_switch: [{ name: 'a reason', body: event.killSwitch('by hand'), keys: 'reason' }],
+  key_rotated: [
+    {
+      name: 'a key',
+      body: keyFields({ key: KEY, cert: SIGNATURE }),
+      keys: 'key cert',
+    },
+  ],
+  events_dropped: [{ name: 'some', body: event.eventsDropped({ count: 3, from: 1, to: 2 }), keys: 'count from to' }],
   log_recovered: [{ name: 'a fragment', body: event.logRecovered(17, HASH), keys: 'bytes sha256' }],
   session_close: [
     { name: 'free', body: event.sessionClose('closed', 0, 0, FREE), keys: 'reason calls denied' },
@@ -150,11 +169,32 @@ describe('a line of the log', () => {
   });
 
   it.each([
-    { name: 'a leash', parent: undefined, keys: 'origin lib agent session mode hash guards' },
-    { name: 'a child', parent: PARENT, keys: 'origin lib agent session mode hash guards parent' },
-  ])('of kind session_open has its keys in their order: $name', ({ parent, keys }) => {
+    { name: 'a leash', parent: undefined, sign: 'none', keys: 'origin lib agent session mode hash guards' },
+    {
+      name: 'a child',
+      parent: new AuditLog(init(memorySink())),
+      sign: 'none',
+      keys: 'origin lib agent session mode hash guards parent',
+    },
+    { name: 'a signed one', parent: undefined, sign: 'each', keys: 'origin lib agent session mode hash guards key' },
+    {
+      name: 'a certified one',
+      parent: undefined,
+      sign: 'checkpoint',
+      signer: generateSessionKey().privateKey,
+      keys: 'origin lib agent session mode hash guards key cert',
+    },
+    {
+      name: 'one beside others',
+      parent: undefined,
+      sign: 'none',
+      prior: [{ log: CALL, size: 3, hash: HASH }],
+      keys: 'origin lib agent session mode hash guards prior',
+    },
+  ] as const)('of kind session_open has its keys in their order: $name', ({ keys, ...how }) => {
+    const { prior, ...more } = { prior: undefined, ...how };
     const sink = memorySink();
-    const log = new AuditLog(init(sink, { parent }));
+    const log = new AuditLog(init(Object.assign(sink, { recover: () => ({ prior }) }), more));
     const line = sink.lines[0] ?? '';
     expect(keysOf(line)).toBe(keys);
     expect(JSON.parse(line)).toMatchObject({
@@ -163,7 +203,7 @@ describe('a line of the log', () => {
       origin: `leash.local/${log.id}`,
       hash: 's1',
     });
-    expect(JSON.parse(line).parent).toEqual(parent);
+    expect(JSON.parse(line).parent).toEqual(more.parent?.head);
     expect(readLogs(`${line}\n`).ok).toBe(true);
   });
 
@@ -234,7 +274,7 @@ describe('quote', () => {
 describe('what a session logs', () => {
   const sessionOf = (guards: readonly Guard[], more: Partial<Parameters<typeof createLeash>[0]> = {}) => {
     const sink = memorySink();
-    const leash = createLeash({ guards, audit: sink, stopOn: 'none', ...more });
+    const leash = createLeash({ guards, audit: { sink, sign: 'none' }, stopOn: 'none', ...more });
     const close = async (): Promise<readonly LogEvent[]> => {
       await leash.close();
       const report = readLogs(`${sink.lines.join('\n')}\n`);

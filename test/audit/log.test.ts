@@ -9,47 +9,7 @@ import { callCap } from '../../src/guards/call-cap.ts';
 import { createLeash, type Leash } from '../../src/leash.ts';
 import { FakeClock } from '../helpers/clock.ts';
 import { type LogState, lineHashOf, type Report, readLogs } from '../helpers/log-verifier.ts';
-
-interface Batch {
-  readonly lines: string;
-  readonly first: number;
-  readonly last: number;
-}
-
-/** A sink that does what the test wants with every write, and keeps what it took. */
-class ScriptedSink implements AuditSink {
-  readonly name = 'scripted';
-  readonly taken: Batch[] = [];
-  readonly offered: Batch[] = [];
-  closed = 0;
-  /** Throws, or answers with what the log is to get. */
-  answer: (batch: Batch) => void | Promise<void> = () => undefined;
-
-  write(lines: string, first: number, last: number): void | Promise<void> {
-    const batch = { lines, first, last };
-    this.offered.push(batch);
-    const answer = this.answer(batch);
-    if (answer === undefined) {
-      this.taken.push(batch);
-      return undefined;
-    }
-    return answer.then(() => {
-      this.taken.push(batch);
-    });
-  }
-
-  close(): void {
-    this.closed++;
-  }
-
-  get report(): Report {
-    return readLogs(this.taken.map(({ lines }) => lines).join(''));
-  }
-
-  get kinds(): string[] {
-    return this.taken.flatMap(({ lines }) => [...lines.matchAll(/"kind":"(\w+)"/g)].map(([, kind]) => kind as string));
-  }
-}
+import { ScriptedSink } from '../helpers/scripted-sink.ts';
 
 const FULL = Object.assign(new Error('no space left on secret device'), { code: 'ENOSPC' });
 
@@ -85,6 +45,13 @@ describe('AuditLog', () => {
       session: 'session',
       mode: 'enforce',
       guards: '0'.repeat(64),
+      parent: undefined,
+      sign: 'none',
+      signer: undefined,
+      rotateEvery: Number.POSITIVE_INFINITY,
+      onError: 'deny',
+      onCheckpoint: undefined,
+      timeoutMs: 10_000,
     });
 
   it('has a line before anything else happens', () => {
@@ -217,7 +184,7 @@ describe('the log of a session', () => {
             allow = () => resolve({ allow: true });
           }),
       };
-      const leash = createLeash({ guards: [slow], audit: sink });
+      const leash = createLeash({ guards: [slow], audit: { sink, sign: 'none' } });
       const tool = leash.wrap('tool', async () => 1, {
         cost: () => (call.cost ?? 'free') as 'free',
         ...('idempotencyKey' in call ? { idempotencyKey: () => '' } : {}),
@@ -279,7 +246,7 @@ describe('a sink that does not take a line', () => {
   const leashOn = (
     sink: AuditSink,
   ): { leash: Leash; tool: Mock<() => Promise<string>>; call: () => Promise<unknown> } => {
-    const leash = createLeash({ guards: [budget({ usd: 1 }), callCap(10)], audit: sink });
+    const leash = createLeash({ guards: [budget({ usd: 1 }), callCap(10)], audit: { sink, sign: 'none' } });
     const tool = vi.fn(async () => 'done');
     return { leash, tool, call: leash.wrap('tool', tool, { cost: '$0.5' }) };
   };
@@ -448,7 +415,7 @@ describe('a line that could not be written for what has already happened', () =>
   /** A session in which the end of one call is not on record. */
   const afterLostEnd = async (): Promise<{ sink: ScriptedSink; leash: Leash; tool: Mock<() => unknown> }> => {
     const sink = new ScriptedSink();
-    const leash = createLeash({ guards: [budget({ usd: 1 })], audit: sink, stopOn: 'none' });
+    const leash = createLeash({ guards: [budget({ usd: 1 })], audit: { sink, sign: 'none' }, stopOn: 'none' });
     const tool = vi.fn<() => unknown>();
     const result = await leash.run({ tool: 'first', cost: '$0.25' }, () => {
       sink.answer = () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fileSink } from '../../src/audit/file-sink.ts';
+import { type VerifyReport, verifyLog } from '../../src/audit/verify.ts';
 import { createLeash } from '../../src/leash.ts';
 import { type Report, readLogs } from '../helpers/log-verifier.ts';
 
@@ -31,8 +32,8 @@ class Child {
   output = '';
   errors = '';
 
-  constructor(how: string) {
-    this.process = spawn(process.execPath, [PROGRAM, how, path], { stdio: 'pipe' });
+  constructor(how: string, file: string = path) {
+    this.process = spawn(process.execPath, [PROGRAM, how, file], { stdio: 'pipe' });
     this.process.stdout?.on('data', (data: Buffer) => {
       this.output += data;
     });
@@ -66,31 +67,45 @@ function recorded({ logs }: Report): Set<string> {
   );
 }
 
-const read = (): Report => readLogs(existsSync(path) ? readFileSync(path) : '');
-const missing = ({ said }: Child): string[] => {
-  const has = recorded(read());
+const read = (file: string = path): Report => readLogs(existsSync(file) ? readFileSync(file) : '');
+/** The same file through the library's own verifier, signatures included. */
+const verified = (file: string = path): Promise<VerifyReport> => verifyLog(file, { tofu: true });
+const missing = ({ said }: Child, file: string = path): string[] => {
+  const has = recorded(read(file));
   return said.filter((line) => !has.has(line));
 };
 
-describe('a process that ends in the middle', { timeout: 30_000 }, () => {
+describe('a process that ends in the middle', { timeout: 60_000 }, () => {
   it('by kill -9 loses nothing that was acknowledged, and the next session goes on in its file', async () => {
-    for (let round = 0; round < 8; round++) {
-      const child = new Child('for ever');
-      await child.hasSaid([1, 2, 50, 301][round % 4] as number);
+    // Twenty-five times, in files that do not wait for each other.
+    await Promise.all([9, 8, 8].map((rounds, i) => killAndGoOn(`${path}.${i}`, rounds)));
+  });
+
+  const killAndGoOn = async (file: string, rounds: number): Promise<void> => {
+    for (let round = 0; round < rounds; round++) {
+      const child = new Child('for ever', file);
+      // With 301 answers there is a checkpoint in the log, after its 256th event.
+      const atLeast = [1, 2, 50, 301][round % 4] as number;
+      await child.hasSaid(atLeast);
       child.process.kill('SIGKILL');
       await child.ended;
       expect(child.said.length).toBeGreaterThan(0);
-      expect(missing(child)).toEqual([]);
+      expect(missing(child, file)).toEqual([]);
       // A kernel writes a line whole or not at all; a crash of the machine does not.
-      if (round % 2 === 1) appendFileSync(path, '{"v":1,"log":"');
+      const torn = round % 2 === 1;
+      if (torn) appendFileSync(file, '{"v":1,"log":"');
+      const found = await verified(file);
+      expect(found).toMatchObject({ ok: true, state: torn ? 'torn-tail' : 'open', logs: { length: round + 1 } });
+      if (atLeast > 256) expect(found.logs[round]?.signedThrough).toBeGreaterThanOrEqual(256);
     }
-    await createLeash({ guards: [], audit: fileSink(path) }).close();
-    const report = read();
+    await createLeash({ guards: [], audit: fileSink(file) }).close();
+    const report = read(file);
     expect(report.problem).toBeUndefined();
     expect(report.torn).toBeUndefined();
-    expect(report.logs.map(({ closed }) => closed)).toEqual([...Array(8).fill(false), true]);
-    expect(report.fragments).toHaveLength(4);
-  });
+    expect(report.logs.map(({ closed }) => closed)).toEqual([...Array(rounds).fill(false), true]);
+    expect(report.fragments).toHaveLength(Math.floor(rounds / 2));
+    expect(await verified(file)).toMatchObject({ ok: true, fragments: Math.floor(rounds / 2) });
+  };
 
   it.each([
     { how: 'exit', code: 0 },
@@ -111,9 +126,11 @@ describe('a process that ends in the middle', { timeout: 30_000 }, () => {
   });
 });
 
-describe('four processes that append to one file at once', { timeout: 30_000 }, () => {
+const PROCESSES = 8;
+
+describe('eight processes that append to one file at once', { timeout: 30_000 }, () => {
   const together = async (): Promise<readonly Child[]> => {
-    const children = [0, 1, 2, 3].map(() => new Child('together'));
+    const children = Array.from({ length: PROCESSES }, () => new Child('together'));
     await Promise.all(children.map((child) => child.hasSaid(1)));
     for (const child of children) child.process.stdin?.end('go\n');
     await Promise.all(children.map(({ ended }) => ended));
@@ -125,13 +142,14 @@ describe('four processes that append to one file at once', { timeout: 30_000 }, 
     const children = await together();
     const report = read();
     expect(report).toMatchObject({ problem: undefined, complete: true, fragments: [] });
-    expect(report.logs).toHaveLength(4 * 15);
+    expect(report.logs).toHaveLength(PROCESSES * 15);
+    expect(await verified()).toMatchObject({ ok: true, state: 'closed' });
     const has = recorded(report);
     expect(children.flatMap(({ said }) => said.slice(1)).filter((line) => !has.has(line))).toEqual([]);
-    expect(has.size).toBe(4 * 15 * 40);
+    expect(has.size).toBe(PROCESSES * 15 * 40);
     // They did so at the same time: the lines of one process stand between those of others.
     const agents = new Map(report.logs.map(({ id, events }) => [id, events[0]?.agent]));
-    expect(new Set(agents.values()).size).toBe(4);
+    expect(new Set(agents.values()).size).toBe(PROCESSES);
     const order = [...readFileSync(path, 'utf8').matchAll(/^\{"v":1,"log":"([^"]+)"/gm)].map(([, id]) =>
       agents.get(id as string),
     );
@@ -143,5 +161,6 @@ describe('four processes that append to one file at once', { timeout: 30_000 }, 
     await together();
     const report = read();
     expect(report).toMatchObject({ problem: undefined, complete: true, fragments: { length: 1 } });
+    expect(await verified()).toMatchObject({ ok: true, state: 'closed', fragments: 1 });
   });
 });

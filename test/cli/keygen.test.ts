@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseNoteKey, rawPublicKey } from '../../src/audit/keys.ts';
@@ -23,7 +23,7 @@ describe('leash keygen', () => {
     expect(publicKey).toBe(raw.toString('base64'));
     const parsed = parseNoteKey(noteKey ?? '');
     expect(parsed.name).toBe('example.com/agents');
-    expect(parsed.key.equals(createPublicKey(key))).toBe(true);
+    expect(rawPublicKey(parsed.key)).toEqual(raw);
     expect(out).not.toContain(pem.split('\n')[1]);
     if (process.platform !== 'win32') expect(modeOf('root.pem')).toBe(0o600);
   });

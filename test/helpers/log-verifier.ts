@@ -25,6 +25,8 @@ export interface LogEvent {
   readonly origin?: string;
   readonly agent?: string;
   readonly hash?: string;
+  readonly key?: string;
+  readonly size?: number;
   readonly parent?: { readonly log: string; readonly seq: number; readonly hash: string };
   readonly call?: string;
   readonly tool?: string;
@@ -215,12 +217,12 @@ interface OpenLog {
   head: string;
   broken: boolean;
   hashMode: unknown;
+  signed: boolean;
 }
 
 /** What is wrong with the event as the next one of its log. */
 function nextProblem(log: OpenLog, event: LogEvent): Omit<Problem, 'line'> | undefined {
-  const last = log.events.at(-1);
-  if (last?.kind === 'session_close' ? event.kind !== 'checkpoint' : log.closed) {
+  if (log.closed || (log.events.at(-1)?.kind === 'session_close' && event.kind !== 'checkpoint')) {
     return { code: 'E_AFTER_CLOSE', what: 'the log is closed' };
   }
   if (event.seq !== log.events.length) return { code: 'E_SEQ', what: `expected seq ${log.events.length}` };
@@ -229,9 +231,12 @@ function nextProblem(log: OpenLog, event: LogEvent): Omit<Problem, 'line'> | und
   if ((event.kind === 'session_open') !== (event.seq === 0)) return wrong('one session_open, first');
   if (event.kind === 'session_open') {
     log.hashMode = event.hash;
+    log.signed = event.key !== undefined;
     if (HEX.test(String(event.hash))) return wrong('hash mode');
     if (!event.origin?.endsWith(`/${log.id}`)) return wrong('origin');
   }
+  if ((event.kind === 'checkpoint' || event.kind === 'key_rotated') && !log.signed) return wrong('no key');
+  if (event.kind === 'checkpoint' && event.size !== event.seq) return wrong('a checkpoint covers all before it');
   if (event.args !== undefined && !event.args.startsWith(`${log.hashMode}:`)) return wrong('another hash mode');
   return undefined;
 }
@@ -261,7 +266,15 @@ export function readLogs(file: Uint8Array | string, heads?: Heads): Report {
     }
     let log = logs.get(event.log);
     if (log === undefined) {
-      log = { id: event.log, events: [], closed: false, head: ZEROS, broken: false, hashMode: undefined };
+      log = {
+        id: event.log,
+        events: [],
+        closed: false,
+        head: ZEROS,
+        broken: false,
+        hashMode: undefined,
+        signed: false,
+      };
       logs.set(event.log, log);
     }
     if (log.broken) return;
@@ -272,7 +285,10 @@ export function readLogs(file: Uint8Array | string, heads?: Heads): Report {
       return;
     }
     log.events.push(event);
-    log.closed = event.kind === 'session_close' || (event.kind === 'checkpoint' && log.closed);
+    // The end of a log that is signed is the checkpoint behind its close.
+    const before = log.events.at(-2)?.kind;
+    log.closed =
+      event.kind === (log.signed ? 'checkpoint' : 'session_close') && (!log.signed || before === 'session_close');
     log.head = lineHashOf(line);
     hashes.set(`${log.id} ${event.seq}`, log.head);
     if (event.kind !== 'log_recovered') return;

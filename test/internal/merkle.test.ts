@@ -147,7 +147,12 @@ function spoiledInclusions(right: Inclusion): { name: string; claim: Inclusion }
     ['the root at the end', { proof: [...proof, root] }],
     ['garbage at the front', { proof: ['', ...proof] }],
     ['the root at the front', { proof: [root, ...proof] }],
-    ...proof.map((hash, i): [string, Partial<Inclusion>] => [`hash ${i}`, { proof: proof.with(i, flipped(hash, 3)) }]),
+    ['the root in capitals', { root: root.toUpperCase() }],
+    ...proof.flatMap((hash, i): [string, Partial<Inclusion>][] => [
+      [`hash ${i}`, { proof: proof.with(i, flipped(hash, 3)) }],
+      [`hash ${i} in capitals`, { proof: proof.with(i, hash.toUpperCase()) }],
+      [`hash ${i} left out of its place`, { proof: proof.with(i, '') }],
+    ]),
   ];
   if (proof.length > 0) spoiled.push(['a hash too few', { proof: proof.slice(0, -1) }]);
   if (proof.length > 1) spoiled.push(['a hash between', { proof: [proof[0] as string, some, ...proof.slice(1)] }]);
