@@ -1,0 +1,173 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it } from 'vitest';
+import { rawPublicKey } from '../../src/audit/keys.ts';
+import { attacksOn, longLog } from '../helpers/log-attacks.ts';
+import { SignedLog, textOf } from '../helpers/signed-log.ts';
+
+const script = fileURLToPath(new URL('../../examples/verify_log.py', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'leashkit-python-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const python = ['python3', '/usr/bin/python3', 'python'].find((name) => {
+  return spawnSync(name, ['-c', 'import cryptography']).status === 0;
+});
+
+/** Runs the script once for each file, in one process: starting Python takes longer than all the rest. */
+const MANY = `
+import contextlib, io, json, runpy, sys
+for path, keys in json.load(sys.stdin):
+    sys.argv, said = ["verify_log.py", path, *keys], io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            runpy.run_path(${JSON.stringify(script)})
+        print(json.dumps([0, said.getvalue().strip()]))
+    except SystemExit as ended:
+        print(json.dumps([1, str(ended.code)]))
+`;
+
+type Verdict = readonly [exitCode: number, said: string];
+
+let files = 0;
+
+function saved(file: string | Uint8Array): string {
+  const path = join(directory, `${files++}.jsonl`);
+  writeFileSync(path, file);
+  return path;
+}
+
+async function verdicts(jobs: readonly { file: string | Uint8Array; keys?: readonly string[] }[]): Promise<Verdict[]> {
+  const running = promisify(execFile)(python ?? '', ['-c', MANY], { maxBuffer: 1 << 26 });
+  running.child.stdin?.end(JSON.stringify(jobs.map(({ file, keys = [] }) => [saved(file), keys])));
+  const { stdout } = await running;
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Verdict);
+}
+
+async function verdict(file: string | Uint8Array, keys: readonly string[] = []): Promise<Verdict> {
+  const [only] = await verdicts([{ file, keys }]);
+  if (only === undefined) throw new Error('the script said nothing');
+  return only;
+}
+
+const root = generateKeyPairSync('ed25519');
+const trust = [rawPublicKey(root.publicKey).toString('base64')];
+
+describe('the Python verifier', () => {
+  it('has a Python with the cryptography package to run in, at least where all tests must run', () => {
+    const { CI } = process.env;
+    if (CI !== undefined) expect(python, 'no python3 with the package `cryptography`').toBeDefined();
+  });
+
+  it('has at most 60 lines, and checks nothing with assert, which python -O leaves out', () => {
+    const text = readFileSync(script, 'utf8');
+    expect(text.trimEnd().split('\n').length).toBeLessThanOrEqual(60);
+    expect(text).not.toMatch(/\bassert\b/);
+  });
+});
+
+describe.skipIf(python === undefined)('examples/verify_log.py', () => {
+  const log = longLog(root.privateKey);
+
+  it('is a program: says what it found, and ends with 1 where something is wrong', async () => {
+    const run = (file: string): ReturnType<typeof spawnSync> =>
+      spawnSync(python ?? '', [script, saved(file), ...trust], { encoding: 'utf8' });
+    expect(run(log.text)).toMatchObject({ status: 0, stdout: 'closed 300 lines, 299 signed\n', stderr: '' });
+    expect(run(log.text.replace('"us":65', '"us":66'))).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: 'line 4: E_CHAIN\n',
+    });
+  });
+
+  it.each<{ name: string; file: () => string; said: string }>([
+    { name: 'a closed log', file: () => log.text, said: 'closed 300 lines, 299 signed' },
+    { name: 'an open one', file: () => new SignedLog().checkpoint().call().text, said: 'open 4 lines, 1 signed' },
+    {
+      name: 'one without a key',
+      file: () => new SignedLog({ key: null }).call().close().text,
+      said: 'closed 4 lines, 0 signed',
+    },
+    {
+      name: 'several',
+      file: () => log.text + new SignedLog().call('é').rotate().close().text,
+      said: 'closed 306 lines, 304 signed',
+    },
+    { name: 'a torn tail', file: () => log.text.slice(0, -1), said: 'torn-tail 299 lines, 283 signed' },
+    { name: 'nothing', file: () => '', said: 'open 0 lines, 0 signed' },
+    {
+      name: 'a torn line that is on record',
+      file: () => `${new SignedLog().text}{"v":\n${new SignedLog().recovered('{"v":').close().text}`,
+      said: 'open 5 lines, 3 signed',
+    },
+    {
+      name: 'strings of every kind',
+      file: () => new SignedLog().call('\u0000\u001f"\\/\u007f\u2028é😀').call('\u00001.5').close().text,
+      said: 'closed 7 lines, 6 signed',
+    },
+    {
+      name: 'arguments as they were',
+      file: () =>
+        new SignedLog()
+          .event('charge', `,"x":{"raw":${JSON.stringify({ 1: 0.1, b: 1e-7, c: [1e21, null, true, -0.5] })}}`)
+          .close().text,
+      said: 'closed 4 lines, 3 signed',
+    },
+  ])('takes $name', async ({ file, said }) => {
+    expect(await verdict(file())).toEqual([0, said]);
+  });
+
+  it('refuses every attack, at the line and with the code of the library', async () => {
+    const attacks = attacksOn(log);
+    const trusting = await verdicts(attacks.map(({ change }) => ({ file: change(log), keys: trust })));
+    const said = attacks.map(({ name }, i) => `${name}: ${trusting[i]?.join(' ')}`);
+    expect(said).toEqual(attacks.map(({ name, code, line }) => `${name}: 1 line ${line}: ${code}`));
+    const alone = attacks.filter(({ needsTrust }) => needsTrust !== true);
+    const plain = await verdicts(alone.map(({ change }) => ({ file: change(log) })));
+    expect(plain.map(([exitCode]) => exitCode)).toEqual(alone.map(() => 1));
+  });
+
+  it('refuses any bit of a closed log changed, but for the last LF', async () => {
+    const bytes = Buffer.from(new SignedLog({ root: root.privateKey }).charge().close().text);
+    const flips = Array.from({ length: bytes.length * 8 }, (_, i) => i).filter(
+      (i) => i % 11 === 0 || i >= (bytes.length - 1) * 8,
+    );
+    const found = await verdicts(
+      flips.map((i) => {
+        const file = Buffer.from(bytes);
+        file[i >> 3] = (file[i >> 3] as number) ^ (1 << (i & 7));
+        return { file };
+      }),
+    );
+    const passed = flips.filter((_, i) => found[i]?.[0] === 0);
+    expect(passed).toEqual(Array.from({ length: 8 }, (_, bit) => (bytes.length - 1) * 8 + bit));
+    expect(found.slice(-8)).toEqual(Array.from({ length: 8 }, () => [0, expect.stringMatching(/^torn-tail /)]));
+  });
+
+  it('refuses what no root that it is given certified, and roots that are weak', async () => {
+    const other = rawPublicKey(generateKeyPairSync('ed25519').publicKey).toString('base64');
+    expect(await verdict(log.text, [other])).toEqual([1, 'line 1: E_CERT']);
+    expect(await verdict(log.text, [other, ...trust])).toEqual([0, 'closed 300 lines, 299 signed']);
+    expect(await verdict(new SignedLog().text, trust)).toEqual([1, 'line 1: E_CERT']);
+    expect(await verdict(new SignedLog({ key: null }).text, trust)).toEqual([1, 'line 1: E_KEY']);
+  });
+
+  it('refuses a session key of small order, and one that is not canonical', async () => {
+    const vectors = JSON.parse(readFileSync(new URL('../vectors/ed25519.json', import.meta.url), 'utf8')) as {
+      lowOrder: { key: string }[];
+    };
+    const jobs = vectors.lowOrder.map(({ key }) => {
+      const first = new SignedLog({ key: null }).lines[0] as string;
+      const text = Buffer.from(key, 'hex').toString('base64');
+      return { file: textOf([first.replace(',"prev"', `,"key":"${text}","prev"`)]) };
+    });
+    expect(await verdicts(jobs)).toEqual(jobs.map(() => [1, 'line 1: E_KEY']));
+  });
+});
