@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { type EventKind, type LineRef, toolStart } from './audit/event.ts';
-import type { AuditLog } from './audit/log.ts';
+import { type LineRef, toolStart } from './audit/event.ts';
 import { signProof } from './audit/proof.ts';
 import { ActiveCall, type CallOwner, type ProofOptions } from './call.ts';
-import type { Ending } from './ending.ts';
 import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
 import { canonicalJson, NotJsonError, snapshotJson } from './internal/canonical-json.ts';
@@ -13,29 +11,18 @@ import { checkOptions } from './internal/options.ts';
 import { Leases } from './leases.ts';
 import { addUnits, type ExactMoney, FREE } from './money.ts';
 import type { Plan } from './plan.ts';
-import {
-  type Attempt,
-  argumentsNotJson,
-  conflict,
-  type RecordedAttempt,
-  type Refusal,
-  refusalError,
-  refusalEvent,
-  sessionEnded,
-} from './refusal.ts';
+import { type Attempt, argumentsNotJson, conflict, type Refusal } from './refusal.ts';
 import type { Reservations, Reserved } from './reservations.ts';
 import type { Rules } from './rules.ts';
+import { type Misdeclared, SessionRecord, type SessionRecordInit } from './session-record.ts';
 import type { Settle, Settled } from './stores/store.ts';
 import { HeldCall, type HeldCallInit, type TicketOwner } from './ticket.ts';
 import { type Tool, unpriced } from './tool.ts';
 
-export interface AdmissionInit {
+export interface AdmissionInit extends SessionRecordInit {
   readonly rules: Rules;
-  readonly log: AuditLog;
   readonly reservations: Reservations;
-  readonly ending: Ending;
   readonly clock: Clock;
-  readonly stopsOn: (code: string) => boolean;
   /** What idempotency keys of this session are unique in. */
   readonly session: string;
   readonly agent: string;
@@ -53,23 +40,19 @@ export interface Admitted {
 }
 
 /** Decides on calls: the order of design §4, each step only if the one before allowed it. */
-export class Admission implements CallOwner, TicketOwner, HoldOwner {
+export class Admission extends SessionRecord implements CallOwner, TicketOwner, HoldOwner {
   readonly leases: Leases<HeldCall | HeldSpend>;
   calls = 0;
-  denied = 0;
   booked: ExactMoney = FREE;
   readonly #init: AdmissionInit;
 
   constructor(init: AdmissionInit) {
+    super(init);
     this.#init = init;
     this.leases = new Leases(
       (hold, leaseMs) => init.reservations.renew(hold, leaseMs),
       (limit) => init.reservations.sweep(limit),
     );
-  }
-
-  get opening(): Promise<void> | undefined {
-    return this.#init.log.opening;
   }
 
   get signal(): AbortSignal {
@@ -156,20 +139,6 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
       if (problem !== undefined) return this.misdeclared(attempt, problem);
       return after(this.#reserve(attempt, tool, call), (ticket) => ({ ticket, unchecked }));
     });
-  }
-
-  refusalOfEnded(): Refusal | undefined {
-    const { over } = this.#init.ending;
-    return over === undefined ? undefined : sessionEnded(over.code, over.detail);
-  }
-
-  /** Records refusals that are not carried out. */
-  observe(attempt: Attempt, refusal: Refusal): void {
-    this.note(...refusalEvent(refusal, this.#recorded(attempt), true));
-  }
-
-  #recorded({ id, quoted, canonical, raw }: Attempt): RecordedAttempt {
-    return { id, quoted, raw, args: canonical === undefined ? undefined : this.#init.log.commit(canonical) };
   }
 
   /** Step 4. */
@@ -276,33 +245,6 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
     return ticket;
   }
 
-  /**
-   * Records a refusal and throws its error. A closed session has a closed log: what comes later is refused without a
-   * line.
-   */
-  refuse(attempt: Attempt, refusal: Refusal): MaybePromise<never> {
-    const { log, ending, stopsOn } = this.#init;
-    this.denied++;
-    const event = log.closed ? log.head : log.next;
-    const error = refusalError(refusal, attempt.name, attempt.id, { log: event.log, seq: event.seq });
-    const written = log.closed ? undefined : log.write(...refusalEvent(refusal, this.#recorded(attempt), false));
-    if (!refusal.code.startsWith('SESSION_') && stopsOn(refusal.code)) ending.breakOff(error);
-    return after(written, () => {
-      throw error;
-    });
-  }
-
-  /** A declaration that gives no amount, URL or key is the developer's mistake: the call is refused, with their error. */
-  misdeclared(attempt: Attempt, { option, error }: Misdeclared): MaybePromise<never> {
-    const { log } = this.#init;
-    this.denied++;
-    const refusal: Refusal = { guard: 'session', code: 'CALL_INVALID', reason: option, message: '' };
-    const written = log.closed ? undefined : log.write(...refusalEvent(refusal, this.#recorded(attempt), false));
-    return after(written, () => {
-      throw error;
-    });
-  }
-
   checkUnits(call: ActiveCall, where: string, money: ExactMoney): void {
     this.#init.rules.checkUnits(this.#init.rules.planFor(call.tool), where, money);
   }
@@ -313,15 +255,6 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
 
   settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined> {
     return this.leases.track(this.#init.reservations.settle(id, actual));
-  }
-
-  note(kind: EventKind, body: string): void {
-    this.#init.log.note(kind, body);
-  }
-
-  /** Records a decision that something waits for. @throws {AuditUnavailableError} */
-  write(kind: EventKind, body: string): MaybePromise<void> {
-    return this.#init.log.write(kind, body);
   }
 
   ended(ticket: HeldCall, booked: ExactMoney): void {
@@ -337,10 +270,4 @@ export class Admission implements CallOwner, TicketOwner, HoldOwner {
   book(money: ExactMoney): void {
     this.booked = { usd: addUnits(this.booked.usd, money.usd), sat: addUnits(this.booked.sat, money.sat) };
   }
-}
-
-/** An option of a tool whose function gave nothing usable for a call. */
-export interface Misdeclared {
-  readonly option: string;
-  readonly error: unknown;
 }

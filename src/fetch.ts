@@ -34,7 +34,8 @@ export function reachingFetch(rules: Rules, admission: Admission, ending: Ending
     );
   };
 
-  const decideWhenOpen = (url: string, method: string): MaybePromise<void> => after(admission.opening, () => decide(url, method));
+  const decideWhenOpen = (url: string, method: string): MaybePromise<void> =>
+    after(admission.opening, () => decide(url, method));
   return guardedFetch(decideWhenOpen, builtinFetch, () => ending.signal);
 }
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { SignMode } from './audit/checkpoints.ts';
 import type { ArgsHash } from './audit/commitment.ts';
+import type { RootSigner } from './audit/key.ts';
 import { checkRootSigner, isKeyName } from './audit/keys.ts';
 import { type LogKey, readLogKey } from './audit/log-key.ts';
 import { memorySink } from './audit/memory-sink.ts';
-import type { RootSigner } from './audit/key.ts';
 import type { AuditSink } from './audit/sink.ts';
 import type { DenialCode } from './errors.ts';
 import type { Guard } from './guard.ts';

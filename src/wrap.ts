@@ -1,5 +1,6 @@
-import type { Admission, Admitted, Misdeclared } from './admission.ts';
+import type { Admission, Admitted } from './admission.ts';
 import { isPromiseLike } from './internal/maybe-promise.ts';
+import type { Misdeclared } from './session-record.ts';
 import { isAsyncGeneratorFunction, pendingStream, refusedResult } from './stream.ts';
 import { argsOf, checkedParams, type Tool } from './tool.ts';
 

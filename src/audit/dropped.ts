@@ -23,7 +23,8 @@ export class Dropped {
 
   /** What the log says of them; the next one is a new first. */
   take(): string {
-    const fields = eventsDropped({ count: this.#count, from: this.#from, to: this.#to });
+    // Times in the log are whole microseconds.
+    const fields = eventsDropped({ count: this.#count, from: this.#from * 1000, to: this.#to * 1000 });
     this.#count = 0;
     return fields;
   }

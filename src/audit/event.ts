@@ -185,7 +185,7 @@ export function logRecovered(bytes: number, sha256: string): string {
   return `,"bytes":${bytes},"sha256":"${sha256}"`;
 }
 
-/** How many events could not be recorded, and the epoch ms of the first and the last of them. */
+/** How many events could not be recorded, and the epoch microseconds of the first and the last of them. */
 export function eventsDropped({ count, from, to }: { count: number; from: number; to: number }): string {
   return `,"count":${count},"from":${from},"to":${to}`;
 }

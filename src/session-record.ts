@@ -1,0 +1,89 @@
+import type { EventKind } from './audit/event.ts';
+import type { AuditLog } from './audit/log.ts';
+import type { Ending } from './ending.ts';
+import { after, type MaybePromise } from './internal/maybe-promise.ts';
+import {
+  type Attempt,
+  type RecordedAttempt,
+  type Refusal,
+  refusalError,
+  refusalEvent,
+  sessionEnded,
+} from './refusal.ts';
+
+/** An option of a tool whose function gave nothing usable for a call. */
+export interface Misdeclared {
+  readonly option: string;
+  readonly error: unknown;
+}
+
+export interface SessionRecordInit {
+  readonly log: AuditLog;
+  readonly ending: Ending;
+  /** Which codes of denials end the session. */
+  readonly stopsOn: (code: string) => boolean;
+}
+
+/** What a session puts on record, and how it refuses: never before the record has it. */
+export class SessionRecord {
+  denied = 0;
+  readonly #init: SessionRecordInit;
+
+  constructor(init: SessionRecordInit) {
+    this.#init = init;
+  }
+
+  get opening(): Promise<void> | undefined {
+    return this.#init.log.opening;
+  }
+
+  refusalOfEnded(): Refusal | undefined {
+    const { over } = this.#init.ending;
+    return over === undefined ? undefined : sessionEnded(over.code, over.detail);
+  }
+
+  /** Records refusals that are not carried out. */
+  observe(attempt: Attempt, refusal: Refusal): void {
+    this.note(...refusalEvent(refusal, this.#recorded(attempt), true));
+  }
+
+  #recorded({ id, quoted, canonical, raw }: Attempt): RecordedAttempt {
+    return { id, quoted, raw, args: canonical === undefined ? undefined : this.#init.log.commit(canonical) };
+  }
+
+  /**
+   * Records a refusal and throws its error. A closed session has a closed log: what comes later is refused without a
+   * line.
+   */
+  refuse(attempt: Attempt, refusal: Refusal): MaybePromise<never> {
+    const { log, ending, stopsOn } = this.#init;
+    this.denied++;
+    const event = log.closed ? log.head : log.next;
+    const error = refusalError(refusal, attempt.name, attempt.id, { log: event.log, seq: event.seq });
+    const written = log.closed ? undefined : log.write(...refusalEvent(refusal, this.#recorded(attempt), false));
+    if (!refusal.code.startsWith('SESSION_') && stopsOn(refusal.code)) ending.breakOff(error);
+    return after(written, () => {
+      throw error;
+    });
+  }
+
+  /** A declaration that gives no amount, URL or key is the developer's mistake: the call is refused, with their error. */
+  misdeclared(attempt: Attempt, { option, error }: Misdeclared): MaybePromise<never> {
+    const { log } = this.#init;
+    this.denied++;
+    const refusal: Refusal = { guard: 'session', code: 'CALL_INVALID', reason: option, message: '' };
+    const written = log.closed ? undefined : log.write(...refusalEvent(refusal, this.#recorded(attempt), false));
+    return after(written, () => {
+      throw error;
+    });
+  }
+
+  note(kind: EventKind, body: string): void {
+    this.#init.log.note(kind, body);
+  }
+
+  /** Records a decision that something waits for. @throws {AuditUnavailableError} */
+  write(kind: EventKind, body: string): MaybePromise<void> {
+    return this.#init.log.write(kind, body);
+  }
+}
