@@ -58,7 +58,7 @@ function detailsOf(event: LogEvent): readonly string[] {
     case 'charge':
       return [note, money];
     case 'events_dropped':
-      return [`${event.count} events lost, seq ${event.from} to ${event.to}`];
+      return [`${event.count} events lost`, `${instant(event.from)} to ${instant(event.to)}`];
     case 'log_recovered':
       return [`behind a torn line of ${event.bytes} bytes`];
     case 'session_close':
@@ -80,4 +80,10 @@ function duration(us: number): string {
   if (us < 1000) return `${us} us`;
   if (us < 1_000_000) return `${(us / 1000).toFixed(1)} ms`;
   return `${(us / 1_000_000).toFixed(2)} s`;
+}
+
+/** Microseconds of the log, as a time. */
+function instant(us: number | undefined): string {
+  const ms = (us ?? Number.NaN) / 1000;
+  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : '?';
 }

@@ -63,7 +63,11 @@ describe('leash tail', () => {
       fields: ',"call":"c","tool":"t","guard":"g","code":"C","observed":1',
       out: 't  C  by g  (observed only)',
     },
-    { kind: 'events_dropped', fields: ',"count":3,"from":7,"to":9', out: '3 events lost, seq 7 to 9' },
+    {
+      kind: 'events_dropped',
+      fields: ',"count":3,"from":1795147200000000,"to":1795147201500000',
+      out: '3 events lost  2026-11-20T04:00:00.000Z to 2026-11-20T04:00:01.500Z',
+    },
     {
       kind: 'log_recovered',
       fields: `,"bytes":12,"sha256":"${'0'.repeat(64)}"`,
