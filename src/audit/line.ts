@@ -169,17 +169,13 @@ function isValid(key: string, value: unknown): boolean {
   }
 }
 
-const TIMESTAMP = '\\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\\d|3[01])T(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d\\.\\d{3}Z';
-const WHOLE_TIMESTAMP = new RegExp(`^${TIMESTAMP}$`);
+const TIMESTAMP = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
 
 /** UTC to the millisecond, of a day that there is. */
 function isTimestamp(text: string): boolean {
-  return WHOLE_TIMESTAMP.test(text) && isDate(text.slice(0, DATE));
-}
-
-/** Whether the month has the day, for a day from 1 to 31. */
-function isDate(date: string): boolean {
-  return date.slice(8) <= '28' || new Date(`${date}T00:00:00.000Z`).toISOString().startsWith(date);
+  if (!TIMESTAMP.test(text)) return false;
+  // All months have 28 days, and only for more the calendar has to be asked.
+  return text.slice(8, 10) <= '28' || new Date(text).toISOString() === text;
 }
 
 /** The keys of a line, in order: which must be there, and which may. */
@@ -223,13 +219,14 @@ function hasLayout(line: Record<string, unknown>): boolean {
   return at === keys.length;
 }
 
-const DATE = 10;
 /** `,"ts":"` */
-const BEFORE_DATE = 7;
+const BEFORE_TIME = 7;
+/** `2026-11-20T04:34:13.` */
+const SECOND = 20;
 /** `","kind":"charge","note":""`: the least that stands around a text between the `ts` and the `prev` of a plain line. */
 const AROUND_TEXT = 27;
 /** `,"ts":"`, 24 characters, a text as long as one may be with what stands around it, and `,"prev":"`. */
-const MAX_PLAIN = BEFORE_DATE + 24 + AROUND_TEXT + MAX_TEXT + 9;
+const MAX_PLAIN = BEFORE_TIME + SECOND + 4 + AROUND_TEXT + MAX_TEXT + 9;
 /** Up to 15 digits: every such number is a safe integer. */
 const INTEGER = '(?:0|[1-9][0-9]{0,14})';
 /** Without anything that is escaped or has more than one byte. */
@@ -241,8 +238,8 @@ const TEXT = '"[ !#-\\[\\]-\\x7f]*"';
  */
 export class PlainLines {
   readonly #pattern: RegExp;
-  /** The last date that was right: the next one is nearly always the same. */
-  #date = '-';
+  /** The last second that was right: the next one is nearly always the same. */
+  #second = '-';
 
   /** @param hashMode how the log hashes arguments. */
   constructor(hashMode: string) {
@@ -250,21 +247,20 @@ export class PlainLines {
       const fields = (LAYOUT[kind] as string).split(' ').filter((key) => key !== 'x?');
       return `${kind}"${fields.map((key) => fieldPattern(key, hashMode)).join('')}`;
     });
-    this.#pattern = new RegExp(`,"ts":"${TIMESTAMP}","kind":"(?:${kinds.join('|')}),"prev":"`, 'y');
+    this.#pattern = new RegExp(`[0-9]{3}Z","kind":"(?:${kinds.join('|')}),"prev":"`, 'y');
   }
 
   /** Whether a text has from `start`, where `seq` ends, to `end`, where the value of `prev` starts, what a line has there. */
   matches(text: string, start: number, end: number): boolean {
-    if (end - start > MAX_PLAIN) return false;
+    if (end - start > MAX_PLAIN || !text.startsWith(',"ts":"', start)) return false;
+    const at = start + BEFORE_TIME;
+    if (!text.startsWith(this.#second, at)) {
+      if (!isTimestamp(text.slice(at, at + SECOND + 4))) return false;
+      this.#second = text.slice(at, at + SECOND);
+    }
     const pattern = this.#pattern;
-    pattern.lastIndex = start;
-    if (!pattern.test(text) || pattern.lastIndex !== end) return false;
-    const at = start + BEFORE_DATE;
-    if (text.startsWith(this.#date, at)) return true;
-    const date = text.slice(at, at + DATE);
-    if (!isDate(date)) return false;
-    this.#date = date;
-    return true;
+    pattern.lastIndex = at + SECOND;
+    return pattern.test(text) && pattern.lastIndex === end;
   }
 }
 
@@ -272,7 +268,8 @@ function fieldPattern(key: string, hashMode: string): string {
   const optional = key.endsWith('?');
   const name = optional ? key.slice(0, -1) : key;
   let value = SPELLED[name] ?? TEXT;
-  if (name === 'args') value = `"${hashMode}:${HEX}"`;
+  // Written out, it is compared in a third less time than as a class that is repeated.
+  if (name === 'args') value = `"${hashMode}:${'[0-9a-f]'.repeat(64)}"`;
   // A port of four digits is one; of five it may be none.
   else if (name === 'port') value = '(?:0|[1-9][0-9]{0,3})';
   else if (INTEGERS.has(name)) value = INTEGER;

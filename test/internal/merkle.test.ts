@@ -180,9 +180,11 @@ function spoiledConsistencies(right: Consistency): { name: string; claim: Consis
     ['the second root at the front', { proof: [secondRoot, ...proof] }],
     ['its first hash twice', { proof: [proof[0] as string, ...proof] }],
     ['a hash too few', { proof: proof.slice(0, -1) }],
-    ...proof.map((hash, i): [string, Partial<Consistency>] => [
-      `hash ${i}`,
-      { proof: proof.with(i, flipped(hash, 4)) },
+    ['the first root in capitals', { firstRoot: firstRoot.toUpperCase() }],
+    ...proof.flatMap((hash, i): [string, Partial<Consistency>][] => [
+      [`hash ${i}`, { proof: proof.with(i, flipped(hash, 4)) }],
+      [`hash ${i} in capitals`, { proof: proof.with(i, hash.toUpperCase()) }],
+      [`hash ${i} left out of its place`, { proof: proof.with(i, '') }],
     ]),
   ];
   return spoiled.map(([name, change]) => ({
