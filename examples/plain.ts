@@ -18,4 +18,4 @@ async function chargeCard(order: { cents: number }): Promise<string> {
 
 // Output:
 // 5 of 100 ran
-// Tool "stripe.charge" was refused: it needs $0.18 and the budget of $1.00 has $0.10 left while other calls run. Wait until running calls have ended.
+// Tool "stripe.charge" was refused: it needs $0.18 and the budget of $1.00 has $0.10 left while other calls run. Do not retry.

@@ -4,20 +4,20 @@ import { signProof } from './audit/proof.ts';
 import { ActiveCall, type CallOwner, type ProofOptions } from './call.ts';
 import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
-import { canonicalJson, NotJsonError, snapshotJson } from './internal/canonical-json.ts';
+import { canonicalJson, frozenJson, NotJsonError } from './internal/canonical-json.ts';
 import type { Clock } from './internal/clock.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import { checkOptions } from './internal/options.ts';
 import { Leases } from './leases.ts';
 import { addUnits, type ExactMoney, FREE } from './money.ts';
-import type { Plan } from './plan.ts';
+import { amountsFor, type Plan } from './plan.ts';
 import { type Attempt, argumentsNotJson, conflict, type Refusal } from './refusal.ts';
 import type { Reservations, Reserved } from './reservations.ts';
 import type { Rules } from './rules.ts';
 import { type Misdeclared, SessionRecord, type SessionRecordInit } from './session-record.ts';
 import type { Settle, Settled } from './stores/store.ts';
 import { HeldCall, type HeldCallInit, type TicketOwner } from './ticket.ts';
-import { type Tool, unpriced } from './tool.ts';
+import { DEFAULT_LEASE_MS, type Tool, unpriced } from './tool.ts';
 
 export interface AdmissionInit extends SessionRecordInit {
   readonly rules: Rules;
@@ -93,7 +93,7 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     if (unreadable !== undefined) return this.#whenOpen(() => this.misdeclared(unread, unreadable));
     try {
       // At once, whatever is waited for afterwards: what the caller changes later changes nothing.
-      const args = snapshotJson(given);
+      const args = frozenJson(given);
       return this.#whenOpen(() => this.#decide(unread, tool, args, false));
     } catch (error) {
       if (!(error instanceof NotJsonError)) throw error;
@@ -162,7 +162,7 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
             ? this.#init.reservations.reserve(call.id, plan, cost, { leaseMs: tool.leaseMs })
             : reserveOnce(
                 this.#init.reservations,
-                holdOf(this.#init.session, tool.name, key),
+                holdOf(this.#init.session, tool.name, key, attempt.canonical as string),
                 plan,
                 cost,
                 tool.leaseMs,
@@ -177,7 +177,8 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
       for (const observed of answer.observed) this.observe(attempt, observed);
       if (answer.repeat !== undefined) return this.#admitPaid(attempt, tool, call, plan, answer.repeat);
       const hold = answer.lines.length === 0 ? undefined : answer.id;
-      return this.#start(attempt, { owner: this, tool, call, plan, hold, paid: false, held: cost });
+      const keyed = hold !== undefined && hold !== call.id;
+      return this.#start(attempt, { owner: this, tool, call, plan, hold, keyed, paid: false, held: cost });
     });
     return this.leases.track(begun);
   }
@@ -191,12 +192,12 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     state: 'held' | 'settled' | 'void' | 'forfeited',
   ): MaybePromise<HeldCall> {
     if (state === 'held') return this.refuse(attempt, conflict('in-progress'));
-    const calls: Plan = { ...plan, counters: plan.counters.filter((counter) => counter.unit === 'call') };
+    const calls = callsOf(plan);
     const { leaseMs } = tool;
     return after(this.#init.reservations.reserve(call.id, calls, FREE, { leaseMs }), (answer) => {
       if (!answer.ok) return this.refuse(attempt, answer.refusal);
       const hold = answer.lines.length === 0 ? undefined : answer.id;
-      return this.#start(attempt, { owner: this, tool, call, plan: calls, hold, paid: true, held: FREE });
+      return this.#start(attempt, { owner: this, tool, call, plan: calls, hold, keyed: false, paid: true, held: FREE });
     });
   }
 
@@ -253,6 +254,21 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     this.#init.rules.checkUnits(this.#init.rules.spendPlan, where, money);
   }
 
+  /** A keyed call that cost nothing has paid for nothing: its key is free again, and only the attempt counts. */
+  unpay(hold: string, call: ActiveCall, plan: Plan): MaybePromise<Settled | undefined> {
+    const { reservations } = this.#init;
+    const calls = callsOf(plan);
+    // The attempt is booked before the hold lets it go, so that the count never has a gap.
+    const counted = reservations.reserve(call.id, calls, FREE, { leaseMs: DEFAULT_LEASE_MS, force: true });
+    const freed = after(counted, (answer) =>
+      after(
+        answer.ok && answer.lines.length > 0 ? reservations.settle(call.id, amountsFor(calls, FREE)) : undefined,
+        () => reservations.settle(hold, 'void'),
+      ),
+    );
+    return this.leases.track(freed);
+  }
+
   settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined> {
     return this.leases.track(this.#init.reservations.settle(id, actual));
   }
@@ -270,4 +286,9 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   book(money: ExactMoney): void {
     this.booked = { usd: addUnits(this.booked.usd, money.usd), sat: addUnits(this.booked.sat, money.sat) };
   }
+}
+
+/** The part of a plan that counts attempts. */
+function callsOf(plan: Plan): Plan {
+  return { ...plan, counters: plan.counters.filter((counter) => counter.unit === 'call') };
 }

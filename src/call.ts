@@ -50,8 +50,8 @@ export class ActiveCall implements Call, ToolCall {
   readonly id: string;
   readonly tool: string;
   readonly args: unknown;
-  cost: ExactMoney | undefined;
-  urls: readonly string[];
+  readonly cost: ExactMoney | undefined;
+  readonly urls: readonly string[];
   readonly schema: object | undefined;
   readonly #owner: CallOwner;
   #reported: ExactMoney | undefined;
@@ -74,6 +74,8 @@ export class ActiveCall implements Call, ToolCall {
     this.cost = cost;
     this.urls = urls;
     this.schema = schema;
+    // Guards get it, and what one of them sets must not be what the next one judges.
+    Object.freeze(this);
   }
 
   get signal(): AbortSignal {

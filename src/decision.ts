@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ActiveCall, type CallOwner } from './call.ts';
 import type { Ending } from './ending.ts';
-import { canonicalJson, NotJsonError, snapshotJson } from './internal/canonical-json.ts';
+import { canonicalJson, frozenJson, NotJsonError } from './internal/canonical-json.ts';
 import { FREE } from './money.ts';
 import { amountOn, type Level } from './plan.ts';
 import { type Attempt, argumentsNotJson, fromLimit, type Refusal, refusalMessage, sessionEnded } from './refusal.ts';
@@ -34,6 +34,7 @@ export interface DecisionContext {
   readonly levels: readonly Level[];
   readonly owner: CallOwner;
   readonly ending: Ending;
+  readonly stopsOn: (code: string) => boolean;
   readonly reservations: Reservations;
 }
 
@@ -47,7 +48,7 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
   const observed: DecisionDenial[] = [];
   const tell = (refusal: Refusal): DecisionDenial => {
     const { guard, code, reason, limit } = refusal;
-    const denial = { guard, code, reason, message: refusalMessage(refusal, tool.name) };
+    const denial = { guard, code, reason, message: refusalMessage(refusal, tool.name, context.stopsOn(code)) };
     return limit === undefined ? denial : { ...denial, limit };
   };
   const no = (refusal: Refusal): Decision => ({ allow: false, ...tell(refusal) });
@@ -57,7 +58,7 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
   if (over !== undefined) return no(sessionEnded(over.code, over.detail));
   let args: unknown = null;
   try {
-    args = snapshotJson(given);
+    args = frozenJson(given);
   } catch (error) {
     if (!(error instanceof NotJsonError)) throw error;
     const refusal = argumentsNotJson(error);

@@ -3,6 +3,7 @@ import type { Admission } from './admission.ts';
 import { egress, quote } from './audit/event.ts';
 import { activeCall } from './call.ts';
 import { guardedFetch } from './egress/fetch.ts';
+import { targetOf } from './egress/policy.ts';
 import type { Ending } from './ending.ts';
 import { after, type MaybePromise } from './internal/maybe-promise.ts';
 import type { Attempt } from './refusal.ts';
@@ -25,9 +26,7 @@ export function reachingFetch(rules: Rules, admission: Admission, ending: Ending
     if (over !== undefined) return admission.refuse(attempt, over);
     const refusal = rules.reach(attempt, url, method);
     if (refusal !== undefined) return admission.refuse(attempt, refusal);
-    const { protocol, hostname, port } = new URL(url);
-    const scheme = protocol.slice(0, -1);
-    const event = { scheme, host: hostname, port: port === '' ? defaultPort(scheme) : Number(port) };
+    const event = targetOf(new URL(url));
     return admission.write(
       'egress_ok',
       egress(mine === undefined ? event : { call: mine.id, tool: attempt.quoted, ...event }),
@@ -37,8 +36,4 @@ export function reachingFetch(rules: Rules, admission: Admission, ending: Ending
   const decideWhenOpen = (url: string, method: string): MaybePromise<void> =>
     after(admission.opening, () => decide(url, method));
   return guardedFetch(decideWhenOpen, builtinFetch, () => ending.signal);
-}
-
-function defaultPort(scheme: string): number {
-  return scheme === 'http' ? 80 : 443;
 }

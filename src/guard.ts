@@ -3,7 +3,7 @@ import type { MaybePromise } from './internal/maybe-promise.ts';
 import type { Window } from './internal/window.ts';
 import type { ExactMoney, MoneyUnit } from './money.ts';
 
-/** One attempt to run a tool, as guards see it. A guard must not change it: it is what the tool will receive. */
+/** One attempt to run a tool, as guards see it, frozen: the tool receives a copy of just these arguments. */
 export interface ToolCall {
   readonly id: string;
   readonly tool: string;

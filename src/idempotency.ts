@@ -10,8 +10,9 @@ const KEEP_MS = 24 * 3_600_000;
 const MAX_ROUNDS = 64;
 
 /** The name of a hold that stands for an idempotency key: the key itself may be an argument, so its hash. */
-export function holdOf(session: string, tool: string, key: string): string {
-  return `key:${sha256(JSON.stringify([session, tool, key]))}`;
+/** @param args canonical JSON: the same key with other arguments is another payment. */
+export function holdOf(session: string, tool: string, key: string, args: string): string {
+  return `key:${sha256(JSON.stringify([session, tool, key, args]))}`;
 }
 
 /** A reservation that is made once for all calls with the same key. */

@@ -55,7 +55,12 @@ export class Leases<T extends Leased> {
   #schedule(everyMs: number): void {
     clearTimeout(this.#timer);
     this.#everyMs = everyMs;
-    this.#timer = setTimeout(() => this.#tick(), everyMs);
+    // A session that nobody holds any more must not be kept by its timer.
+    const self = new WeakRef(this);
+    this.#timer = setTimeout(() => {
+      const leases = self.deref();
+      if (leases !== undefined) leases.#tick();
+    }, everyMs);
     this.#timer.unref();
   }
 

@@ -204,6 +204,8 @@ class Session implements Leash {
 
   async run(call: CallRequest, fn: (args: never) => unknown): Promise<never> {
     const tool = this.#declare(declareRequest('leash.run', call));
+    if (typeof fn !== 'function')
+      throw new TypeError(`leash.run of tool "${tool.name}" expects a function, got ${kindOf(fn)}`);
     const given = givenArgs(call);
     const admitted = this.#admission.admit(tool, given);
     const { ticket, unchecked } = isPromiseLike(admitted) ? await admitted : admitted;
@@ -221,6 +223,7 @@ class Session implements Leash {
       levels: this.#levels,
       owner: this.#admission,
       ending: this.#ending,
+      stopsOn: this.#settings.stopsOn,
       reservations: this.#reservations,
     });
   }
@@ -236,7 +239,12 @@ class Session implements Leash {
   child(options: ChildOptions): Leash {
     // Its log would have nobody to close it.
     if (this.#closing !== undefined) throw this.#endedError('SESSION_CLOSED', this.#log.head);
-    return new Session(readChildOptions(options, this.#settings), this);
+    const settings = readChildOptions(options, this.#settings);
+    for (let leash: Session | undefined = this; leash !== undefined; leash = leash.#parent) {
+      if (leash.id === settings.id)
+        throw new RangeError('`leash.child.id` must not be that of the leash or an ancestor');
+    }
+    return new Session(settings, this);
   }
 
   stop(reason: string): void {

@@ -65,7 +65,9 @@ const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 export function fromVerdict(guard: string, verdict: unknown): Refusal {
   const { allow, code, reason, message, retryAfterMs, issues, target } = (verdict ?? {}) as Partial<Denial>;
   const told = allow === false && typeof code === 'string' && CODE.test(code) && typeof reason === 'string';
-  if (!told || (target !== undefined && !isTarget(target))) return guardFailed(guard, undefined);
+  const waits = retryAfterMs === undefined || (Number.isFinite(retryAfterMs) && retryAfterMs >= 0);
+  const says = message === undefined || typeof message === 'string';
+  if (!told || !waits || !says || (target !== undefined && !isTarget(target))) return guardFailed(guard, undefined);
   return { guard, code, reason, message: message ?? reason, retryAfterMs, issues, target };
 }
 
@@ -180,10 +182,12 @@ const ADVICE: Readonly<Record<string, string>> = {
   SESSION_BREACHED: 'Do not retry.',
 };
 
-export function refusalMessage(refusal: Refusal, tool: string): string {
+/** @param ends the session ends with it, so that waiting does not help. */
+export function refusalMessage(refusal: Refusal, tool: string, ends: boolean): string {
   const wait = refusal.retryAfterMs;
   let advice = ADVICE[refusal.code] ?? '';
-  if (refusal.code === 'RATE_LIMITED' && wait !== undefined) {
+  if (ends) advice = 'Do not retry.';
+  else if (refusal.code === 'RATE_LIMITED' && wait !== undefined) {
     advice = `Wait ${Math.ceil(wait / 1000)} s before the next call.`;
   } else if (refusal.reason === 'in_flight') advice = 'Wait until running calls have ended.';
   return `Tool "${tool}" was refused: ${refusal.message}.${advice === '' ? '' : ` ${advice}`}`;
@@ -203,9 +207,15 @@ export function refusalEvent(refusal: Refusal, call: RecordedAttempt, observed: 
   return ['tool_denied', toolDenied(fields)];
 }
 
-export function refusalError(refusal: Refusal, tool: string, callId: string, event: EventRef): LeashError {
+export function refusalError(
+  refusal: Refusal,
+  tool: string,
+  callId: string,
+  event: EventRef,
+  ends: boolean,
+): LeashError {
   const { code, cause } = refusal;
-  const message = refusalMessage(refusal, tool);
+  const message = refusalMessage(refusal, tool, ends);
   const because = cause === undefined ? undefined : { cause };
   if (code === 'STORE_UNAVAILABLE') return new StoreUnavailableError(message, because);
   if (code === 'STATE_LOST') return new StateLostError(message, because);

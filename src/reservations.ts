@@ -1,3 +1,4 @@
+import { StoreUnavailableError } from './errors.ts';
 import type { Clock } from './internal/clock.ts';
 import { invariant } from './internal/invariant.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
@@ -146,13 +147,24 @@ export class Reservations {
     this.#quietly(() => this.#store.sweep(limit));
   }
 
-  shut(scope: string): MaybePromise<void> {
+  /** @throws {StoreUnavailableError} */
+  async shut(scope: string): Promise<void> {
     this.#generations.delete(scope);
-    return this.#store.shut(scope);
+    await this.#answered(() => this.#store.shut(scope));
   }
 
-  read(scopes: readonly string[]): ReturnType<Store['read']> {
-    return this.#store.read(scopes);
+  /** @throws {StoreUnavailableError} */
+  async read(scopes: readonly string[]): Promise<Awaited<ReturnType<Store['read']>>> {
+    return this.#answered(() => this.#store.read(scopes));
+  }
+
+  /** What a store throws may hold anything, such as where it is and the password. */
+  async #answered<T>(question: () => MaybePromise<T>): Promise<T> {
+    try {
+      return await question();
+    } catch (cause) {
+      throw new StoreUnavailableError('The store that counts what is spent did not answer.', { cause });
+    }
   }
 
   #quietly(ask: () => unknown): void {

@@ -74,12 +74,11 @@ export class Rules {
       }
       if (verdict === ALLOW) continue;
       if (isPromiseLike(verdict)) {
-        return Promise.resolve(verdict).then(
-          (later) => this.#judge(attempt, rule, later) ?? this.#checkFrom(attempt, call, i + 1),
-          (error) =>
-            this.heed(attempt, guardFailed(rule.guard.name, error), rule.level) ??
-            this.#checkFrom(attempt, call, i + 1),
-        );
+        const failed = (error: unknown): Refusal | undefined =>
+          this.heed(attempt, guardFailed(rule.guard.name, error), rule.level);
+        return Promise.resolve(verdict)
+          .then((later) => this.#judge(attempt, rule, later), failed)
+          .then((refusal) => refusal ?? this.#checkFrom(attempt, call, i + 1));
       }
       const refusal = this.#judge(attempt, rule, verdict);
       if (refusal !== undefined) return refusal;
@@ -105,8 +104,15 @@ export class Rules {
   }
 
   #judge(attempt: Attempt, { guard, level }: Rule, verdict: Verdict | undefined): Refusal | undefined {
-    if (verdict?.allow === true) return undefined;
-    return this.heed(attempt, fromVerdict(guard.name, verdict), level);
+    let refusal: Refusal;
+    try {
+      if (verdict?.allow === true) return undefined;
+      refusal = fromVerdict(guard.name, verdict);
+    } catch (error) {
+      // A verdict that throws when it is looked at.
+      refusal = guardFailed(guard.name, error);
+    }
+    return this.heed(attempt, refusal, level);
   }
 
   /** A refusal stands, unless its level only observes: then it is told, and the call goes on. */

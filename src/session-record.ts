@@ -59,9 +59,10 @@ export class SessionRecord {
     const { log, ending, stopsOn } = this.#init;
     this.denied++;
     const event = log.closed ? log.head : log.next;
-    const error = refusalError(refusal, attempt.name, attempt.id, { log: event.log, seq: event.seq });
+    const ends = !refusal.code.startsWith('SESSION_') && stopsOn(refusal.code);
+    const error = refusalError(refusal, attempt.name, attempt.id, { log: event.log, seq: event.seq }, ends);
     const written = log.closed ? undefined : log.write(...refusalEvent(refusal, this.#recorded(attempt), false));
-    if (!refusal.code.startsWith('SESSION_') && stopsOn(refusal.code)) ending.breakOff(error);
+    if (ends) ending.breakOff(error);
     return after(written, () => {
       throw error;
     });

@@ -1,6 +1,7 @@
 import { type EventKind, toolEnd } from './audit/event.ts';
 import { type ActiveCall, type Call, inCall } from './call.ts';
 import { isLeashError } from './errors.ts';
+import { snapshotJson } from './internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import { type ExactMoney, FREE } from './money.ts';
 import type { Plan } from './plan.ts';
@@ -31,6 +32,8 @@ export interface Ticket {
 /** What an ending call does to its session. */
 export interface TicketOwner {
   settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined>;
+  /** Frees the hold of a keyed call that cost nothing. */
+  unpay(hold: string, call: ActiveCall, plan: Plan): MaybePromise<Settled | undefined>;
   /** Records the end of a call that has already happened. */
   note(kind: EventKind, body: string): void;
   /** Takes the call out of the open ones and adds to the totals. */
@@ -47,6 +50,8 @@ export interface HeldCallInit {
   readonly plan: Plan;
   /** The hold in the store; undefined where nothing is counted, or where an earlier call with the same key has paid. */
   readonly hold: string | undefined;
+  /** The hold stands for an idempotency key. */
+  readonly keyed: boolean;
   /** A hold for the limits on calls alone, of a call whose money was paid before. */
   readonly paid: boolean;
   readonly held: ExactMoney;
@@ -56,6 +61,7 @@ export interface HeldCallInit {
 export class HeldCall implements Ticket {
   readonly #init: HeldCallInit;
   readonly #startedAt: number;
+  #args: { readonly copy: unknown } | undefined;
   #done = false;
   /** Counted as spent at close, while the tool still ran: its true cost may yet come. */
   #forfeited = false;
@@ -69,8 +75,10 @@ export class HeldCall implements Ticket {
     return this.#init.call;
   }
 
+  /** The tool's own copy: it may change it, and nothing that was decided on changes with it. */
   get args(): unknown {
-    return this.#init.call.args;
+    this.#args ??= { copy: snapshotJson(this.#init.call.args) };
+    return this.#args.copy;
   }
 
   get hold(): string | undefined {
@@ -193,7 +201,8 @@ export class HeldCall implements Ticket {
       this.#checkUnits(where, money);
       return money;
     } catch (error) {
-      void this.#end('tool_error', this.#atLeast(), errorName(error));
+      // What came is the error to tell; that the estimate could not be booked either is the lease's to settle.
+      quietly(() => this.#end('tool_error', this.#atLeast(), errorName(error)));
       throw error;
     }
   }
@@ -211,7 +220,7 @@ export class HeldCall implements Ticket {
 
   #end(kind: 'tool_ok' | 'tool_error', outcome: ExactMoney | 'void' | 'forfeit', error?: string): MaybePromise<void> {
     if (this.#done) return this.#correct(outcome);
-    const { owner, call, hold, held, paid, plan, tool } = this.#init;
+    const { owner, call, hold, held, keyed, paid, plan, tool } = this.#init;
     this.#done = true;
     if (outcome !== 'forfeit') call.end();
     const spent = outcome === 'void' ? FREE : outcome === 'forfeit' ? this.#atLeast() : outcome;
@@ -227,7 +236,12 @@ export class HeldCall implements Ticket {
     }
     const us = Math.max(0, Math.round((owner.now() - this.#startedAt) * 1000));
     owner.ended(this, booked);
-    return after(hold === undefined ? undefined : owner.settle(hold, actual), () => {
+    let settledNow: MaybePromise<Settled | undefined>;
+    if (hold !== undefined) {
+      const free = keyed && typeof actual !== 'string' && held.usd + held.sat > 0 && booked.usd + booked.sat === 0;
+      settledNow = free ? owner.unpay(hold, call, plan) : owner.settle(hold, actual);
+    }
+    return after(settledNow, () => {
       const overrun = booked.usd > held.usd || booked.sat > held.sat;
       owner.note(kind, toolEnd(call.id, tool.quoted, us, error, booked, held, overrun));
       if (problem !== undefined) throw problem.error;
@@ -261,4 +275,11 @@ export function errorName(error: unknown): string {
   } catch {
     return 'Error';
   }
+}
+
+function quietly(work: () => MaybePromise<void>): void {
+  try {
+    const done = work();
+    if (isPromiseLike(done)) done.then(undefined, () => {});
+  } catch {}
 }

@@ -34,7 +34,7 @@ export interface ToolOptions<
    * `jsonSchemaArgs()` from `leashkit/ajv`).
    */
   readonly schema?: object;
-  /** The estimate that is held while the tool runs: an upper bound. A function gets the checked arguments. */
+  /** The estimate that is held while the tool runs: an upper bound. A function gets the checked arguments, frozen. */
   readonly cost?: Cost | ((args: NoInfer<Args>) => Cost);
   /** What is booked when the tool has succeeded. Default: what `currentCall().charge` told, else the estimate. */
   readonly actualCost?: (result: Result, args: NoInfer<Args>) => Cost;
@@ -55,8 +55,9 @@ export interface ToolOptions<
   /** How long the hold lives if this process dies, in ms. Integer >= 1000. Default: 300 000. */
   readonly leaseMs?: number;
   /**
-   * A call with a key that was paid for already is not paid again; it counts as a call all the same. While the first
-   * one runs, or with another cost, it is refused (`CONFLICT`).
+   * A call with the key and the arguments of one that was paid for already is not paid again, whatever it tells; it
+   * counts as a call all the same. While the first one runs, or with another cost, it is refused (`CONFLICT`). A call that
+   * in the end cost nothing has paid for nothing. Without a limit that counts the tool a key has no effect.
    */
   readonly idempotencyKey?: (args: NoInfer<Args>) => string;
 }

@@ -329,9 +329,11 @@ const REFUSED: readonly Scenario[] = [
     name: 'a conflict of idempotency keys',
     guards: [budget({ usd: 1 })],
     async act(leash) {
-      const once = leash.wrap('t', tool, { cost: (value) => value as Money, idempotencyKey: () => CANARY });
-      await once({ usd: 0.1 });
-      await once({ usd: 0.2 });
+      let usd = 0.1;
+      const once = leash.wrap('t', tool, { cost: () => ({ usd }), idempotencyKey: () => CANARY });
+      await once('same');
+      usd = 0.2;
+      await once('same');
     },
     refused: ['CONFLICT'],
     logged: ['tool_denied', 'CONFLICT'],

@@ -989,7 +989,7 @@ describe('a store that fails', () => {
     expect(error).toMatchObject({
       name: 'StoreUnavailableError',
       code: 'STORE_UNAVAILABLE',
-      message: 'Tool "t" was refused: the store that counts what is spent did not answer.',
+      message: 'Tool "t" was refused: the store that counts what is spent did not answer. Do not retry.',
     });
     expect(ran).not.toHaveBeenCalled();
     expect(linesOf(sink)).toMatchObject([{ kind: 'tool_denied', guard: 'store', code: 'STORE_UNAVAILABLE' }]);
@@ -1892,6 +1892,6 @@ describe('usage', () => {
   it('rejects when the store does not answer', async () => {
     const own = new Error('down');
     const { leash } = leashOf([callCap(9)], { store: storeWith({ read: () => Promise.reject(own) }) });
-    expect(await rejection(leash.usage())).toBe(own);
+    expect(await rejection(leash.usage())).toMatchObject({ code: 'STORE_UNAVAILABLE', cause: own });
   });
 });

@@ -131,7 +131,7 @@ function upperCase(method: string | undefined): string | undefined {
 }
 
 /** Of a parsed URL, without path and query, cut to what a log field may hold. */
-function targetOf({ protocol, hostname, port }: URL): Target {
+export function targetOf({ protocol, hostname, port }: URL): Target {
   const scheme = protocol.slice(0, -1);
   const host = hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
   const judged = SCHEMES.get(protocol);
@@ -151,18 +151,18 @@ function messageOf(reason: EgressReason, target: Target | undefined): string {
   const host = target?.host ?? '';
   switch (reason) {
     case 'bad-host':
-      return 'the URL is malformed, holds credentials, or has no valid host; do not retry it';
+      return 'the URL is malformed, holds credentials, or has no valid host';
     case 'host-not-allowed':
-      return `host ${host} is not allowed; do not retry it`;
+      return `host ${host} is not allowed`;
     case 'scheme':
       return SCHEMES.has(`${target?.scheme}:`)
-        ? `host ${host} is not allowed over ${target?.scheme}; do not retry it so`
-        : 'only http and https URLs are allowed; do not retry it';
+        ? `host ${host} is not allowed over ${target?.scheme}`
+        : 'only http and https URLs are allowed';
     case 'port':
-      return `host ${host} is not allowed on port ${target?.port}; do not retry it`;
+      return `host ${host} is not allowed on port ${target?.port}`;
     case 'method':
-      return `host ${host} is not allowed with this HTTP method; do not retry it so`;
+      return `host ${host} is not allowed with this HTTP method`;
     case 'path':
-      return `this path on host ${host} is not allowed; do not retry it`;
+      return `this path on host ${host} is not allowed`;
   }
 }

@@ -24,6 +24,11 @@ class Reader {
   /** Steps to the refused value, innermost first. */
   readonly path: string[] = [];
   readonly ancestors: object[] = [];
+  readonly freezes: boolean;
+
+  constructor(freezes: boolean) {
+    this.freezes = freezes;
+  }
 
   refuse(rule: string): typeof REFUSED {
     this.rule = rule;
@@ -41,7 +46,15 @@ const REFUSED = Symbol('refused');
  * surrogates, a getter that throws, more than 512 levels or a million values.
  */
 export function snapshotJson(value: unknown): unknown {
-  const reader = new Reader();
+  return read(value, new Reader(false));
+}
+
+/** The same, and nobody can change it. */
+export function frozenJson(value: unknown): unknown {
+  return read(value, new Reader(true));
+}
+
+function read(value: unknown, reader: Reader): unknown {
   let copied: unknown;
   try {
     copied = copy(value, reader);
@@ -78,7 +91,7 @@ function copyObject(value: object, reader: Reader): unknown {
   ancestors.push(value);
   const copied = Array.isArray(value) ? copyArray(value, reader) : copyRecord(value, reader);
   ancestors.pop();
-  return copied;
+  return reader.freezes && copied !== REFUSED ? Object.freeze(copied) : copied;
 }
 
 function copyArray(value: readonly unknown[], reader: Reader): unknown {
