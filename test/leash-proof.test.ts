@@ -3,7 +3,7 @@ import { keyId, rawPublicKey, readPublicKey } from '../src/audit/keys.ts';
 import { verifyProof } from '../src/audit/proof.ts';
 import { type Call, currentCall, type ProofOptions } from '../src/call.ts';
 import { budget } from '../src/guards/budget.ts';
-import type { Leash } from '../src/leash.ts';
+import type { Leash } from '../src/leash-contract.ts';
 import { lineHashOf } from './helpers/log-verifier.ts';
 import { fieldsOf } from './helpers/proof.ts';
 import { openSession } from './helpers/signed-session.ts';

@@ -23,7 +23,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, type 
 import { fileSink } from '../../src/audit/file-sink.ts';
 import type { AuditSink } from '../../src/audit/sink.ts';
 import { budget } from '../../src/guards/budget.ts';
-import { createLeash, type Leash } from '../../src/leash.ts';
+import { createLeash } from '../../src/leash.ts';
+import type { Leash } from '../../src/leash-contract.ts';
 import { type Report, readLogs } from '../helpers/log-verifier.ts';
 import { sinkContract } from '../helpers/sink-contract.ts';
 

@@ -3,7 +3,8 @@ import { fileSink } from '../../src/audit/file-sink.ts';
 import { currentCall } from '../../src/call.ts';
 import type { DeniedError } from '../../src/errors.ts';
 import { callCap } from '../../src/guards/call-cap.ts';
-import { createLeash, type Leash } from '../../src/leash.ts';
+import { createLeash } from '../../src/leash.ts';
+import type { Leash } from '../../src/leash-contract.ts';
 
 /**
  * A program that writes a log and says what it was told is written: `node audit-child.ts <how> <path>`. A line on its

@@ -5,7 +5,8 @@ import type { Guard } from '../../src/guard.ts';
 import { budget } from '../../src/guards/budget.ts';
 import { callCap } from '../../src/guards/call-cap.ts';
 import { egress } from '../../src/guards/egress.ts';
-import { createLeash, type Leash } from '../../src/leash.ts';
+import { createLeash } from '../../src/leash.ts';
+import type { Leash } from '../../src/leash-contract.ts';
 import type { AuditOptions } from '../../src/leash-options.ts';
 import { FakeClock } from './clock.ts';
 

@@ -1,0 +1,91 @@
+import type { Decision } from './decision.ts';
+import type { CallRequest } from './declaration.ts';
+import type { LeashError } from './errors.ts';
+import type { Hold } from './hold.ts';
+import type { MaybePromise } from './internal/maybe-promise.ts';
+import type { ChildOptions } from './leash-options.ts';
+import type { Money } from './money.ts';
+import type { Ticket } from './ticket.ts';
+import type { ArgsOf, Cost, ToolOptions } from './tool.ts';
+import type { Usage } from './usage.ts';
+
+/** How a session ended. */
+export interface Summary {
+  readonly id: string;
+  /** Id of its log. */
+  readonly log: string;
+  readonly calls: number;
+  readonly denied: number;
+  /** What its calls and charges have spent, as exact decimal strings. */
+  readonly usd: string;
+  readonly sat: string;
+  readonly breach: LeashError | undefined;
+}
+
+/** One session: guards, store, log, and a breach once it happened. */
+export interface Leash extends AsyncDisposable {
+  readonly id: string;
+  /** Aborts when the session ends by a breach or by `stop`, with `breach` as its reason; by `close`, if calls still run. */
+  readonly signal: AbortSignal;
+  /** The denial that ended the session, here or in an ancestor; after `stop` a `SessionEndedError`. */
+  readonly breach: LeashError | undefined;
+  /**
+   * The built-in `fetch`, where every request and every redirect hop must be allowed by the egress guards before it is
+   * sent, and which aborts with the leash. Needs an egress guard.
+   */
+  readonly fetch: typeof globalThis.fetch;
+  /**
+   * The function under the leash: same parameters; a stream stays a stream. Where a guard, the store or the sink is
+   * asynchronous, only an `async function*` can answer with a stream at once; of another function it is a promise of one.
+   */
+  wrap<Params extends unknown[], Stream extends AsyncIterable<unknown>, Args = ArgsOf<Params>>(
+    name: string,
+    fn: (...params: Params) => Stream,
+    options?: ToolOptions<Params, StreamResult<Stream>, Args>,
+  ): (...params: Params) => Stream;
+  /** The function under the leash: same parameters, a promise of the same result. */
+  wrap<Params extends unknown[], Result, Args = ArgsOf<Params>>(
+    name: string,
+    fn: (...params: Params) => PromiseLike<Result> | Result,
+    options?: ToolOptions<Params, Result, Args>,
+  ): (...params: Params) => Promise<Result>;
+  /** The same for a function that returns one thing or the promise of another. */
+  wrap<Params extends unknown[], Result, Args = ArgsOf<Params>>(
+    name: string,
+    fn: (...params: Params) => Result,
+    options?: ToolOptions<Params, Awaited<Result>, Args>,
+  ): (...params: Params) => Promise<Awaited<Result>>;
+  /** One call without wrapping. The function gets the arguments as they were checked. */
+  run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => PromiseLike<Result> | Result): Promise<Result>;
+  run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => Result): Promise<Awaited<Result>>;
+  /** What would happen to a call now, and why. Changes nothing, writes nothing. Does not look at `idempotencyKey`. */
+  peek(call: CallRequest): Promise<Decision>;
+  /** Decides and reserves once, for code that runs the tool itself and ends the ticket. */
+  enter(call: CallRequest): MaybePromise<Ticket>;
+  /** Reserves spend that is no tool call, such as a model request. Only budgets see it. */
+  hold(estimate: Cost, note?: string): MaybePromise<Hold>;
+  /**
+   * Books spend that is no tool call and has already happened, in full.
+   *
+   * @throws {BudgetExceededError} it is booked, and a budget is now over: the session ends.
+   */
+  charge(cost: Money, note?: string): MaybePromise<void>;
+  /**
+   * A sub-agent's leash: its own guards and all of its ancestors'. It can only narrow.
+   *
+   * @throws {TypeError | RangeError} an option. @throws {SessionEndedError} the leash is closed.
+   */
+  child(options: ChildOptions): Leash;
+  /** Kill switch: calls that run see the abort, all others are refused, for good. */
+  stop(reason: string): void;
+  usage(): Promise<Usage>;
+  /**
+   * Ends the session: what is still held counts as spent, and the log is closed. Later calls get the same answer.
+   *
+   * @throws {AuditUnavailableError} the log could not be closed; everything else was.
+   */
+  close(): Promise<Summary>;
+}
+
+/** What the generator of a stream returns, for `actualCost`. */
+type StreamResult<Stream> = Stream extends AsyncIterator<unknown, infer Result, never> ? Result : unknown;
