@@ -9,9 +9,9 @@ def need(condition, code):
     if not condition: raise ValueError(code)
 def unique(pairs): return need(len(dict(pairs)) == len(pairs), "E_DUPKEY") or dict(pairs)
 def parse(data):
-    line = json.loads(data.decode(), object_pairs_hook=unique, parse_float="\0{}".format)
+    line = json.loads(data.decode(), object_pairs_hook=unique, parse_float="\ud800{}".format)
     text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
-    raw = b'"x":{"raw":' in data and re.sub(r'"\\u0000([^"]+)"', r"\1", text)  # only there may be fractions, as they were
+    raw = b'"x":{"raw":' in data and re.sub('"\ud800([^"]+)"', r"\1", text)  # only there may be fractions; no text holds U+D800
     return need(LINE.fullmatch(data) and data.decode() in (text, raw), "E_FORMAT") or line
 def decode(text, size):
     data = base64.b64decode(text)
@@ -24,18 +24,18 @@ def signed(key, signature, text):
     try: return key.verify(decode(signature, 64), text.encode()) is None
     except InvalidSignature: return False
 def node(right, left): return hashlib.sha256(b"\1" + left + right).digest()
-class Log: size, prev, peaks, key, origin, signed, state = 0, "0" * 64, [], None, "", 0, "open"
+class Log: size, prev, peaks, key, origin, signed, state, at = 0, "0" * 64, [], None, "", 0, "open", 0
 def step(log, line, data, roots):
     kind, key, cert, first = line["kind"], line.get("key"), line.get("cert"), log.size == 0
     need(log.state == "open" or log.state == "closing" and kind == "checkpoint", "E_AFTER_CLOSE")
-    need(line["seq"] == log.size, "E_SEQ")
-    need(line["prev"] == log.prev, "E_CHAIN")
-    need((kind == "session_open") == first, "E_FORMAT")
-    need((origin := line["origin"] if first else log.origin).endswith("/" + line["log"]), "E_FOREIGN")
+    need(line["seq"] == log.size, "E_SEQ"), need(line["prev"] == log.prev, "E_CHAIN")
+    for head in line.get("prior", []) + [line[key] for key in ["parent"] if key in line]:  # of logs in this file
+        at = head["log"], head.get("size", head.get("seq", 0) + 1) - 1
+        need(at[0] not in logs or at in hashes, "E_TRUNCATED"), need(hashes.get(at, head["hash"]) == head["hash"], "E_CHAIN")
+    need((kind == "session_open") == first, "E_FORMAT"), need((origin := line["origin"] if first else log.origin).endswith("/" + line["log"]), "E_FOREIGN")
     need((key or not cert and not roots) if first else log.key or kind not in ("checkpoint", "key_rotated"), "E_KEY")
     if kind == "checkpoint":
-        root = decode(line["root"], 32)
-        need(line["size"] == log.size and root == functools.reduce(node, log.peaks[::-1]), "E_ROOT")
+        need(line["size"] == log.size and decode(line["root"], 32) == functools.reduce(node, log.peaks[::-1]), "E_ROOT")
         need(signed(log.key, line["sig"], f"{origin}\n{log.size}\n{line['root']}\n"), "E_SIG")
         log.signed, log.state = log.size, "closed" if log.state == "closing" else "open"
     elif first and key or kind == "key_rotated":
@@ -43,18 +43,18 @@ def step(log, line, data, roots):
         need(not by or cert and any(signed(one, cert, text) for one in by), "E_CERT")
     elif kind == "session_close": log.state = "closing" if log.key else "closed"
     leaf, log.origin, log.size = hashlib.sha256(b"\0" + data).digest(), origin, log.size + 1
-    log.prev, log.peaks = leaf.hex(), [*log.peaks, leaf]
+    log.prev, log.peaks, log.at, hashes[line["log"], line["seq"]] = leaf.hex(), [*log.peaks, leaf], log.at or number, leaf.hex()
     for _ in range((log.size & -log.size).bit_length() - 1): log.peaks[-2:] = [node(log.peaks[-1], log.peaks[-2])]
-file, roots, logs, bad, number = open(sys.argv[1], "rb"), [load(text) for text in sys.argv[2:]], {}, {}, 0
+file, roots, logs, hashes, bad, number = open(sys.argv[1], "rb"), [load(text) for text in sys.argv[2:]], {}, {}, {}, 0
 while (data := file.readline()).endswith(b"\n"):
     line, data, number = None, data[:-1], number + 1
     try:
         line = parse(data)
         step(logs.setdefault(line["log"], Log()), line, data, roots)
-        bad.pop((line["kind"] == "log_recovered" and line["bytes"], line.get("sha256")), None)  # the torn end of a log
+        if line["kind"] == "log_recovered" and bad.get(at := logs[line["log"]].at - 1, ())[:2] == (line["bytes"], line["sha256"]): del bad[at]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        bad[len(data), hashlib.sha256(data).hexdigest()] = number, str(error) if str(error)[:2] == "E_" else "E_FORMAT"
+        bad[number] = len(data), hashlib.sha256(data).hexdigest(), str(error) if str(error)[:2] == "E_" else "E_FORMAT"
         if line: break
-if bad: sys.exit("line %d: %s" % min(bad.values()))
+if bad: sys.exit("line %d: %s" % (min(bad), bad[min(bad)][2]))
 print("torn-tail" if data else "closed" if {log.state for log in logs.values()} == {"closed"} else "open",
       sum(log.size for log in logs.values()), "lines,", sum(log.signed for log in logs.values()), "signed")
