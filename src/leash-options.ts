@@ -34,7 +34,8 @@ export interface AuditOptions {
   readonly sign?: SignMode;
   /**
    * Who certifies the session key: a private Ed25519 key, or a function that signs elsewhere, such as in a KMS. Decisions
-   * wait for it. Default: nobody, so that a verifier has to take the key on trust.
+   * wait for it; if it fails no call runs, whatever `onError` says. Default: nobody, so that a verifier has to take the
+   * key on trust.
    */
   readonly signer?: RootSigner;
   /** After how many checkpoints the session key is replaced, and the old one forgotten. Integer >= 1. Default: never. */
@@ -46,7 +47,10 @@ export interface AuditOptions {
    * counts what it cannot keep (`events_dropped`). Default: `'deny'`.
    */
   readonly onError?: 'deny' | 'allow';
-  /** How long an asynchronous sink may take for a line until it counts as failed. Integer >= 1. Default: 10 000. */
+  /**
+   * Milliseconds that an asynchronous sink may take for a line, and `signer` for the certificate, until they count as
+   * failed. Integer >= 1. Default: 10 000.
+   */
   readonly timeoutMs?: number;
 }
 

@@ -1,5 +1,6 @@
 import { AuditUnavailableError } from '../errors.ts';
 import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
+import { inTime } from './in-time.ts';
 import type { AuditSink } from './sink.ts';
 
 /** Lines that were linked and not yet taken by the sink, as many as are kept where calls go on without it. */
@@ -19,6 +20,7 @@ export class Delivery {
   #recorded: Promise<void> | undefined;
   /** After lines were handed over and then lost, what stands in the sink has a gap; nothing may follow it. */
   #broken: { readonly cause: unknown } | undefined;
+  #handing = false;
 
   constructor(sink: AuditSink, timeoutMs: number) {
     this.#sink = sink;
@@ -46,7 +48,7 @@ export class Delivery {
    * @throws {AuditUnavailableError} here or in the promise: they are not recorded.
    */
   deliver(lines: string, first: number, last: number): MaybePromise<void> {
-    if (this.#broken !== undefined) throw unavailable(this.#broken.cause);
+    this.#checkWhole();
     const kept = this.#kept;
     const written = this.#hand(kept + lines, kept === '' ? first : this.#keptFrom, last);
     this.#forget();
@@ -77,7 +79,7 @@ export class Delivery {
 
   /** @throws {AuditUnavailableError} something that happened is not recorded, and cannot be now. */
   check(): void {
-    if (this.#broken !== undefined) throw unavailable(this.#broken.cause);
+    this.#checkWhole();
     if (this.#kept === '') return;
     const written = this.#hand(this.#kept, this.#keptFrom, this.#keptTo);
     this.#forget();
@@ -90,15 +92,26 @@ export class Delivery {
     this.#keptTo = -1;
   }
 
+  #checkWhole(): void {
+    if (this.#broken !== undefined) throw unavailable(this.#broken.cause);
+  }
+
   #hand(lines: string, first: number, last: number): MaybePromise<void> {
+    // A sink that runs a call of the log it writes would have lines follow one that is not there yet.
+    if (this.#handing) this.#broken ??= { cause: new Error('the sink used the log that it writes') };
+    this.#checkWhole();
     let written: unknown;
+    this.#handing = true;
     try {
       written = this.#sink.write(lines, first, last);
     } catch (error) {
       throw unavailable(error);
+    } finally {
+      this.#handing = false;
     }
+    this.#checkWhole();
     if (!isPromiseLike(written)) return undefined;
-    const recorded = Promise.all([this.#recorded, this.#inTime(written)]).then(
+    const recorded = Promise.all([this.#recorded, inTime(written, this.#timeoutMs, 'the sink')]).then(
       () => undefined,
       (error) => {
         this.#broken ??= { cause: error };
@@ -109,26 +122,6 @@ export class Delivery {
     recorded.catch(() => {});
     this.#recorded = recorded;
     return recorded;
-  }
-
-  /** A sink that never answers is one that failed. */
-  #inTime(written: PromiseLike<unknown>): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const late = setTimeout(
-        () => reject(Object.assign(new Error('the sink did not answer in time'), { code: 'ETIMEDOUT' })),
-        this.#timeoutMs,
-      );
-      written.then(
-        (value) => {
-          clearTimeout(late);
-          resolve(value);
-        },
-        (error) => {
-          clearTimeout(late);
-          reject(error);
-        },
-      );
-    });
   }
 }
 

@@ -73,6 +73,9 @@ export interface SessionOpen {
   readonly prior?: readonly PriorHead[] | undefined;
 }
 
+/** More than any sink finds; what a reader looks up for each log has an end. */
+export const MAX_PRIOR = 64;
+
 export function sessionOpen(open: SessionOpen): string {
   const { key, cert, parent, prior } = open;
   return (
@@ -86,7 +89,7 @@ export function sessionOpen(open: SessionOpen): string {
     (key === undefined ? '' : `,"key":"${key}"`) +
     (cert === undefined ? '' : `,"cert":"${cert}"`) +
     (parent === undefined ? '' : `,"parent":{"log":"${parent.log}","seq":${parent.seq},"hash":"${parent.hash}"}`) +
-    (prior === undefined || prior.length === 0 ? '' : `,"prior":[${prior.map(priorHead).join(',')}]`)
+    (prior === undefined || prior.length === 0 ? '' : `,"prior":[${prior.slice(-MAX_PRIOR).map(priorHead).join(',')}]`)
   );
 }
 

@@ -1,4 +1,5 @@
 import { hasDuplicateKey } from './duplicate-key.ts';
+import { MAX_PRIOR } from './event.ts';
 
 /** What is wrong with a log, by the first thing that shows it. */
 export type VerifyCode =
@@ -161,7 +162,9 @@ function isValid(key: string, value: unknown): boolean {
     case 'parent':
       return isReference(value, 'log seq hash');
     case 'prior':
-      return Array.isArray(value) && value.every((head) => isReference(head, 'log size hash'));
+      return (
+        Array.isArray(value) && value.length <= MAX_PRIOR && value.every((head) => isReference(head, 'log size hash'))
+      );
     case 'x':
       return isApplication(value);
     default:

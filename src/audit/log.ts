@@ -8,6 +8,7 @@ import { type ArgsHash, type Commit, createCommit } from './commitment.ts';
 import { Delivery, unavailable } from './delivery.ts';
 import { Dropped } from './dropped.ts';
 import { type EventKind, type LineRef, logRecovered, type SessionOpen, sessionOpen } from './event.ts';
+import { inTime } from './in-time.ts';
 import type { RootSigner } from './key.ts';
 import type { AuditSink, Recovered } from './sink.ts';
 
@@ -76,7 +77,8 @@ export class AuditLog {
     }
     const others = users.get(init.sink) ?? 0;
     try {
-      const cert = this.#checkpoints?.certify(init.signer);
+      const answer = this.#checkpoints?.certify(init.signer);
+      const cert = isPromiseLike(answer) ? inTime(answer, init.timeoutMs, 'the signer') : answer;
       if (isPromiseLike(cert) || init.parent?.opening !== undefined) this.#opening = this.#openLater(init, cert);
       else this.#open(init, cert);
     } catch (error) {
@@ -183,6 +185,8 @@ export class AuditLog {
     if (this.#allows) return this.#writeOrDrop(kind, body);
     const seq = this.#seq;
     const prev = this.#prev;
+    const lastSeq = this.#lastSeq;
+    const lastHash = this.#lastHash;
     const line = this.#link(kind, body);
     let written: MaybePromise<void>;
     try {
@@ -190,6 +194,8 @@ export class AuditLog {
     } catch (error) {
       this.#seq = seq;
       this.#prev = prev;
+      this.#lastSeq = lastSeq;
+      this.#lastHash = lastHash;
       throw error;
     }
     this.#checkpoints?.push(this.#prev);

@@ -5,7 +5,7 @@ import type { PriorHead } from './sink.ts';
 /** How much of the end of a file is looked at, and how many logs are named. */
 const TAIL_BYTES = 65_536;
 const MAX_HEADS = 8;
-const START = /^\{"v":1,"log":"([0-9a-f-]{36})","seq":(\d{1,15}),/;
+const START = /^\{"v":1,"log":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","seq":(0|[1-9]\d{0,14}),/;
 
 /** The last lines of the logs that stand at the end of a file, the one that wrote last being the last. */
 export function priorHeads(descriptor: number, size: number): readonly PriorHead[] {

@@ -29,7 +29,11 @@ export interface AuditSink {
   readonly name: string;
   /**
    * Takes complete lines, each with its LF, numbered `first` to `last` in their log. Called in order; several logs may
-   * share a sink. Throwing or rejecting means that the lines are not recorded, and stops the calls that need them.
+   * share a sink. Throwing or rejecting stops the calls that need the lines.
+   *
+   * Throwing says that nothing of them was recorded: the same numbers are handed over again, with other lines. A sink
+   * that cannot know, because a part may have been taken, must undo that part or fail from then on. Rejecting says that
+   * nobody knows, and ends the log. A sink must not use the log that it writes: that ends the log too.
    */
   write(lines: string, first: number, last: number): MaybePromise<void>;
   /** Resolves once everything written before is as durable as the sink can make it. */

@@ -119,6 +119,15 @@ describe('parseLine', () => {
     }
   });
 
+  it('takes at most 64 earlier logs', () => {
+    const { session_open: fields = '' } = WHOLE as { session_open?: string };
+    const head = `{"log":"${LOG}","size":3,"hash":"${HASH}"}`;
+    const with64 = (more: string) =>
+      fields.replace(/"prior":\[.*\]/, `"prior":[${Array(64).fill(head).join(',')}${more}]`);
+    expect(parseLine(line('session_open', with64('')))).not.toBe('E_FORMAT');
+    expect(parseLine(line('session_open', with64(`,${head}`)))).toBe('E_FORMAT');
+  });
+
   it.each([
     { name: 'a space', text: line('kill_switch', ',"reason": "r"') },
     { name: 'a space at the end', text: `${line('kill_switch', ',"reason":"r"')} ` },

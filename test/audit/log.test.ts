@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it, type Mock, vi } from 'vitest';
 import { killSwitch } from '../../src/audit/event.ts';
 import { AuditLog } from '../../src/audit/log.ts';
 import { memorySink } from '../../src/audit/memory-sink.ts';
 import type { AuditSink } from '../../src/audit/sink.ts';
+import { verifyLog } from '../../src/audit/verify.ts';
 import type { Guard } from '../../src/guard.ts';
 import { budget } from '../../src/guards/budget.ts';
 import { callCap } from '../../src/guards/call-cap.ts';
@@ -11,6 +13,7 @@ import type { Leash } from '../../src/leash-contract.ts';
 import { FakeClock } from '../helpers/clock.ts';
 import { type LogState, lineHashOf, type Report, readLogs } from '../helpers/log-verifier.ts';
 import { ScriptedSink } from '../helpers/scripted-sink.ts';
+import { inParts, textOf } from '../helpers/signed-log.ts';
 
 const FULL = Object.assign(new Error('no space left on secret device'), { code: 'ENOSPC' });
 
@@ -72,6 +75,26 @@ describe('AuditLog', () => {
       expect(log.head).toEqual({ log: log.id, seq, hash: lineHashOf(sink.lines[seq] as string) });
     }
     expect(reportOf(sink).ok).toBe(true);
+  });
+
+  it('knows its last line also after one that the sink did not take', () => {
+    const sink = new ScriptedSink();
+    const log = open(sink);
+    const { last, head } = log;
+    sink.answer = () => {
+      throw FULL;
+    };
+    expect(() => log.write('kill_switch', killSwitch('lost'))).toThrow(expect.objectContaining(unavailable));
+    expect([log.last, log.head]).toEqual([last, head]);
+  });
+
+  it('names the last 64 logs before it, however many the sink finds', async () => {
+    const of = (size: number) => ({ log: randomUUID(), size, hash: '0'.repeat(64) });
+    const prior = Array.from({ length: 70 }, (_, i) => of(i + 1));
+    const sink = Object.assign(memorySink(), { recover: () => ({ prior }) });
+    open(sink);
+    expect(JSON.parse(sink.lines[0] as string).prior).toEqual(prior.slice(6));
+    expect(await verifyLog(inParts(textOf(sink.lines)))).toMatchObject({ ok: true });
   });
 
   it('tells the sink the numbers of the lines', () => {
@@ -304,6 +327,31 @@ describe('a sink that does not take a line', () => {
     await leash.close();
     expect(sink.report.complete).toBe(true);
     expect(sink.kinds).toEqual(['session_open', 'tool_start', 'tool_ok', 'session_close']);
+  });
+
+  it.each([
+    { name: 'and takes the line', end: () => undefined },
+    {
+      name: 'and throws',
+      end: () => {
+        throw FULL;
+      },
+    },
+  ])('is not written to again after it ran a call of the log that it writes $name', async ({ end }) => {
+    const sink = new ScriptedSink();
+    const { leash, tool, call } = leashOn(sink);
+    let inner: Promise<unknown> | undefined;
+    sink.answer = () => {
+      inner ??= call().catch((error: unknown) => error);
+      return end();
+    };
+    await expect(call()).rejects.toMatchObject(unavailable);
+    expect(await inner).toMatchObject(unavailable);
+    sink.answer = () => undefined;
+    await expect(call()).rejects.toMatchObject(unavailable);
+    await expect(leash.close()).rejects.toMatchObject(unavailable);
+    expect(tool).not.toHaveBeenCalled();
+    expect(sink.report.ok).toBe(true);
   });
 
   it('is not written to again after it rejected: nobody knows what it has', async () => {

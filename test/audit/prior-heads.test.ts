@@ -40,6 +40,14 @@ describe('priorHeads', () => {
     expect(headsIn('{"v":1,"log":')).toEqual([]);
   });
 
+  it.each([
+    ['no UUID', '{"v":1,"log":"------------------------------------","seq":0,"x":"y"}'],
+    ['a UUID with a capital', '{"v":1,"log":"0A000000-0000-4000-8000-000000000000","seq":0,"x":"y"}'],
+    ['a number with zeros', '{"v":1,"log":"0a000000-0000-4000-8000-000000000000","seq":007,"x":"y"}'],
+  ])('does not name a line with %s, which no log could name', (_, line) => {
+    expect(headsIn(`${line}\n`)).toEqual([]);
+  });
+
   it('has the last line of each log, the one that wrote last being the last', () => {
     const [a, b, c] = [new SignedLog(), new SignedLog().calls(2), new SignedLog().call().close()] as const;
     const text = a.text + b.text + c.text;

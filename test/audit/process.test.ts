@@ -107,6 +107,17 @@ describe('a process that ends in the middle', { timeout: 60_000 }, () => {
     expect(await verified(file)).toMatchObject({ ok: true, fragments: Math.floor(rounds / 2) });
   };
 
+  it('by SIGTERM loses nothing that was acknowledged', async () => {
+    const child = new Child('for ever');
+    await child.hasSaid(20);
+    child.process.kill('SIGTERM');
+    await child.ended;
+    expect(child.process.signalCode).toBe('SIGTERM');
+    expect(missing(child)).toEqual([]);
+    await createLeash({ guards: [], audit: fileSink(path) }).close();
+    expect(await verified()).toMatchObject({ ok: true, fragments: 0, logs: [{ state: 'open' }, { state: 'closed' }] });
+  });
+
   it.each([
     { how: 'exit', code: 0 },
     { how: 'throw', code: 1 },

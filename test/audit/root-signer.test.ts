@@ -214,6 +214,27 @@ describe('a root signer that gives no certificate', () => {
     expect([sink.offered.length, sink.closed]).toEqual([0, 1]);
   });
 
+  it('because it never answers stops every call, and the close, also where calls may go on without a log', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      for (const onError of ['deny', 'allow'] as const) {
+        const { leash, sink } = openSession({ signer: () => new Promise(() => {}), timeoutMs: 250, onError });
+        const tool = vi.fn();
+        const refused = expect(leash.run({ tool: 'tool' }, tool)).rejects.toMatchObject({
+          ...unavailable,
+          message: expect.stringContaining('(ETIMEDOUT)'),
+        });
+        await vi.advanceTimersByTimeAsync(250);
+        await refused;
+        await expect(leash.close()).rejects.toMatchObject(unavailable);
+        expect([tool.mock.calls.length, sink.lines.length]).toEqual([0, 0]);
+      }
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('which signs something else is found by the verifier', async () => {
     const root = rootKey();
     const signer = async (): Promise<Uint8Array> => sign(null, Buffer.from('another text'), root.key);
