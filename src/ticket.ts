@@ -1,7 +1,7 @@
 import { type EventKind, toolEnd } from './audit/event.ts';
 import { type ActiveCall, type Call, inCall } from './call.ts';
 import { isLeashError } from './errors.ts';
-import { snapshotJson } from './internal/canonical-json.ts';
+import { thawedJson } from './internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import { type ExactMoney, FREE } from './money.ts';
 import type { Plan } from './plan.ts';
@@ -77,7 +77,7 @@ export class HeldCall implements Ticket {
 
   /** The tool's own copy: it may change it, and nothing that was decided on changes with it. */
   get args(): unknown {
-    this.#args ??= { copy: snapshotJson(this.#init.call.args) };
+    this.#args ??= { copy: thawedJson(this.#init.call.args) };
     return this.#args.copy;
   }
 

@@ -54,6 +54,19 @@ export function frozenJson(value: unknown): unknown {
   return read(value, new Reader(true));
 }
 
+/** A copy of what `frozenJson` returned that may be changed. Nothing is checked again. */
+export function thawedJson(frozen: unknown): unknown {
+  if (typeof frozen !== 'object' || frozen === null) return frozen;
+  if (Array.isArray(frozen)) return frozen.map(thawedJson);
+  const copied: Record<string, unknown> = { ...frozen };
+  for (const key of Object.keys(copied)) {
+    const item = copied[key];
+    // Sets the property also for `__proto__`: it is the copy's own already.
+    if (typeof item === 'object' && item !== null) copied[key] = thawedJson(item);
+  }
+  return copied;
+}
+
 function read(value: unknown, reader: Reader): unknown {
   let copied: unknown;
   try {

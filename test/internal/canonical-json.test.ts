@@ -1,7 +1,13 @@
 import vm from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalJson, NotJsonError, snapshotJson } from '../../src/internal/canonical-json.ts';
+import {
+  canonicalJson,
+  frozenJson,
+  NotJsonError,
+  snapshotJson,
+  thawedJson,
+} from '../../src/internal/canonical-json.ts';
 
 /** What `snapshotJson` says of a value that it refuses. */
 function refusal(value: unknown): { readonly rule: string; readonly path: string } {
@@ -341,5 +347,36 @@ describe('canonicalJson', () => {
         expect(sameJson(snapshotJson(once), once)).toBe(true);
       }),
     );
+  });
+});
+
+/** Every array and object of a JSON value, itself included. */
+function partsOf(value: unknown): object[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return [value, ...Object.values(value).flatMap(partsOf)];
+}
+
+describe('frozenJson and thawedJson', () => {
+  it('make equal copies with no part in common, one that nobody can change and one that anybody can', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const frozen = frozenJson(value);
+        const thawed = thawedJson(frozen);
+        expect(frozen).toEqual(snapshotJson(value));
+        expect(thawed).toEqual(frozen);
+        expect(canonicalJson(thawed)).toBe(canonicalJson(frozen));
+        expect(partsOf(frozen).every((part) => Object.isFrozen(part))).toBe(true);
+        expect(partsOf(thawed).every((part) => Object.isExtensible(part))).toBe(true);
+        const shared = new Set([...partsOf(value), ...partsOf(frozen)]);
+        expect(partsOf(thawed).some((part) => shared.has(part))).toBe(false);
+        for (const part of partsOf(thawed)) Object.assign(part, { 0: 'changed' });
+      }),
+    );
+  });
+
+  it('keep `__proto__` a property like any other', () => {
+    const thawed = thawedJson(frozenJson(JSON.parse('{"a":{"__proto__":{"admin":true}}}')));
+    expect(JSON.stringify(thawed)).toBe('{"a":{"__proto__":{"admin":true}}}');
+    expect((thawed as { a: { admin?: unknown } }).a.admin).toBeUndefined();
   });
 });
