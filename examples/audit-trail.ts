@@ -1,7 +1,11 @@
 // A log that a stranger can check: signed by a key that your root key vouches for, verified offline, tampering found.
 import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { callCap, createLeash, fileSink, verifyLog } from 'leashkit';
+
+process.chdir(mkdtempSync(join(tmpdir(), 'leashkit-')));
 
 // #region sign
 const root = generateKeyPairSync('ed25519'); // keep the private half in a KMS: signer may be an async function
