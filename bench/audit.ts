@@ -5,16 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import stableStringify from 'fast-json-stable-stringify';
 import { callCap, createLeash, fileSink, type Leash } from 'leashkit';
+import { type Input, input } from './input.ts';
 import type { Group, Subject } from './measure.ts';
-
-const input = {
-  customer: 'cus_9s6XKzkNRiz8i3',
-  cents: 4200,
-  currency: 'usd',
-  description: 'Invoice 2026-11-00042 for the monthly plan of the workspace',
-  capture: true,
-  items: ['plan_pro', 'seat_12', 'support_basic'],
-};
 
 function scratch(): { readonly path: string; remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), 'leashkit-bench-'));
@@ -52,7 +44,7 @@ function leashed(name: string, open: (path: string) => Leash, parallel: number):
     async run(rounds) {
       const { path, remove } = scratch();
       const leash = open(path);
-      const call = leash.wrap('stripe.charge', (args: typeof input) => args.cents);
+      const call = leash.wrap('stripe.charge', (args: Input) => args.cents);
       for (let left = rounds; left > 0; left -= parallel) {
         if (parallel === 1) await call(input);
         else await Promise.all(Array.from({ length: Math.min(parallel, left) }, () => call(input)));
@@ -112,7 +104,7 @@ const VERIFIER = `
 export async function verifyGigabyte(lines: number = LINES): Promise<Verified> {
   const { path, remove } = scratch();
   const leash = open('never', 'checkpoint')(path);
-  const call = leash.wrap('stripe.charge', (args: typeof input) => args.cents);
+  const call = leash.wrap('stripe.charge', (args: Input) => args.cents);
   for (let i = 0; i < lines / 2; i++) await call(input);
   await leash.close();
   const output = execFileSync(process.execPath, ['--input-type=module', '--eval', VERIFIER, path], {

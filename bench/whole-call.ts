@@ -4,6 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import stableStringify from 'fast-json-stable-stringify';
 import { budget, callCap, createLeash, egress, memorySink, rateLimit } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
+import { type Input, input } from './input.ts';
 import type { Group, Subject } from './measure.ts';
 
 const schema = {
@@ -20,18 +21,9 @@ const schema = {
   additionalProperties: false,
 };
 
-/** 198 bytes of JSON, as an agent would send them. */
-const input = {
-  customer: 'cus_9s6XKzkNRiz8i3',
-  cents: 4200,
-  currency: 'usd',
-  description: 'Invoice 2026-11-00042 for the monthly plan of the workspace',
-  capture: true,
-  items: ['plan_pro', 'seat_12', 'support_basic'],
-};
 const url = 'https://api.stripe.com/v1/charges';
 
-const tool = async (args: typeof input): Promise<number> => args.cents;
+const tool = async (args: Input): Promise<number> => args.cents;
 
 /** What a careful developer would write by hand for this one tool: the same checks, the same log, no structure. */
 function straightLine(): Subject {
@@ -61,10 +53,10 @@ function straightLine(): Subject {
     seq++;
   };
 
-  const call = async (given: typeof input): Promise<number> => {
+  const call = async (given: Input): Promise<number> => {
     const id = randomUUID();
     const canonical = stableStringify(given);
-    const args = JSON.parse(canonical) as typeof input;
+    const args = JSON.parse(canonical) as Input;
     if (!validate(args)) throw new Error('arguments');
     const target = new URL(url);
     if (target.protocol !== 'https:' || target.port !== '' || !hosts.has(target.hostname)) throw new Error('egress');

@@ -8,14 +8,14 @@ import {
   egress,
   type Guard,
   type Leash,
-  type LeashError,
   type MemorySink,
   memorySink,
   memoryStore,
   rateLimit,
   type StopOn,
-  type Store,
 } from '../src/index.ts';
+import { lateStore } from './helpers/late-store.ts';
+import { rejection, thrownBy } from './helpers/refused.ts';
 
 interface Line {
   readonly log: string;
@@ -41,22 +41,6 @@ function kindsOf(sink: MemorySink): readonly string[] {
     .map(({ kind }) => kind);
 }
 
-function rejection(work: unknown): Promise<LeashError> {
-  return Promise.resolve(work).then(
-    () => expect.unreachable('it was not refused'),
-    (error: LeashError) => error,
-  );
-}
-
-function thrownBy(action: () => unknown): LeashError {
-  try {
-    action();
-  } catch (error) {
-    return error as LeashError;
-  }
-  return expect.unreachable('it did not throw');
-}
-
 /** A promise and the function that resolves it. */
 function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
   let open = (): void => {};
@@ -64,18 +48,6 @@ function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
     open = resolve;
   });
   return { opened, open };
-}
-
-function lateStore(): Store {
-  const store = memoryStore();
-  return {
-    open: async (scopes) => store.open(scopes),
-    reserve: async (batch) => store.reserve(batch),
-    settle: async (batch) => store.settle(batch),
-    read: async (scopes) => store.read(scopes),
-    sweep: async (limit) => store.sweep(limit),
-    shut: async (scope) => store.shut(scope),
-  };
 }
 
 const run = (leash: Leash, tool = 'tool', usd = 0): Promise<string> =>

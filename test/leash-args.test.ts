@@ -11,11 +11,10 @@ import {
   type LeashOptions,
   type MemorySink,
   memorySink,
-  memoryStore,
-  type Store,
   ToolArgsInvalidError,
 } from '../src/index.ts';
 import { canonicalJson, snapshotJson } from '../src/internal/canonical-json.ts';
+import { lateStore } from './helpers/late-store.ts';
 
 interface Line {
   readonly kind: string;
@@ -36,19 +35,6 @@ function commitment(args: unknown): string {
 function leashWith(guards: readonly Guard[] = [callCap(1_000)], options: Partial<LeashOptions> = {}) {
   const sink = memorySink();
   return { sink, leash: createLeash({ guards, audit: { sink, args: 'sha256' }, stopOn: 'none', ...options }) };
-}
-
-/** A memory store whose every answer comes later. */
-function lateStore(): Store {
-  const store = memoryStore();
-  return {
-    open: async (scopes) => store.open(scopes),
-    reserve: async (batch) => store.reserve(batch),
-    settle: async (batch) => store.settle(batch),
-    read: async (scopes) => store.read(scopes),
-    sweep: async (limit) => store.sweep(limit),
-    shut: async (scope) => store.shut(scope),
-  };
 }
 
 const lateGuard: Guard = {

@@ -9,10 +9,10 @@ import {
   type Guard,
   type LeashOptions,
   memorySink,
-  memoryStore,
   type SessionEndedError,
-  type Store,
 } from '../src/index.ts';
+import { lateStore } from './helpers/late-store.ts';
+import { rejection } from './helpers/refused.ts';
 
 interface Line {
   readonly kind: string;
@@ -20,19 +20,6 @@ interface Line {
   readonly tool?: string;
   readonly usd?: string;
   readonly error?: string;
-}
-
-/** A memory store whose every answer comes later. */
-function lateStore(): Store {
-  const store = memoryStore();
-  return {
-    open: async (scopes) => store.open(scopes),
-    reserve: async (batch) => store.reserve(batch),
-    settle: async (batch) => store.settle(batch),
-    read: async (scopes) => store.read(scopes),
-    sweep: async (limit) => store.sweep(limit),
-    shut: async (scope) => store.shut(scope),
-  };
 }
 
 /** A memory sink whose every answer comes later. */
@@ -90,13 +77,6 @@ async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];
   for await (const item of stream) items.push(item);
   return items;
-}
-
-function rejection(promise: PromiseLike<unknown>): Promise<unknown> {
-  return Promise.resolve(promise).then(
-    () => expect.unreachable('it was not rejected'),
-    (error: unknown) => error,
-  );
 }
 
 /** Lets everything run that waits for nothing but promises. */

@@ -25,6 +25,8 @@ import {
   type Ticket,
 } from '../src/index.ts';
 import { FakeClock } from './helpers/clock.ts';
+import { lateStore } from './helpers/late-store.ts';
+import { rejection, thrownBy } from './helpers/refused.ts';
 import { hop, redirecting, startServer, type TestServer } from './helpers/server.ts';
 
 interface Line {
@@ -59,22 +61,6 @@ function leashOf(guards: readonly Guard[] = [budget({ usd: 1 })], options: Parti
   return { sink, leash: createLeash({ guards, audit: sink, stopOn: 'none', ...options }) };
 }
 
-function rejection(work: unknown): Promise<LeashError> {
-  return Promise.resolve(work).then(
-    () => expect.unreachable('it was not refused'),
-    (error: LeashError) => error,
-  );
-}
-
-function thrownBy(action: () => unknown): LeashError {
-  try {
-    action();
-  } catch (error) {
-    return error as LeashError;
-  }
-  return expect.unreachable('it did not throw');
-}
-
 const limitOf = async (leash: Leash, index = 0) => (await leash.usage()).limits[index];
 const spentOf = async (leash: Leash, index = 0) => {
   const limit = await limitOf(leash, index);
@@ -91,17 +77,6 @@ function storeWith(parts: Partial<Store>, store = memoryStore()): Store {
     sweep: (limit) => store.sweep(limit),
     shut: (scope) => store.shut(scope),
     ...parts,
-  };
-}
-
-function lateStore(store = memoryStore()): Store {
-  return {
-    open: async (scopes) => store.open(scopes),
-    reserve: async (batch) => store.reserve(batch),
-    settle: async (batch) => store.settle(batch),
-    read: async (scopes) => store.read(scopes),
-    sweep: async (limit) => store.sweep(limit),
-    shut: async (scope) => store.shut(scope),
   };
 }
 

@@ -5,25 +5,12 @@ import * as v from 'valibot';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { type JsonSchemaArgsOptions, jsonSchemaArgs } from '../../src/adapters/ajv.ts';
-import type { Guard, ToolCall, Verdict } from '../../src/guard.ts';
+import type { Guard, Verdict } from '../../src/guard.ts';
+import { check, prepare } from '../helpers/args-guard.ts';
 
 const CANARY = 'canary-7f3a';
 const DRAFT_07 = 'http://json-schema.org/draft-07/schema#';
 const DRAFT_2020 = 'https://json-schema.org/draft/2020-12/schema';
-
-function call(tool: string, value: unknown, schema?: object): ToolCall {
-  return { id: 'c1', tool, args: value, cost: undefined, urls: [], schema };
-}
-
-function check(guard: Guard, value: unknown, schema?: object, tool = 'pay'): Verdict | Promise<Verdict> {
-  const verdict = guard.check?.(call(tool, value, schema));
-  if (verdict === undefined) throw new Error('the guard has no check');
-  return verdict;
-}
-
-function prepare(guard: Guard, tool: string, schema?: object): unknown {
-  return guard.prepare?.({ tool, schema, urls: false });
-}
 
 /** What the verdict comes down to: that it allows, or the broken rules by path. */
 function issues(schema: object, value: unknown, options?: JsonSchemaArgsOptions): unknown {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { EventKind } from '../../src/audit/event.ts';
 import * as event from '../../src/audit/event.ts';
 import { generateSessionKey } from '../../src/audit/keys.ts';
-import { AuditLog, type LogInit } from '../../src/audit/log.ts';
+import { AuditLog } from '../../src/audit/log.ts';
 import { memorySink } from '../../src/audit/memory-sink.ts';
 import { keyFields } from '../../src/audit/signing.ts';
 import type { Denial, Guard } from '../../src/guard.ts';
@@ -13,7 +13,7 @@ import { egress } from '../../src/guards/egress.ts';
 import { rateLimit } from '../../src/guards/rate-limit.ts';
 import { createLeash } from '../../src/leash.ts';
 import type { Leash } from '../../src/leash-contract.ts';
-import { FakeClock } from '../helpers/clock.ts';
+import { logInit } from '../helpers/log-init.ts';
 import { type LogEvent, readLogs } from '../helpers/log-verifier.ts';
 import { startServer } from '../helpers/server.ts';
 
@@ -30,32 +30,11 @@ const DENIED = { call: CALL, tool: TOOL, guard: 'args', code: 'ARGS_INVALID' };
 const SHORT = { unit: 'usd', cap: '5', requested: '0.5', remaining: '-0.25' };
 const TARGET = { scheme: 'https', host: 'api.stripe.com', port: 443 };
 
-const init = (sink: LogInit['sink'], more: Partial<LogInit> = {}): LogInit => ({
-  sink,
-  clock: new FakeClock(),
-  originName: 'leash.local',
-  args: 's1',
-  key: new Uint8Array(32),
-  lib: 'leashkit/0.1.0',
-  agent: 'agent',
-  session: 'session',
-  mode: 'enforce',
-  guards: HASH,
-  parent: undefined,
-  sign: 'none',
-  signer: undefined,
-  rotateEvery: Number.POSITIVE_INFINITY,
-  onError: 'deny',
-  onCheckpoint: undefined,
-  timeoutMs: 10_000,
-  ...more,
-});
-
 /** The second line of a log, as text, after an event was written to it. */
 function lineOf(kind: EventKind, body: string): string {
   const sink = memorySink();
   // Only a log with a key can name another one.
-  void new AuditLog(init(sink, { sign: kind === 'key_rotated' ? 'checkpoint' : 'none' })).write(kind, body);
+  void new AuditLog(logInit(sink, { sign: kind === 'key_rotated' ? 'checkpoint' : 'none' })).write(kind, body);
   // One half of a torn line cannot be put on record without the other.
   if (kind !== 'log_recovered') expect(readLogs(`${sink.lines.join('\n')}\n`)).toMatchObject({ ok: true });
   return sink.lines[1] ?? '';
@@ -173,7 +152,7 @@ describe('a line of the log', () => {
     { name: 'a leash', parent: undefined, sign: 'none', keys: 'origin lib agent session mode hash guards' },
     {
       name: 'a child',
-      parent: new AuditLog(init(memorySink())),
+      parent: new AuditLog(logInit(memorySink())),
       sign: 'none',
       keys: 'origin lib agent session mode hash guards parent',
     },
@@ -195,7 +174,7 @@ describe('a line of the log', () => {
   ] as const)('of kind session_open has its keys in their order: $name', ({ keys, ...how }) => {
     const { prior, ...more } = { prior: undefined, ...how };
     const sink = memorySink();
-    const log = new AuditLog(init(Object.assign(sink, { recover: () => ({ prior }) }), more));
+    const log = new AuditLog(logInit(Object.assign(sink, { recover: () => ({ prior }) }), more));
     const line = sink.lines[0] ?? '';
     expect(keysOf(line)).toBe(keys);
     expect(JSON.parse(line)).toMatchObject({
@@ -210,7 +189,7 @@ describe('a line of the log', () => {
 
   it('starts and ends as the format says, byte for byte', () => {
     const sink = memorySink();
-    const log = new AuditLog(init(sink));
+    const log = new AuditLog(logInit(sink));
     void log.write('kill_switch', event.killSwitch('by hand'));
     const prev = JSON.parse(sink.lines[1] ?? '').prev;
     expect(sink.lines[1]).toBe(

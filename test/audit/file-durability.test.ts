@@ -23,6 +23,7 @@ import type { AuditSink } from '../../src/audit/sink.ts';
 import { createLeash } from '../../src/leash.ts';
 import { readLogs } from '../helpers/log-verifier.ts';
 import { sinkContract } from '../helpers/sink-contract.ts';
+import { watch } from '../helpers/watch.ts';
 
 vi.mock('node:fs', async (original) => {
   const real = await original<typeof import('node:fs')>();
@@ -109,21 +110,6 @@ const until = (condition: () => void): Promise<void> => vi.waitFor(condition, { 
 /** Long enough for everything that waits for nothing outside this process. */
 async function turns(): Promise<void> {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Whether a promise is settled, and how, as it becomes known. */
-function watch(promise: unknown): { state: 'pending' | 'resolved' | 'rejected'; error?: unknown } {
-  const seen: ReturnType<typeof watch> = { state: 'pending' };
-  Promise.resolve(promise).then(
-    () => {
-      seen.state = 'resolved';
-    },
-    (error) => {
-      seen.state = 'rejected';
-      seen.error = error;
-    },
-  );
-  return seen;
 }
 
 function descriptors(of: string): number {

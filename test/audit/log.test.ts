@@ -11,6 +11,7 @@ import { callCap } from '../../src/guards/call-cap.ts';
 import { createLeash } from '../../src/leash.ts';
 import type { Leash } from '../../src/leash-contract.ts';
 import { FakeClock } from '../helpers/clock.ts';
+import { logInit } from '../helpers/log-init.ts';
 import { type LogState, lineHashOf, type Report, readLogs } from '../helpers/log-verifier.ts';
 import { ScriptedSink } from '../helpers/scripted-sink.ts';
 import { inParts, textOf } from '../helpers/signed-log.ts';
@@ -38,25 +39,7 @@ const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 describe('AuditLog', () => {
   const open = (sink: AuditSink, clock = new FakeClock()): AuditLog =>
-    new AuditLog({
-      sink,
-      clock,
-      originName: 'origin.test',
-      args: 's1',
-      key: new Uint8Array(32),
-      lib: 'leashkit/0.1.0',
-      agent: 'agent',
-      session: 'session',
-      mode: 'enforce',
-      guards: '0'.repeat(64),
-      parent: undefined,
-      sign: 'none',
-      signer: undefined,
-      rotateEvery: Number.POSITIVE_INFINITY,
-      onError: 'deny',
-      onCheckpoint: undefined,
-      timeoutMs: 10_000,
-    });
+    new AuditLog(logInit(sink, { clock, originName: 'origin.test' }));
 
   it('has a line before anything else happens', () => {
     const sink = memorySink();

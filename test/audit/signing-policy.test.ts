@@ -6,7 +6,7 @@ import { killSwitch } from '../../src/audit/event.ts';
 import { generateSessionKey, readPublicKey } from '../../src/audit/keys.ts';
 import { AuditLog } from '../../src/audit/log.ts';
 import { memorySink } from '../../src/audit/memory-sink.ts';
-import { FakeClock } from '../helpers/clock.ts';
+import { logInit } from '../helpers/log-init.ts';
 import { call, kindsOf, openSession, rootKey, verified } from '../helpers/signed-session.ts';
 
 const checkpointsAt = (sink: { readonly lines: readonly string[] }): number[] =>
@@ -217,25 +217,7 @@ describe('rotateEvery', () => {
 describe('the session key', () => {
   it('is gone after the close', async () => {
     const sink = memorySink();
-    const log = new AuditLog({
-      sink,
-      clock: new FakeClock(),
-      originName: 'leash.local',
-      args: 's1',
-      key: new Uint8Array(32),
-      lib: 'leashkit/0.1.0',
-      agent: 'agent',
-      session: 'session',
-      mode: 'enforce',
-      guards: '0'.repeat(64),
-      parent: undefined,
-      sign: 'checkpoint',
-      signer: undefined,
-      rotateEvery: 1,
-      onError: 'deny',
-      onCheckpoint: undefined,
-      timeoutMs: 10_000,
-    });
+    const log = new AuditLog(logInit(sink, { sign: 'checkpoint', rotateEvery: 1 }));
     const checkpoints = log.checkpoints as Checkpoints;
     expect(checkpoints.key.type).toBe('private');
     await log.close(',"reason":"closed","calls":0,"denied":0');

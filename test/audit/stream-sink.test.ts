@@ -10,6 +10,7 @@ import { streamSink } from '../../src/audit/stream-sink.ts';
 import { createLeash } from '../../src/leash.ts';
 import { readLogs } from '../helpers/log-verifier.ts';
 import { sinkContract } from '../helpers/sink-contract.ts';
+import { watch } from '../helpers/watch.ts';
 
 let directory: string;
 const children: ChildProcess[] = [];
@@ -29,20 +30,6 @@ const unavailable = (code: string) => ({
   code: 'AUDIT_UNAVAILABLE',
   message: `the audit log cannot be written (${code}), so no call runs`,
 });
-
-function watch(promise: unknown): { state: 'pending' | 'resolved' | 'rejected'; error?: unknown } {
-  const seen: ReturnType<typeof watch> = { state: 'pending' };
-  Promise.resolve(promise).then(
-    () => {
-      seen.state = 'resolved';
-    },
-    (error) => {
-      seen.state = 'rejected';
-      seen.error = error;
-    },
-  );
-  return seen;
-}
 
 /** A stream that keeps what it takes, and takes it when it is told to. */
 function held(): { readonly stream: Writable; readonly take: (error?: Error) => void; readonly text: () => string } {

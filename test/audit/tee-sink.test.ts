@@ -11,6 +11,7 @@ import { verifyLog } from '../../src/audit/verify.ts';
 import { createLeash } from '../../src/leash.ts';
 import { readLogs } from '../helpers/log-verifier.ts';
 import { sinkContract } from '../helpers/sink-contract.ts';
+import { watch } from '../helpers/watch.ts';
 
 let directory: string;
 let file: string;
@@ -79,20 +80,6 @@ function throwing(name: string, error: unknown): AuditSink & { readonly writes: 
     throw error;
   });
   return { name, write, writes: () => write.mock.calls.length };
-}
-
-function watch(promise: unknown): { state: 'pending' | 'resolved' | 'rejected'; error?: unknown } {
-  const seen: ReturnType<typeof watch> = { state: 'pending' };
-  Promise.resolve(promise).then(
-    () => {
-      seen.state = 'resolved';
-    },
-    (error) => {
-      seen.state = 'rejected';
-      seen.error = error;
-    },
-  );
-  return seen;
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

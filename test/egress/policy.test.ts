@@ -1,22 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { createPolicy } from '../../src/egress/policy.ts';
-import { type EgressRule, parseRules } from '../../src/egress/rule.ts';
-import type { Verdict } from '../../src/guard.ts';
+import type { EgressRule } from '../../src/egress/rule.ts';
+import { policy, reasonOf } from '../helpers/egress-policy.ts';
 
 interface Row {
   readonly url: string;
   /** Undefined: allowed. */
   readonly reason?: string;
-}
-
-function policy(allow: readonly EgressRule[], deny: readonly EgressRule[] = []) {
-  return createPolicy(parseRules('allow', allow, 'secure'), parseRules('deny', deny, 'every'));
-}
-
-function reasonOf(verdict: Verdict): string | undefined {
-  if (verdict.allow) return undefined;
-  expect(verdict.code).toBe('EGRESS_DENIED');
-  return verdict.reason;
 }
 
 const ALLOW = [

@@ -1,24 +1,11 @@
 import * as v from 'valibot';
 import { describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { z } from 'zod';
-import type { Guard, ToolCall, Verdict } from '../../src/guard.ts';
+import type { Guard } from '../../src/guard.ts';
 import { type ArgsOptions, args, type StandardSchema } from '../../src/guards/args.ts';
+import { check, prepare } from '../helpers/args-guard.ts';
 
 const CANARY = 'canary-7f3a';
-
-function call(tool: string, value: unknown, schema?: object): ToolCall {
-  return { id: 'c1', tool, args: value, cost: undefined, urls: [], schema };
-}
-
-function check(guard: Guard, value: unknown, schema?: object, tool = 'pay'): Verdict | Promise<Verdict> {
-  const verdict = guard.check?.(call(tool, value, schema));
-  if (verdict === undefined) throw new Error('the guard has no check');
-  return verdict;
-}
-
-function prepare(guard: Guard, tool: string, schema?: object): unknown {
-  return guard.prepare?.({ tool, schema, urls: false });
-}
 
 /** A hand-made validator that answers whatever it is told to. */
 function answering(validate: (value: unknown) => unknown, more: object = {}): StandardSchema {
