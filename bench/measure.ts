@@ -1,4 +1,4 @@
-/** One thing to measure. Each call does `units` units of work. */
+/** One thing to measure: `run` does its work `rounds` times. */
 export interface Subject {
   readonly name: string;
   run(rounds: number): Promise<void>;
@@ -31,7 +31,7 @@ export interface MeasureOptions {
  * with the first within each turn.
  */
 export async function measure(subjects: readonly Subject[], { slices, sliceMs }: MeasureOptions): Promise<Result[]> {
-  const rounds = await Promise.all(subjects.map(() => 0));
+  const rounds = subjects.map(() => 0);
   for (const [i, subject] of subjects.entries()) {
     // Warm up, and find how many rounds make a slice.
     let count = 256;

@@ -9,7 +9,7 @@ import type { Clock } from './internal/clock.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import { checkOptions } from './internal/options.ts';
 import { Leases } from './leases.ts';
-import { addUnits, type ExactMoney, FREE } from './money.ts';
+import { addMoney, type ExactMoney, FREE } from './money.ts';
 import { amountsFor, type Plan } from './plan.ts';
 import { type Attempt, argumentsNotJson, conflict, type Refusal } from './refusal.ts';
 import type { Reservations, Reserved } from './reservations.ts';
@@ -284,7 +284,7 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   }
 
   book(money: ExactMoney): void {
-    this.booked = { usd: addUnits(this.booked.usd, money.usd), sat: addUnits(this.booked.sat, money.sat) };
+    this.booked = addMoney(this.booked, money);
   }
 }
 

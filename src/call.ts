@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { LineRef } from './audit/event.ts';
 import type { ProofFormat } from './audit/proof-claims.ts';
 import type { ToolCall } from './guard.ts';
-import { addUnits, type ExactMoney, FREE, type Money, parseMoney } from './money.ts';
+import { addMoney, type ExactMoney, FREE, type Money, parseMoney } from './money.ts';
 
 export interface ProofOptions {
   /** Who the proof is for; whoever checks it compares it exactly. 1 to 256 characters. */
@@ -97,8 +97,7 @@ export class ActiveCall implements Call, ToolCall {
     const where = `currentCall().charge in tool "${this.tool}"`;
     const money = parseMoney(where, cost);
     this.#owner.checkUnits(this, where, money);
-    const before = this.#reported ?? FREE;
-    this.#reported = { usd: addUnits(before.usd, money.usd), sat: addUnits(before.sat, money.sat) };
+    this.#reported = addMoney(this.#reported ?? FREE, money);
   }
 
   /** Where the call stands in the log, and what it committed to. */

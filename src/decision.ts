@@ -77,8 +77,7 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
   const refusal = (await rules.check(attempt, call)) ?? rules.checkMoney(attempt, plan, cost ?? FREE);
   if (refusal !== undefined) return no(refusal);
 
-  const scopes = [...new Set(plan.counters.map(({ scope }) => scope))];
-  const readings = scopes.length === 0 ? {} : await context.reservations.read(scopes);
+  const readings = await context.reservations.read(plan);
   for (const counter of plan.counters) {
     const { used, held } = readingOf(counter, readings);
     const requested = amountOn(counter.unit, counter.converts, cost ?? FREE);

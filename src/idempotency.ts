@@ -9,8 +9,11 @@ const KEEP_MS = 24 * 3_600_000;
 /** Where all that was reserved under a name was given back the next name is tried, this many times. */
 const MAX_ROUNDS = 64;
 
-/** The name of a hold that stands for an idempotency key: the key itself may be an argument, so its hash. */
-/** @param args canonical JSON: the same key with other arguments is another payment. */
+/**
+ * The name of a hold that stands for an idempotency key: the key itself may be an argument, so its hash.
+ *
+ * @param args canonical JSON: the same key with other arguments is another payment.
+ */
 export function holdOf(session: string, tool: string, key: string, args: string): string {
   return `key:${sha256(JSON.stringify([session, tool, key, args]))}`;
 }

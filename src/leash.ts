@@ -185,8 +185,7 @@ class Session implements Leash {
   async usage(): Promise<Usage> {
     if (this.#lastUsage !== undefined) return this.#lastUsage;
     const plan = this.#rules.allLimits();
-    const scopes = [...new Set(plan.counters.map(({ scope }) => scope))];
-    const readings = scopes.length === 0 ? {} : await this.#reservations.read(scopes);
+    const readings = await this.#reservations.read(plan);
     const { calls, denied, booked } = this.#admission;
     return { calls, denied, ...totals(booked), limits: limitUsages(plan, readings, this.#root.clock.wall()) };
   }

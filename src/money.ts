@@ -148,6 +148,10 @@ export function addUnits(a: number, b: number): number {
   return sum > Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : sum;
 }
 
+export function addMoney(a: ExactMoney, b: ExactMoney): ExactMoney {
+  return { usd: addUnits(a.usd, b.usd), sat: addUnits(a.sat, b.sat) };
+}
+
 /** Exact units as a decimal string without trailing zeros: `4200000` nano-USD is `'0.0042'`. */
 export function formatUnits(unit: MoneyUnit, units: number): string {
   const places = PLACES[unit];

@@ -1,7 +1,7 @@
 import { StoreUnavailableError } from './errors.ts';
 import type { Clock } from './internal/clock.ts';
 import { invariant } from './internal/invariant.ts';
-import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import type { ExactMoney } from './money.ts';
 import { type Counter, linesFor, type PlacedLimit, type Plan } from './plan.ts';
 import { conflict, fromLimit, type Refusal, sessionEnded, stateLost, storeFailed } from './refusal.ts';
@@ -55,8 +55,8 @@ export class Reservations {
     this.#clock = clock;
   }
 
-  /** Makes scopes usable. A store that fails here fails the first reservation too, so its error can wait. */
-  open(scopes: readonly string[]): MaybePromise<void> {
+  /** Makes scopes usable. */
+  #open(scopes: readonly string[]): MaybePromise<void> {
     return after(this.#store.open(scopes), (generations) => {
       for (const scope of scopes) {
         const generation = generations[scope];
@@ -72,7 +72,7 @@ export class Reservations {
       if (this.#generations.has(scope)) continue;
       const scopes = plan.counters.map((counter) => counter.scope);
       return ask(
-        () => this.open(scopes),
+        () => this.#open(scopes),
         () => this.#attempt(id, plan, cost, options, this.#wallOf, plan.counters.length + MAX_STALE),
       );
     }
@@ -92,7 +92,7 @@ export class Reservations {
     const item = keepMs === undefined ? { id, lines, leaseMs } : { id, lines, leaseMs, keepMs };
     const failed = (error: unknown): Reserved => {
       // It may have arrived all the same. Under a key that may be another call's, and spend that has happened stays.
-      if (keepMs === undefined && !force) this.#quietly(() => this.settle(id, 'void'));
+      if (keepMs === undefined && !force) quietly(() => this.settle(id, 'void'));
       return no(storeFailed(error));
     };
     return ask(
@@ -139,12 +139,12 @@ export class Reservations {
   /** Keeps an open hold alive. Nobody waits for it: if it fails, the lease runs out. */
   renew(id: string, leaseMs: number): void {
     const renewal = { id: `${id}+${crypto.randomUUID()}`, lines: [], leaseMs, onto: id };
-    this.#quietly(() => this.#store.reserve([renewal]));
+    quietly(() => this.#store.reserve([renewal]));
   }
 
   /** Lets holds of dead processes count as spent. */
   sweep(limit: number): void {
-    this.#quietly(() => this.#store.sweep(limit));
+    quietly(() => this.#store.sweep(limit));
   }
 
   /** @throws {StoreUnavailableError} */
@@ -154,7 +154,9 @@ export class Reservations {
   }
 
   /** @throws {StoreUnavailableError} */
-  async read(scopes: readonly string[]): Promise<Awaited<ReturnType<Store['read']>>> {
+  async read({ counters }: Plan): Promise<Awaited<ReturnType<Store['read']>>> {
+    if (counters.length === 0) return {};
+    const scopes = [...new Set(counters.map(({ scope }) => scope))];
     return this.#answered(() => this.#store.read(scopes));
   }
 
@@ -164,15 +166,6 @@ export class Reservations {
       return await question();
     } catch (cause) {
       throw new StoreUnavailableError('The store that counts what is spent did not answer.', { cause });
-    }
-  }
-
-  #quietly(ask: () => unknown): void {
-    try {
-      const answer = ask();
-      if (isPromiseLike(answer)) answer.then(undefined, () => {});
-    } catch {
-      // The next decision meets the same store and reports it.
     }
   }
 }

@@ -1,6 +1,6 @@
 import { isPromiseLike } from './internal/maybe-promise.ts';
 
-/** What a stream tells of its life; each is called at most once, and the first one ends it. */
+/** The call that a stream is: each step runs within it, and the first ending that is told is its only one. */
 export interface StreamLife {
   /** Runs one step of the stream as a part of its call. */
   within<R>(step: () => R): R;

@@ -2,7 +2,7 @@ import { type EventKind, toolEnd } from './audit/event.ts';
 import { type ActiveCall, type Call, inCall } from './call.ts';
 import { isLeashError } from './errors.ts';
 import { thawedJson } from './internal/canonical-json.ts';
-import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import { type ExactMoney, FREE } from './money.ts';
 import type { Plan } from './plan.ts';
 import { amountsFor } from './plan.ts';
@@ -275,11 +275,4 @@ export function errorName(error: unknown): string {
   } catch {
     return 'Error';
   }
-}
-
-function quietly(work: () => MaybePromise<void>): void {
-  try {
-    const done = work();
-    if (isPromiseLike(done)) done.then(undefined, () => {});
-  } catch {}
 }

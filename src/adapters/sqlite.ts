@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type * as NodeSqlite from 'node:sqlite';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { failed } from '../audit/failure.ts';
 import type { AuditSink } from '../audit/sink.ts';
 import { readWritten } from '../audit/written-lines.ts';
 import { checkOneOf, checkOptions, shown } from '../internal/options.ts';
@@ -181,7 +182,7 @@ class SqliteSink implements AuditSink {
   async sync(): Promise<void> {
     const row: { readonly busy?: unknown } | undefined = this.#database?.prepare('PRAGMA wal_checkpoint(FULL)').get();
     if (row?.busy === 1) {
-      throw Object.assign(new Error('the database is in use'), { code: 'SQLITE_BUSY' });
+      throw failed('SQLITE_BUSY', 'the database is in use');
     }
   }
 

@@ -113,3 +113,8 @@ export function parseCheckpoint(text: string): Checkpoint {
   if (!exact || origin === '' || decodeBase64(root)?.length !== ROOT_BYTES) throw invalid('it is not a checkpoint');
   return { origin, size, root };
 }
+
+/** What a signed note says, without its signatures. */
+export function textOfNote(note: string): string {
+  return note.slice(0, note.indexOf('\n\n') + 1);
+}

@@ -25,6 +25,11 @@ export function saltOf(key: Uint8Array, log: string, seq: number): Buffer {
   return saltBlock(key, log, Math.floor(seq / SALTS_PER_BLOCK)).subarray(from, from + SALT_BYTES);
 }
 
+/** `s1:` of canonical JSON under a salt that is known. */
+export function saltedCommitment(salt: Uint8Array, canonical: string): string {
+  return `s1:${hash('sha256', Buffer.concat([salt, Buffer.from(canonical)]))}`;
+}
+
 /**
  * `s1:` hex SHA-256(salt || JCS(args)), `h1:` hex HMAC-SHA-256(key, JCS(args)), `sha256:` hex SHA-256(JCS(args)).
  *

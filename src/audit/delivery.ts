@@ -1,5 +1,6 @@
 import { AuditUnavailableError } from '../errors.ts';
 import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
+import { codeWord } from './failure.ts';
 import { inTime } from './in-time.ts';
 import type { AuditSink } from './sink.ts';
 
@@ -48,7 +49,6 @@ export class Delivery {
    * @throws {AuditUnavailableError} here or in the promise: they are not recorded.
    */
   deliver(lines: string, first: number, last: number): MaybePromise<void> {
-    this.#checkWhole();
     const kept = this.#kept;
     const written = this.#hand(kept + lines, kept === '' ? first : this.#keptFrom, last);
     this.#forget();
@@ -66,11 +66,8 @@ export class Delivery {
   /** Tries again to hand over what was kept. Whether nothing is kept any more. */
   flush(): boolean {
     if (this.#kept === '') return true;
-    if (this.#broken !== undefined) return false;
     try {
-      const written = this.#hand(this.#kept, this.#keptFrom, this.#keptTo);
-      this.#forget();
-      if (isPromiseLike(written)) written.then(undefined, () => {});
+      this.check();
       return true;
     } catch {
       return false;
@@ -81,9 +78,8 @@ export class Delivery {
   check(): void {
     this.#checkWhole();
     if (this.#kept === '') return;
-    const written = this.#hand(this.#kept, this.#keptFrom, this.#keptTo);
+    void this.#hand(this.#kept, this.#keptFrom, this.#keptTo);
     this.#forget();
-    if (isPromiseLike(written)) written.then(undefined, () => {});
   }
 
   #forget(): void {
@@ -118,17 +114,17 @@ export class Delivery {
         throw unavailable(error);
       },
     );
-    // The line after it hears of it too; that nobody waits for this one is no error of its own.
+    // Where nobody waits for this line it is no error of its own: the next decision finds the log broken.
     recorded.catch(() => {});
     this.#recorded = recorded;
     return recorded;
   }
 }
 
-/** The system's word for what went wrong, when it is one; never a message, which may hold anything. */
+/** Says no more than the system's word of what went wrong. */
 export function unavailable(error: unknown): AuditUnavailableError {
   if (error instanceof AuditUnavailableError) return error;
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  const word = typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,63}$/.test(code) ? ` (${code})` : '';
-  return new AuditUnavailableError(`the audit log cannot be written${word}, so no call runs`, { cause: error });
+  return new AuditUnavailableError(`the audit log cannot be written${codeWord(error)}, so no call runs`, {
+    cause: error,
+  });
 }

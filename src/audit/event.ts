@@ -1,7 +1,7 @@
 import { type ExactMoney, formatUnits, type MoneyUnit } from '../money.ts';
 import type { PriorHead } from './sink.ts';
 
-/** Every kind that a line of `leash-log/1` may have. */
+/** Every kind of event: what a line of `leash-log/1` may be but `checkpoint`, which the log writes itself. */
 export type EventKind =
   | 'session_open'
   | 'tool_start'

@@ -3,6 +3,7 @@ import { closeSync, fstatSync, openSync, readSync, rmSync, writeSync } from 'nod
 import { dirname, resolve } from 'node:path';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
 import { checkOneOf, checkOptions, shown } from '../internal/options.ts';
+import { failed } from './failure.ts';
 import { OpenFile, syncDirectory } from './open-file.ts';
 import { priorHeads } from './prior-heads.ts';
 import type { AuditSink, Recovered, TornTail } from './sink.ts';
@@ -174,7 +175,7 @@ class FileSink implements AuditSink {
     let rest = Buffer.from(text).subarray(written);
     while (rest.length > 0) {
       const more = writeSync(descriptor, rest);
-      if (more === 0) throw Object.assign(new Error('the file takes no more bytes'), { code: 'ENOSPC' });
+      if (more === 0) throw failed('ENOSPC', 'the file takes no more bytes');
       rest = rest.subarray(more);
     }
   }

@@ -1,4 +1,4 @@
-import { parseCheckpoint } from './checkpoint.ts';
+import { parseCheckpoint, textOfNote } from './checkpoint.ts';
 import type { LogHead } from './verify.ts';
 
 /**
@@ -8,6 +8,6 @@ import type { LogHead } from './verify.ts';
  * @throws {LeashError} `NOTE_INVALID`.
  */
 export function headOfNote(note: string): LogHead {
-  const { origin, size, root } = parseCheckpoint(note.slice(0, note.indexOf('\n\n') + 1));
+  const { origin, size, root } = parseCheckpoint(textOfNote(note));
   return { log: origin.slice(origin.lastIndexOf('/') + 1), size, root };
 }

@@ -3,7 +3,7 @@ import { decodeBase64 } from '../internal/base64.ts';
 import { inclusionProof, verifyInclusion } from '../internal/merkle.ts';
 import { checkInteger, checkName, checkOptions } from '../internal/options.ts';
 import { lineHash } from './chain.ts';
-import { checkpointNote, openNote, parseCheckpoint, rootText } from './checkpoint.ts';
+import { checkpointNote, openNote, parseCheckpoint, rootText, textOfNote } from './checkpoint.ts';
 import { FileCheck } from './file-check.ts';
 import type { Key } from './key.ts';
 import { readPublicKey, verifyCertificate } from './keys.ts';
@@ -134,7 +134,7 @@ function judge({ line, proof, keys }: EventProof, trust: Trust): EventProofRepor
   if (typeof event === 'string') throw new Refused(event);
   const [, index = '', hashes = '', note = ''] = PROOF.exec(proof) ?? [];
   hold(note !== '' && index === String(event.seq), 'E_FORMAT');
-  const { origin, size, root } = parseCheckpoint(note.slice(0, note.indexOf('\n\n') + 1));
+  const { origin, size, root } = parseCheckpoint(textOfNote(note));
   hold(origin.endsWith(`/${event.log}`), 'E_FOREIGN');
   const { trusted, key } = checkKeys(origin, keys, trust);
   hold(isSigned(note, origin, key), 'E_SIG');
@@ -167,7 +167,7 @@ function checkKeys(
 
 function isSigned(note: string, origin: string, key: Key): boolean {
   try {
-    return openNote(note, [{ name: origin, key }]).text === note.slice(0, note.indexOf('\n\n') + 1);
+    return openNote(note, [{ name: origin, key }]).text === textOfNote(note);
   } catch {
     return false;
   }

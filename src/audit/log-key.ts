@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { decodeBase64, encodeBase64 } from '../internal/base64.ts';
 import { kindOf } from '../internal/options.ts';
 
 /** The environment variable that holds the log key in base64, where no option gives one. */
@@ -35,9 +36,14 @@ export function readLogKey(option: string, key: LogKey | undefined): Uint8Array 
   return readKeyFile(`the file of \`${option}\``, file);
 }
 
+/** What the file of a new log key holds. */
+export function newLogKey(): string {
+  return `${encodeBase64(randomBytes(BYTES))}\n`;
+}
+
 function readKeyFile(where: string, path: string): Uint8Array {
   try {
-    writeFileSync(path, `${randomBytes(BYTES).toString('base64')}\n`, { mode: 0o600, flag: 'wx' });
+    writeFileSync(path, newLogKey(), { mode: 0o600, flag: 'wx' });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
@@ -54,8 +60,8 @@ function readKeyFile(where: string, path: string): Uint8Array {
 }
 
 function decode(where: string, text: string): Uint8Array {
-  const bytes = Buffer.from(text, 'base64');
-  if (bytes.toString('base64') !== text) throw new RangeError(`${where} must hold a log key in base64`);
+  const bytes = decodeBase64(text);
+  if (bytes === undefined) throw new RangeError(`${where} must hold a log key in base64`);
   return longEnough(where, Uint8Array.from(bytes));
 }
 

@@ -129,9 +129,7 @@ export class AuditLog {
     const first = this.#prev;
     const { torn } = recovered ?? {};
     if (torn !== undefined) lines += this.#link('log_recovered', logRecovered(torn.bytes, torn.sha256));
-    const written = this.#delivery.deliver(lines, 0, this.#seq - 1);
-    // An asynchronous sink says later that it failed; the first decision then finds the log broken.
-    if (isPromiseLike(written)) written.then(undefined, () => {});
+    void this.#delivery.deliver(lines, 0, this.#seq - 1);
     // A checkpoint may follow at once, and covers both.
     if (torn !== undefined) this.#checkpoints?.pushQuietly(first);
     this.#checkpoints?.push(this.#prev);

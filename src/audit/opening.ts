@@ -1,8 +1,9 @@
-import { createHmac, hash, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { decodeBase64, encodeBase64 } from '../internal/base64.ts';
 import { canonicalJson, snapshotJson } from '../internal/canonical-json.ts';
 import { checkInteger, checkName } from '../internal/options.ts';
 import { sha256 } from './chain.ts';
-import { SALT_BYTES, saltOf } from './commitment.ts';
+import { SALT_BYTES, saltedCommitment, saltOf } from './commitment.ts';
 
 /** What lets anyone check the arguments of one event, and of no other. */
 export interface Opening {
@@ -34,15 +35,15 @@ export function openCommitment(options: OpenCommitmentOptions): Opening {
   const log = checkName('openCommitment.log', options.log);
   const seq = checkInteger('openCommitment.seq', options.seq, 0);
   const args = snapshotJson(options.args);
-  return { log, seq, salt: saltOf(options.key, log, seq).toString('base64'), args };
+  return { log, seq, salt: encodeBase64(saltOf(options.key, log, seq)), args };
 }
 
 /** Whether the arguments of an opening are those that a log line's `args` stands for (`s1:`). Needs no key. */
 export function checkOpening(opening: Pick<Opening, 'salt' | 'args'>, commitment: string): boolean {
-  const salt = Buffer.from(opening.salt, 'base64');
-  if (salt.length !== SALT_BYTES || salt.toString('base64') !== opening.salt) return false;
+  const salt = decodeBase64(opening.salt);
+  if (salt?.length !== SALT_BYTES) return false;
   const text = canonicalJson(snapshotJson(opening.args));
-  return same(`s1:${hash('sha256', Buffer.concat([salt, Buffer.from(text)]))}`, commitment);
+  return same(saltedCommitment(salt, text), commitment);
 }
 
 /** Whether arguments are those that a keyed (`h1:`) or plain (`sha256:`) commitment stands for. */

@@ -1,9 +1,9 @@
-import { hash, randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { LeashError } from '../errors.ts';
 import { decodeBase64 } from '../internal/base64.ts';
 import { NotJsonError } from '../internal/canonical-json.ts';
 import { checkInteger, checkName, checkOneOf, checkOptions, kindOf } from '../internal/options.ts';
-import { SALT_BYTES } from './commitment.ts';
+import { SALT_BYTES, saltedCommitment } from './commitment.ts';
 import { signJws, verifyJws } from './jws.ts';
 import type { Key } from './key.ts';
 import { keyId, rawPublicKey, readPublicKey } from './keys.ts';
@@ -101,7 +101,7 @@ export function signProof(options: SignProofOptions): string {
   const { args, ...said } = claims;
   if (typeof args !== 'string') throw new TypeError('`signProof.claims.args` must be canonical JSON as text');
   const salt = randomBytes(SALT_BYTES);
-  const ah = `s1:${hash('sha256', Buffer.concat([salt, Buffer.from(args)]))}`;
+  const ah = saltedCommitment(salt, args);
   const all = { ...said, jti: randomUUID(), ah, as: salt.toString('base64') };
   const payload = writeClaims(format, all, readNow('signProof.now', now), life);
   return format === 'jws'

@@ -1,4 +1,5 @@
 import { shown } from '../internal/options.ts';
+import { failed } from './failure.ts';
 import type { AuditSink } from './sink.ts';
 
 /** The part of a Node `Writable` that the sink uses; `process.stdout`, a socket or a child's `stdin` has it. */
@@ -90,5 +91,5 @@ class StreamSink implements AuditSink {
 }
 
 function destroyed(): Error {
-  return Object.assign(new Error('the stream is closed'), { code: 'ERR_STREAM_DESTROYED' });
+  return failed('ERR_STREAM_DESTROYED', 'the stream is closed');
 }

@@ -1,5 +1,6 @@
-import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
+import { isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import { checkInteger, checkOptions, shown } from '../internal/options.ts';
+import { codeWord, failed } from './failure.ts';
 import type { AuditSink, Recovered, TornTail } from './sink.ts';
 
 /** So many writes without an answer, and a sink counts as failed: a stalled one must not fill the memory. */
@@ -63,9 +64,9 @@ function readQuorum(quorum: unknown, count: number): number {
 }
 
 function warn(name: string, error: unknown): void {
-  const code = (error as { code?: unknown } | null | undefined)?.code;
-  const word = typeof code === 'string' && /^[A-Z][A-Z0-9_]{1,63}$/.test(code) ? ` (${code})` : '';
-  process.emitWarning(`the audit sink "${name}" failed${word} and is left out`, { code: 'LEASHKIT_AUDIT_SINK_FAILED' });
+  process.emitWarning(`the audit sink "${name}" failed${codeWord(error)} and is left out`, {
+    code: 'LEASHKIT_AUDIT_SINK_FAILED',
+  });
 }
 
 interface Member {
@@ -176,7 +177,7 @@ class TeeSink implements AuditSink {
     });
     member.last = answer;
     if (member.unanswered.size > MAX_UNANSWERED) {
-      this.#fail(member, Object.assign(new Error('the sink does not answer'), { code: 'ETIMEDOUT' }));
+      this.#fail(member, failed('ETIMEDOUT', 'the sink does not answer'));
       for (const resolve of member.unanswered) resolve(false);
       member.unanswered.clear();
     }
@@ -225,11 +226,7 @@ class TeeSink implements AuditSink {
   }
 }
 
-function quietly(act: () => MaybePromise<void> | undefined): void {
-  void (async () => act())().catch(() => {});
-}
-
 function tornOtherwise(): Error {
   const message = 'the copy ends in another torn line than the first: open a session with this sink alone';
-  return Object.assign(new Error(message), { code: 'TORN_COPY' });
+  return failed('TORN_COPY', message);
 }

@@ -1,3 +1,5 @@
+import { failed } from './failure.ts';
+
 /** What the sink asks of `fetch`; the platform's own has it. */
 export type WebhookFetch = (url: string, request: WebhookRequest) => Promise<WebhookResponse>;
 
@@ -77,9 +79,4 @@ async function send(settings: PostSettings, key: string, body: string): Promise<
   if (!RETRIED.has(status) && !(status >= 500 && status < 600)) throw error;
   const seconds = /^\d{1,6}$/.exec(response.headers.get('retry-after') ?? '')?.[0];
   return { accepted: false, error, retryAfterMs: Math.min(LONGEST_PAUSE_MS, Number(seconds ?? 0) * 1_000) };
-}
-
-/** An error whose code the audit log can tell; its message holds no URL and no answer. */
-export function failed(code: string, message: string, cause?: unknown): Error {
-  return Object.assign(new Error(message, cause === undefined ? undefined : { cause }), { code });
 }

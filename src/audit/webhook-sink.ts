@@ -1,6 +1,7 @@
 import { checkInteger, checkOptions, shown } from '../internal/options.ts';
+import { failed } from './failure.ts';
 import type { AuditSink } from './sink.ts';
-import { createPost, failed, type Post, type WebhookFetch } from './webhook-post.ts';
+import { createPost, type Post, type WebhookFetch } from './webhook-post.ts';
 import { readWritten } from './written-lines.ts';
 
 export interface WebhookSinkOptions {

@@ -9,7 +9,7 @@ export function visible(text: string): string {
 /** The same for a text that is JSON: escaped as JSON has it, so that it still says the same. */
 export function visibleJson(json: string): string {
   return json.replace(UNSAFE, (character) => {
-    // Without `u` flags: a character beyond the first plane is two escapes.
+    // JSON has no `\u{…}`: a character beyond the first plane is two escapes.
     let escaped = '';
     for (let i = 0; i < character.length; i++) {
       escaped += `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`;

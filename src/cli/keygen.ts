@@ -1,12 +1,11 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { formatNoteKey, isKeyName, rawPublicKey } from '../audit/keys.ts';
+import { newLogKey } from '../audit/log-key.ts';
 import { encodeBase64 } from '../internal/base64.ts';
 import { type Command, type Input, UsageError } from './command.ts';
 import { jsonLine, visible } from './escape.ts';
 import { SECRET, writeNewFile } from './new-file.ts';
 import { EXIT, type Terminal } from './terminal.ts';
-
-const LOG_KEY_BYTES = 32;
 
 export const keygen: Command = {
   name: 'keygen',
@@ -41,7 +40,7 @@ interface Made {
 function logKey(input: Input): Made {
   if (input.value('name') !== undefined) throw new UsageError('--name is for a root key: a log key has none');
   return {
-    secret: `${randomBytes(LOG_KEY_BYTES).toString('base64')}\n`,
+    secret: newLogKey(),
     told: { kind: 'log-key' },
     text: 'a log key. Whoever has it can open arguments in logs; without it nobody can. Keep it apart from the logs.',
   };

@@ -64,7 +64,7 @@ async function* watched(path: string, progress: Progress): AsyncGenerator<Uint8A
 }
 
 async function onlyLog(terminal: Terminal, file: string): Promise<string> {
-  const { logs } = await readLog(terminal, file, { onEvent: () => {} });
+  const { logs } = await readLog(terminal, file, {});
   return chooseLog(file, logs, undefined).id;
 }
 

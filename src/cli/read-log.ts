@@ -57,7 +57,7 @@ export interface LogRead {
 
 export interface ReadOptions {
   /** Gets each line that is right, in the order of the file. */
-  readonly onEvent: (event: LogEvent, text: string, log: LogCheck) => void;
+  readonly onEvent?: (event: LogEvent, text: string, log: LogCheck) => void;
   /** Called after each part of the file, and waited for; `false` ends the reading. */
   readonly afterPart?: () => Promise<boolean>;
 }
@@ -82,10 +82,13 @@ export async function withLog<T>(
 /** Reads a file of logs, part by part, and gives out what verifies on its own: every link, signature and spelling. */
 export async function readLog(terminal: Terminal, file: string, options: ReadOptions): Promise<LogRead> {
   return await withLog(terminal, file, async (path, progress) => {
-    const check = new FileCheck({ onFirstUse: false }, new Map(), (log, line, text) =>
-      options.onEvent(line as LogEvent, text, log),
+    const { onEvent, afterPart } = options;
+    const check = new FileCheck(
+      { onFirstUse: false },
+      new Map(),
+      onEvent && ((log, line, text) => onEvent(line as LogEvent, text, log)),
     );
-    const reader = await checkSource(partsOf(path, options.afterPart), check, progress.update);
+    const reader = await checkSource(partsOf(path, afterPart), check, progress.update);
     check.end(false, reader.held > 0);
     return { bad: check.bad, torn: reader.held, logs: check.logs };
   });

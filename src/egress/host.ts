@@ -21,8 +21,12 @@ const LABEL = /^[a-z\d_-]+$/;
 export function readHost(hostname: string): Host | undefined {
   const address = parseAddress(hostname);
   if (address !== undefined) return { kind: 'address', address };
-  const name = hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
+  const name = withoutDot(hostname);
   if (name.length > MAX_HOST_LENGTH) return undefined;
   const valid = name.split('.').every((label) => label.length <= MAX_LABEL_LENGTH && LABEL.test(label));
   return valid ? { kind: 'name', name } : undefined;
+}
+
+export function withoutDot(hostname: string): string {
+  return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
 }

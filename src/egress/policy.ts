@@ -1,5 +1,5 @@
 import { ALLOW, type Denial, type Target, type Verdict } from '../guard.ts';
-import { type Host, MAX_HOST_LENGTH, readHost } from './host.ts';
+import { type Host, MAX_HOST_LENGTH, readHost, withoutDot } from './host.ts';
 import { DEFAULT_PORT, type HostRule, matchesHost, type Scheme } from './host-rule.ts';
 import type { Rule } from './rule.ts';
 import { isAmbiguous, isBelow, mayBeBelow } from './url-path.ts';
@@ -133,7 +133,7 @@ function upperCase(method: string | undefined): string | undefined {
 /** Of a parsed URL, without path and query, cut to what a log field may hold. */
 export function targetOf({ protocol, hostname, port }: URL): Target {
   const scheme = protocol.slice(0, -1);
-  const host = hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
+  const host = withoutDot(hostname);
   const judged = SCHEMES.get(protocol);
   return Object.freeze({
     scheme: scheme.slice(0, MAX_SCHEME_LENGTH),

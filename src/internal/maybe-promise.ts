@@ -12,3 +12,11 @@ export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
 export function after<T, R>(value: T | PromiseLike<T>, next: (value: T) => MaybePromise<R>): MaybePromise<R> {
   return isPromiseLike(value) ? Promise.resolve(value).then(next) : next(value);
 }
+
+/** Does what nobody waits for, and whose failure shows elsewhere or not at all. */
+export function quietly(work: () => unknown): void {
+  try {
+    const done = work();
+    if (isPromiseLike(done)) done.then(undefined, () => {});
+  } catch {}
+}

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../internal/clock.ts';
 import { checkOptions } from '../internal/options.ts';
 import { type Counter, type Extension, type Hold, HoldTable, newHold, type Scope } from './hold-table.ts';
 import { Meter, type Moment } from './meter.ts';
+import { whyShort } from './shortfall.ts';
 import type { Decision, Forfeited, Line, Reading, Reserve, Settle, Settled, Store, Units } from './store.ts';
 import { checkReserve, checkSettle } from './store-input.ts';
 
@@ -134,7 +135,7 @@ class MemoryStore implements Store {
     return { ok: true, repeat: known.state, left };
   }
 
-  #refuse(why: 'closed' | 'conflict' | 'terminal' | 'stale' | 'state_lost', line: number): Decision {
+  #refuse(why: 'closed' | 'conflict' | 'terminal' | 'state_lost', line: number): Decision {
     return { ok: false, why, line, nowMs: this.#clock.wall() };
   }
 
@@ -265,10 +266,10 @@ function tooMuch(
   meter: Meter,
   moment: Moment,
 ): Decision {
-  if (own > line.cap) return { ok: false, why: 'exceeds_cap', line: index, left: room };
-  if (used + own <= line.cap) return { ok: false, why: 'in_flight', line: index, left: room };
+  const why = whyShort(own, line.cap, used);
+  if (why !== 'exhausted') return { ok: false, why, line: index, left: room };
   const retryMs = meter.untilFreed(line.amount - room, moment);
-  return { ok: false, why: 'exhausted', line: index, left: room, retryMs };
+  return { ok: false, why, line: index, left: room, retryMs };
 }
 
 function overruns({ lines }: Hold, actual: Settle['actual']): readonly Units[] {

@@ -91,7 +91,7 @@ export interface Forfeited {
 }
 
 /**
- * Where counted state lives. Every method takes a batch; items are decided in order, each by itself.
+ * Where counted state lives. `reserve` and `settle` take batches, whose items are decided in order, each by itself.
  *
  * Invariants, which the conformance suite checks on every store (a "line" counts in its own window):
  *
