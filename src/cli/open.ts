@@ -66,12 +66,9 @@ async function check(input: Input, terminal: Terminal): Promise<number> {
   const event = await findEvent(terminal, file, opening);
   if (event === undefined) return EXIT.bad;
   const { log, seq } = event;
-  return await tellMatch(
-    input,
-    terminal,
-    { log, seq },
-    plain(() => checkOpening(opening, commitmentOf(event))),
-  );
+  const commitment = commitmentOf(event);
+  const matches = plain(() => checkOpening(opening, commitment));
+  return await tellMatch(input, terminal, { log, seq }, matches);
 }
 
 async function tellMatch(

@@ -60,6 +60,14 @@ describe('leash open', () => {
     }
   });
 
+  it('says of an opening for an event without arguments that it has none', async () => {
+    const made = await open('s1.jsonl', '--seq', '1', '--args', 'args.json');
+    bench.write('opening.json', JSON.stringify({ ...JSON.parse(made.out), seq: 2 }));
+    const { code, err } = await bench.run(['open', '--check', 'opening.json', 's1.jsonl']);
+    expect(code).toBe(2);
+    expect(err).toContain('event 2 is a tool_ok and names no arguments');
+  });
+
   it('takes the key of a file, which must be its own', async () => {
     const at = ['s1.jsonl', '--seq', '1', '--args', 'args.json', '--key-file'];
     expect((await bench.run(['open', ...at, 'log.key'])).code).toBe(0);
