@@ -242,7 +242,7 @@ const TEXT = '"[ !#-\\[\\]-\\x7f]*"';
 export class PlainLines {
   readonly #pattern: RegExp;
   /** The last second that was right: the next one is nearly always the same. */
-  #second = '-';
+  #second: string | undefined;
 
   /** @param hashMode how the log hashes arguments. */
   constructor(hashMode: string) {
@@ -257,7 +257,7 @@ export class PlainLines {
   matches(text: string, start: number, end: number): boolean {
     if (end - start > MAX_PLAIN || !text.startsWith(',"ts":"', start)) return false;
     const at = start + BEFORE_TIME;
-    if (!text.startsWith(this.#second, at)) {
+    if (this.#second === undefined || !text.startsWith(this.#second, at)) {
       if (!isTimestamp(text.slice(at, at + SECOND + 4))) return false;
       this.#second = text.slice(at, at + SECOND);
     }

@@ -60,9 +60,7 @@ describe('proveEvent', () => {
   });
 
   it('refuses a log that is not right, wherever', async () => {
-    const edited = textOf(
-      log.lines.with(5, (log.lines[5] as string).replace('sha256:', 'sha256:0').replace(/0"/, '"')),
-    );
+    const edited = textOf(log.lines.with(5, (log.lines[5] as string).replace('sha256:', 'sha256:0')));
     await expect(prove(1, edited)).rejects.toMatchObject({ code: 'E_FORMAT' });
     const signature = log.lines.map((line, i) =>
       i === lastCheckpoint ? line.replace(/"sig":"(.)/, (_, c) => `"sig":"${c === 'A' ? 'B' : 'A'}`) : line,

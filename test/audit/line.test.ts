@@ -333,6 +333,15 @@ describe('PlainLines', () => {
     }
   });
 
+  it.each(['-026-11-20T04:34:13.', '-'.repeat(20), '-not-a-time-at-all--', ' '.repeat(20)])(
+    'does not take %j for a second, also as the first that it sees',
+    (second) => {
+      const text = line('charge', ',"usd":"1"').replace('2026-11-20T04:34:13.', second);
+      expect(parseLine(text)).toBe('E_FORMAT');
+      expect(matches('sha256', text)).toBe(false);
+    },
+  );
+
   it('never knows a line that the whole parser refuses', () => {
     const piece = fc.constantFrom(
       '"',
