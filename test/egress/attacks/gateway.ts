@@ -1,0 +1,59 @@
+import type { IncomingMessage } from 'node:http';
+import { connect, type Server, type Socket } from 'node:net';
+import type { Certificate } from '../../helpers/certificate.ts';
+import type { Contact } from './attack.ts';
+import { acceptUpgrade } from './attacker.ts';
+import { createPolyglot } from './polyglot.ts';
+
+/**
+ * The allowed host, which trusts its clients. What is meant for another host, by an absolute request target, a Host header,
+ * an `:authority`, a server name of TLS or CONNECT, it passes on to where `elsewhere` says.
+ */
+export function createGateway(
+  certificate: Certificate,
+  /** Names it goes by, without ports. */
+  names: readonly string[],
+  elsewhere: () => number,
+  seen: (contact: Contact) => void,
+): Server {
+  const passOn = (): void => {
+    connect(elsewhere(), '127.0.0.1')
+      .on('error', () => {})
+      .end('GET / HTTP/1.1\r\nHost: passed-on\r\nConnection: close\r\n\r\n');
+  };
+  const isOwn = (authority: string): boolean => names.includes(authority.replace(/\.?(:\d+)?$/, '').toLowerCase());
+  return createPolyglot(certificate, {
+    connection: () => seen('connection'),
+    secure: (servername) => {
+      if (servername !== '' && !isOwn(servername)) passOn();
+    },
+    request: (request, response) => {
+      seen('request');
+      request.resume();
+      if (hostsOf(request).some((host) => !isOwn(host))) passOn();
+      const { pathname, searchParams } = new URL(request.url ?? '/', 'http://gateway');
+      if (pathname !== '/hop') return void response.end('good');
+      const to = Buffer.from(searchParams.get('to') ?? '').toString('latin1');
+      response.writeHead(Number(searchParams.get('status')), { location: to }).end();
+    },
+    upgrade: acceptUpgrade,
+    tunnel: (authority, socket) => {
+      seen('tunnel');
+      tunnelTo(Number(authority.split(':').at(-1)), socket);
+    },
+  });
+}
+
+function hostsOf({ headers, rawHeaders, url = '/' }: IncomingMessage): readonly string[] {
+  const target = url.startsWith('/') ? undefined : URL.parse(url)?.host;
+  const named = rawHeaders.filter((_, i) => rawHeaders[i - 1]?.toLowerCase() === 'host' && i % 2 === 1);
+  return [...named, headers[':authority']?.toString(), target].filter((host) => host !== undefined);
+}
+
+function tunnelTo(port: number, socket: Socket): void {
+  const through = connect(port, '127.0.0.1');
+  socket.on('error', () => void through.destroy());
+  through.on('error', () => void socket.destroy());
+  socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+  socket.pipe(through).pipe(socket);
+}
