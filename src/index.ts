@@ -83,7 +83,13 @@ export type { Denial, Guard, Limit, Preparation, Target, ToolCall, ToolDeclarati
 export { type ArgsOptions, args, type StandardResult, type StandardSchema } from './guards/args.ts';
 export { type BudgetOptions, budget } from './guards/budget.ts';
 export { type CallCapOptions, callCap } from './guards/call-cap.ts';
-export { type EgressOptions, type EgressRule, type EgressRuleOptions, egress } from './guards/egress.ts';
+export {
+  type EgressAddressOptions,
+  type EgressOptions,
+  type EgressRule,
+  type EgressRuleOptions,
+  egress,
+} from './guards/egress.ts';
 export { type RateLimitOptions, rateLimit } from './guards/rate-limit.ts';
 export type { Hold } from './hold.ts';
 export type { Clock } from './internal/clock.ts';

@@ -8,16 +8,21 @@ export interface AddressRange {
 }
 
 const MAPPED_BITS = 96;
+const DOT = 0x2e;
+const COLON = 0x3a;
 
-/** `hostname` as a WHATWG URL serialises it, IPv6 in brackets; undefined when it is a name. */
-export function parseAddress(hostname: string): Address | undefined {
-  const bytes = parseBytes(hostname);
+/**
+ * Reads an address in one of the forms that Node writes and takes: four decimal numbers without leading zeros, or
+ * RFC 4291 §2.2 without brackets. Undefined for anything else, a zone (`fe80::1%eth0`) included.
+ */
+export function parseAddress(text: string): Address | undefined {
+  const bytes = readBytes(text);
   return bytes !== undefined && isMapped(bytes) ? bytes.slice(12) : bytes;
 }
 
-/** The range that starts at `hostname`; undefined when that is a name, or `bits` are more than the address has. */
-export function parseRange(hostname: string, bits: number | undefined): AddressRange | undefined {
-  const bytes = parseBytes(hostname);
+/** The range that starts at the address `text`; undefined when that is none, or `bits` are more than it has. */
+export function parseRange(text: string, bits: number | undefined): AddressRange | undefined {
+  const bytes = readBytes(text);
   if (bytes === undefined) return undefined;
   const length = bits ?? bytes.length * 8;
   if (length > bytes.length * 8) return undefined;
@@ -26,11 +31,21 @@ export function parseRange(hostname: string, bits: number | undefined): AddressR
   return isMapped(first) ? { first: first.slice(12), bits: length - MAPPED_BITS } : { first, bits: length };
 }
 
-export function inRange(range: AddressRange, address: Address): boolean {
-  return (
-    range.first.length === address.length &&
-    range.first.every((byte, i) => byte === ((address[i] ?? 0) & leadingOnes(range.bits - 8 * i)))
-  );
+export function inRange({ first, bits }: AddressRange, address: Address): boolean {
+  if (first.length !== address.length) return false;
+  for (let i = 0; 8 * i < bits; i++) {
+    if (first[i] !== ((address[i] as number) & leadingOnes(bits - 8 * i))) return false;
+  }
+  return true;
+}
+
+/** Whether `inner` is a part of `outer`, or all of it. */
+export function isWithin(inner: AddressRange, outer: AddressRange): boolean {
+  return inner.bits >= outer.bits && inRange(outer, inner.first);
+}
+
+export function isSingle({ first, bits }: AddressRange): boolean {
+  return bits === first.length * 8;
 }
 
 /** Dotted decimal, or RFC 5952 without brackets. */
@@ -42,6 +57,11 @@ export function formatAddress(address: Address): string {
   return new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1);
 }
 
+/** A range of one address without its prefix. */
+export function formatRange(range: AddressRange): string {
+  return isSingle(range) ? formatAddress(range.first) : `${formatAddress(range.first)}/${range.bits}`;
+}
+
 /** A byte with its `count` leading bits set; all for 8 and more, none for 0 and less. */
 function leadingOnes(count: number): number {
   return count >= 8 ? 0xff : count <= 0 ? 0 : (0xff << (8 - count)) & 0xff;
@@ -49,25 +69,87 @@ function leadingOnes(count: number): number {
 
 function isMapped(bytes: Address): boolean {
   return (
-    bytes.length === 16 && bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff
+    bytes.length === 16 && bytes[10] === 0xff && bytes[11] === 0xff && bytes.every((byte, i) => i >= 10 || byte === 0)
   );
 }
 
-/** The URL parser has already reduced every other spelling to these two; nothing else is looked for here. */
-function parseBytes(hostname: string): Address | undefined {
-  if (/^\d{1,3}(?:\.\d{1,3}){3}$/.test(hostname)) {
-    const bytes = hostname.split('.').map(Number);
-    return bytes.every((byte) => byte <= 0xff) ? bytes : undefined;
-  }
-  if (!/^\[[\da-f:]+\]$/.test(hostname)) return undefined;
-  const [head = '', tail] = hostname.slice(1, -1).split('::');
-  const front = groupsOf(head);
-  const back = tail === undefined ? [] : groupsOf(tail);
-  const gap = 8 - front.length - back.length;
-  if (tail === undefined ? gap !== 0 : gap < 0) return undefined;
-  return [...front, ...Array<number>(gap).fill(0), ...back].flatMap((group) => [group >> 8, group & 0xff]);
+function readBytes(text: string): number[] | undefined {
+  return readDotted(text, 0) ?? (text.includes(':') ? readGroups(text) : undefined);
 }
 
-function groupsOf(text: string): readonly number[] {
-  return text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
+/** Reads one character at a time: this runs at every connection. */
+function readDotted(text: string, from: number): number[] | undefined {
+  const bytes = [0, 0, 0, 0];
+  let index = 0;
+  /** Of the number being read; -1 before its first digit. */
+  let value = -1;
+  for (let i = from; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === DOT) {
+      if (value === -1 || index === 3) return undefined;
+      bytes[index++] = value;
+      value = -1;
+      continue;
+    }
+    const digit = code - 0x30;
+    // A digit behind a leading zero would be octal to some.
+    if (digit < 0 || digit > 9 || value === 0) return undefined;
+    value = value === -1 ? digit : value * 10 + digit;
+    if (value > 0xff) return undefined;
+  }
+  if (value === -1 || index !== 3) return undefined;
+  bytes[3] = value;
+  return bytes;
+}
+
+function readGroups(text: string): number[] | undefined {
+  const bytes = Array<number>(16).fill(0);
+  /** Bytes that were read. */
+  let count = 0;
+  /** How many of them stand before `::`; -1 until it comes. */
+  let gap = -1;
+  let i = 0;
+  if (text.charCodeAt(0) === COLON) {
+    if (text.charCodeAt(1) !== COLON) return undefined;
+    gap = 0;
+    i = 2;
+  }
+  while (i < text.length) {
+    if (count === 16) return undefined;
+    const start = i;
+    let value = 0;
+    for (; i < text.length && i - start < 4; i++) {
+      const digit = hexDigit(text.charCodeAt(i));
+      if (digit === -1) break;
+      value = value * 16 + digit;
+    }
+    if (i === start) return undefined;
+    if (text.charCodeAt(i) === DOT) {
+      const tail = readDotted(text, start);
+      if (tail === undefined || count > 12) return undefined;
+      for (const byte of tail) bytes[count++] = byte;
+      break;
+    }
+    bytes[count++] = value >> 8;
+    bytes[count++] = value & 0xff;
+    if (i === text.length) break;
+    if (text.charCodeAt(i++) !== COLON) return undefined;
+    if (text.charCodeAt(i) === COLON) {
+      if (gap !== -1) return undefined;
+      gap = count;
+      i++;
+    } else if (i === text.length) {
+      return undefined;
+    }
+  }
+  if (gap === -1) return count === 16 ? bytes : undefined;
+  // `::` stands for one group at least.
+  if (count === 16) return undefined;
+  return [...bytes.slice(0, gap), ...Array<number>(16 - count).fill(0), ...bytes.slice(gap, count)];
+}
+
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const letter = code | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }

@@ -1,6 +1,7 @@
 import { shown } from '../internal/options.ts';
-import { type AddressRange, formatAddress, inRange, parseRange } from './address.ts';
-import { type Host, readHost } from './host.ts';
+import { type AddressRange, formatAddress, inRange, isSingle, parseRange } from './address.ts';
+import { isSpecial } from './address-class.ts';
+import { canonicalHost, type Host } from './host.ts';
 
 export type Scheme = 'http' | 'https';
 
@@ -77,6 +78,17 @@ export function matchesHost({ pattern }: HostRule, host: Host): boolean {
   }
 }
 
+/**
+ * Whether an address that is refused for its class is opened by the rule that holds it. It was meant where the rule speaks
+ * of one special-purpose block and nothing else: `0.0.0.0/0` is the public internet.
+ *
+ * @param alone for addresses that only a rule of one address may open.
+ */
+export function opensRefused({ pattern }: HostRule, alone: boolean): boolean {
+  if (pattern.kind !== 'range') return false;
+  return isSingle(pattern.range) || (!alone && isSpecial(pattern.range));
+}
+
 function split(option: string, text: string): Parts {
   const [, scheme, place = ''] = /^(?:([a-z][a-z\d+.-]*):\/\/)?(.*)$/is.exec(text) ?? [];
   if (scheme !== undefined && !['http', 'https'].includes(scheme.toLowerCase())) {
@@ -113,7 +125,7 @@ function readPattern(option: string, text: string, { host, bits }: Parts): Patte
     );
   }
   const hostname = canonicalHostname(base);
-  const found = hostname === undefined ? undefined : readHost(hostname);
+  const found = hostname === undefined ? undefined : canonicalHost(hostname);
   if (hostname === undefined || found === undefined) {
     throw new TypeError(`\`${option}\` must be a host, an address or a CIDR range, got ${shown(text)}`);
   }
@@ -124,7 +136,7 @@ function readPattern(option: string, text: string, { host, bits }: Parts): Patte
     if (!wildcard) return { kind: 'name', name: found.name };
     if (found.name.includes('.')) return { kind: 'subdomains', base: found.name };
   } else if (!wildcard) {
-    const range = parseRange(hostname, bits);
+    const range = parseRange(hostname.replace(/^\[(.*)\]$/, '$1'), bits);
     if (range !== undefined) return { kind: 'range', range };
     throw new RangeError(`\`${option}\` must have a prefix of at most as many bits as the address, got ${shown(text)}`);
   }

@@ -1,32 +1,57 @@
-import { type Address, parseAddress } from './address.ts';
+import { type Address, formatAddress, parseAddress } from './address.ts';
 
-/** Where a URL points: a DNS name without its trailing dot, or an address. */
+/** Where a connection goes: a DNS name without its trailing dot, or an address. */
 export type Host =
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'address'; readonly address: Address };
 
 /** RFC 1035 §2.3.4, as text without the trailing dot. */
 export const MAX_HOST_LENGTH = 253;
-const MAX_LABEL_LENGTH = 63;
 
-/** Letters, digits, hyphen (RFC 1123 §2.1), and the underscore, which names of services carry. */
-const LABEL = /^[a-z\d_-]+$/;
+/** Labels of letters, digits, hyphen (RFC 1123 §2.1), and the underscore, which names of services carry. */
+const NAME = /^(?:[A-Za-z\d_-]{1,63}\.)*[A-Za-z\d_-]{1,63}$/;
+/** https://url.spec.whatwg.org/#ends-in-a-number-checker: what resolvers read as IPv4 in octal, hex or with fewer parts. */
+const NUMBER_LAST = /(?:^|\.)(?:\d+|0[xX][\dA-Fa-f]*)$/;
 
 /**
- * Reads the `hostname` of a parsed `http`, `https`, `ws` or `wss` URL; undefined when no such host can exist in DNS.
+ * The one form of a host that is compared, judged and dialled, from every place where a host comes from: the `hostname` of
+ * a parsed URL, a rule, and what `net.connect`, `dns.lookup` and a lookup hook were given. Undefined for what is none.
  *
- * The URL parser leaves much in a host that means something else to a resolver, a proxy or a rule: empty labels, `*`,
- * `;`, `,`, quotes. One trailing dot is the same DNS name and is dropped; after that an empty label is refused.
+ * Below URL level nobody has made one text of it: `LOCALHOST.`, `127.1`, `0x7f.1`, `[::1]`, `::ffff:7f00:1` become what a
+ * resolver would take them for. One trailing dot is the same DNS name and is dropped. Refused is what resolvers,
+ * proxies and certificates read in different ways: empty labels, `*`, `@`, `%`, spaces, NUL, zones, labels of more than 63
+ * characters, and anything beyond ASCII.
  */
-export function readHost(hostname: string): Host | undefined {
-  const address = parseAddress(hostname);
-  if (address !== undefined) return { kind: 'address', address };
-  const name = withoutDot(hostname);
-  if (name.length > MAX_HOST_LENGTH) return undefined;
-  const valid = name.split('.').every((label) => label.length <= MAX_LABEL_LENGTH && LABEL.test(label));
-  return valid ? { kind: 'name', name } : undefined;
+export function canonicalHost(text: string): Host | undefined {
+  if (typeof text !== 'string' || text.length > MAX_HOST_LENGTH + 1) return undefined;
+  if (text.includes(':')) {
+    const bracketed = text.startsWith('[') && text.endsWith(']');
+    return hostOf(parseAddress(bracketed ? text.slice(1, -1) : text));
+  }
+  const name = withoutDot(text);
+  if (name.length > MAX_HOST_LENGTH || !NAME.test(name)) return undefined;
+  if (NUMBER_LAST.test(name)) return hostOf(parseAddress(name) ?? parseNumbers(name));
+  return { kind: 'name', name: name.toLowerCase() };
+}
+
+/** As it is dialled: the name, dotted decimal, or RFC 5952 without brackets. */
+export function formatHost(host: Host): string {
+  return host.kind === 'name' ? host.name : formatAddress(host.address);
 }
 
 export function withoutDot(hostname: string): string {
   return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
+}
+
+function hostOf(address: Address | undefined): Host | undefined {
+  return address === undefined ? undefined : { kind: 'address', address };
+}
+
+/** `name` is nothing but labels, so the URL parser takes all of it for the host. */
+function parseNumbers(name: string): Address | undefined {
+  try {
+    return parseAddress(new URL(`http://${name}/`).hostname);
+  } catch {
+    return undefined;
+  }
 }

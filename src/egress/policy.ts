@@ -1,22 +1,53 @@
-import { ALLOW, type Denial, type Target, type Verdict } from '../guard.ts';
-import { type Host, MAX_HOST_LENGTH, readHost, withoutDot } from './host.ts';
-import { DEFAULT_PORT, type HostRule, matchesHost, type Scheme } from './host-rule.ts';
+import { ALLOW, type Target, type Verdict } from '../guard.ts';
+import { formatAddress } from './address.ts';
+import { type AddressPolicy, type ClosedRange, createAddressPolicy } from './address-policy.ts';
+import { denialOf } from './denial.ts';
+import { canonicalHost, type Host, MAX_HOST_LENGTH, withoutDot } from './host.ts';
+import { DEFAULT_PORT, type Scheme } from './host-rule.ts';
+import { isConditional, judgeAt, judgePlace, mayOpen, type Place, type PolicyRules } from './place.ts';
 import type { Rule } from './rule.ts';
-import { isAmbiguous, isBelow, mayBeBelow } from './url-path.ts';
 
-/** Why a URL may not be reached. */
-export type EgressReason = 'host-not-allowed' | 'bad-host' | 'scheme' | 'port' | 'method' | 'path';
+/** An HTTP request as a client is about to send it. */
+export interface RequestTarget {
+  readonly scheme: Scheme;
+  /** As the client has it, in any spelling; IPv6 with or without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** Undefined where nobody knows it. */
+  readonly method?: string | undefined;
+  /** From `/` on, with its query, as it is sent. Undefined where nobody knows it. */
+  readonly path?: string | undefined;
+}
 
-/** Whether a URL may be reached with a method; undefined where nobody knows the method. */
-export type EgressPolicy = (url: string, method: string | undefined) => Verdict;
+/** A TCP connection. */
+export interface SocketTarget {
+  /** As `net.connect` was given it. */
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  /**
+   * Whether it carries nothing but requests that are judged one by one: then rules with methods or a path open it too, and
+   * without TLS it is http. Default: false. It may carry anything, also TLS that the socket knows nothing of.
+   */
+  readonly judged?: boolean;
+}
 
-/** What the rules say of one origin, before method and path are looked at. */
-interface Place {
-  readonly target: Target;
-  /** Settled for every method and path. */
-  readonly verdict: Verdict | undefined;
-  readonly allow: readonly Rule[];
-  readonly deny: readonly Rule[];
+/**
+ * What may be reached, decided from rules alone: nothing is resolved and nothing is sent. It never changes; other rules are
+ * another policy.
+ */
+export interface EgressPolicy {
+  /** For the addresses that allowed names resolve to. */
+  readonly addresses: AddressPolicy;
+  /** @param method undefined where nobody knows it. */
+  judgeUrl(url: string, method: string | undefined): Verdict;
+  /** A request by its origin, `https://api.example.com:8443`, as undici has it. `path` as in `RequestTarget`. */
+  judgeOrigin(origin: string, method: string | undefined, path: string | undefined): Verdict;
+  judgeRequest(request: RequestTarget): Verdict;
+  /** Whether a rule opens this host and port to a connection. */
+  judgeSocket(socket: SocketTarget): Verdict;
+  /** Whether some rule could allow this host, over whatever scheme and port; no other name is worth a DNS query. */
+  mayResolve(name: string): boolean;
 }
 
 const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
@@ -29,105 +60,111 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
 /** An agent may invent origins without end. */
 const MAX_CACHED = 1_000;
 const MAX_SCHEME_LENGTH = 32;
+const MAX_PORT = 65_535;
 
 /**
- * Decides from rules alone: nothing is resolved and nothing is sent.
- *
  * 1. What is no URL, holds credentials, or points to a host that DNS cannot hold: `bad-host`. A scheme other than http,
  *    https, ws and wss: `scheme`.
  * 2. A deny rule that matches: the reason is the last thing that it names, of host (`host-not-allowed`), scheme, port,
  *    method, path. A rule with methods matches an unknown method, one with a path also what servers may take for it.
- * 3. An allow rule that matches.
- * 4. Otherwise the reason is the first thing that differs from the nearest allow rule, in the order host
+ * 3. No allow rule that matches: the reason is the first thing that differs from the nearest one, in the order host
  *    (`host-not-allowed`), scheme, port, method, path; the nearest is the one that agrees longest. A rule with methods
  *    does not match an unknown method, one with a path no pathname that servers read in different ways.
+ * 4. An address that is not public, in a URL or a connection: `address:` and its class, unless `addresses` lists it, or an
+ *    allow rule that matches holds no other addresses than some of the same special-purpose block.
  */
-export function createPolicy(allow: readonly Rule[], deny: readonly Rule[]): EgressPolicy {
-  const places = new Map<string, Place>();
-  return (url, method) => {
-    let parsed: URL;
-    try {
-      parsed = new URL(url);
-    } catch {
-      return refuse('bad-host', undefined);
-    }
-    // Before the cache is asked: a blob URL has the origin of the page that made it.
-    const scheme = SCHEMES.get(parsed.protocol);
-    if (scheme === undefined) return refuse('scheme', targetOf(parsed));
-    if (parsed.username !== '' || parsed.password !== '') return refuse('bad-host', targetOf(parsed));
-    let place = places.get(parsed.origin);
+export function createPolicy(rules: PolicyRules): EgressPolicy {
+  const byOrigin = new Map<string, Place>();
+  /** By host as clients spell it, then by port. */
+  const byHost = { http: new Map<string, Map<number, Place>>(), https: new Map<string, Map<number, Place>>() };
+  let places = 0;
+
+  const placeOfUrl = (url: URL, scheme: Scheme, origin: string): Place => {
+    let place = byOrigin.get(origin);
     if (place === undefined) {
-      place = judgePlace(allow, deny, scheme, targetOf(parsed), parsed.hostname);
-      if (places.size >= MAX_CACHED) places.clear();
-      places.set(parsed.origin, place);
+      place = judgePlace(rules, canonicalHost(url.hostname), scheme, scheme, targetOf(url));
+      if (byOrigin.size >= MAX_CACHED) byOrigin.clear();
+      byOrigin.set(origin, place);
     }
-    return place.verdict ?? judgeRequest(place, upperCase(method), parsed.pathname);
+    return place;
   };
+
+  const placeOfRequest = (scheme: Scheme, text: string, port: number): Place => {
+    const host = canonicalHost(text);
+    const place = judgePlace(rules, host, scheme, scheme, targetAt(scheme, host, port));
+    if (places >= MAX_CACHED) {
+      byHost.http.clear();
+      byHost.https.clear();
+      places = 0;
+    }
+    places++;
+    const ports = byHost[scheme].get(text) ?? new Map<number, Place>();
+    byHost[scheme].set(text, ports.set(port, place));
+    return place;
+  };
+
+  return Object.freeze({
+    addresses: createAddressPolicy(rules.addresses, rules.deny.flatMap(closedRanges)),
+
+    judgeUrl(text: string, method: string | undefined): Verdict {
+      const url = parseUrl(text);
+      if (url === undefined) return denialOf('bad-host', undefined);
+      // Before the cache is asked: a blob URL has the origin of the page that made it.
+      const scheme = SCHEMES.get(url.protocol);
+      if (scheme === undefined) return denialOf('scheme', targetOf(url));
+      if (url.username !== '' || url.password !== '') return denialOf('bad-host', targetOf(url));
+      return judgeAt(placeOfUrl(url, scheme, url.origin), method, url.pathname);
+    },
+
+    judgeOrigin(origin: string, method: string | undefined, path: string | undefined): Verdict {
+      const known = byOrigin.get(origin);
+      if (known !== undefined) return judgeAt(known, method, path);
+      // An object could be another origin tomorrow.
+      const url = typeof origin === 'string' ? parseUrl(origin) : undefined;
+      if (url === undefined) return denialOf('bad-host', undefined);
+      const scheme = SCHEMES.get(url.protocol);
+      if (scheme === undefined) return denialOf('scheme', targetOf(url));
+      if (url.href !== `${url.origin}/`) return denialOf('bad-host', targetOf(url));
+      return judgeAt(placeOfUrl(url, scheme, origin), method, path);
+    },
+
+    judgeRequest({ scheme, host, port, method, path }: RequestTarget): Verdict {
+      if (scheme !== 'http' && scheme !== 'https') return denialOf('scheme', undefined);
+      return judgeAt(byHost[scheme].get(host)?.get(port) ?? placeOfRequest(scheme, host, port), method, path);
+    },
+
+    judgeSocket({ host: text, port, tls, judged = false }: SocketTarget): Verdict {
+      const host = canonicalHost(text);
+      const scheme = tls ? 'https' : 'http';
+      const carried = tls || judged ? scheme : undefined;
+      const place = judgePlace(rules, host, scheme, carried, targetAt(tls ? 'tls' : 'tcp', host, port));
+      return judged ? (place.verdict ?? ALLOW) : judgeAt(place, undefined, undefined);
+    },
+
+    mayResolve(name: string): boolean {
+      const host = canonicalHost(name);
+      return host !== undefined && mayOpen(rules, host);
+    },
+  });
 }
 
-function judgePlace(
-  allow: readonly Rule[],
-  deny: readonly Rule[],
-  scheme: Scheme,
-  target: Target,
-  hostname: string,
-): Place {
-  const settled = (verdict: Verdict): Place => ({ target, verdict, allow: [], deny: [] });
-  const host = readHost(hostname);
-  if (host === undefined) return settled(refuse('bad-host', target));
-  const difference = ({ place }: Rule) => differenceOf(place, host, scheme, target.port);
-
-  const denied = deny.filter((rule) => difference(rule) === undefined);
-  const closed = denied.find((rule) => !isConditional(rule));
-  if (closed !== undefined) return settled(refuse(lastNamed(closed), target));
-
-  const differences = allow.map(difference);
-  const allowed = allow.filter((_, i) => differences[i] === undefined);
-  if (allowed.length === 0) return settled(refuse(nearest(differences), target));
-  const open = allowed.some((rule) => !isConditional(rule));
-  return { target, verdict: open && denied.length === 0 ? ALLOW : undefined, allow: allowed, deny: denied };
+function parseUrl(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
 }
 
-function judgeRequest({ target, allow, deny }: Place, method: string | undefined, pathname: string): Verdict {
-  const ambiguous = isAmbiguous(pathname);
-  const closed = deny.find(
-    ({ methods, path }) =>
-      (methods === undefined || method === undefined || methods.includes(method)) &&
-      (path === undefined || ambiguous || mayBeBelow(pathname, path)),
-  );
-  if (closed !== undefined) return refuse(lastNamed(closed), target);
-  const speaking = allow.filter(
-    ({ methods }) => methods === undefined || (method !== undefined && methods.includes(method)),
-  );
-  if (speaking.length === 0) return refuse('method', target);
-  const open = speaking.some(({ path }) => path === undefined || (!ambiguous && isBelow(pathname, path)));
-  return open ? ALLOW : refuse('path', target);
-}
-
-/** The first thing in which a rule differs from where the URL points; undefined when it speaks of that very place. */
-function differenceOf(rule: HostRule, host: Host, scheme: Scheme, port: number): EgressReason | undefined {
-  if (!matchesHost(rule, host)) return 'host-not-allowed';
-  if (rule.scheme !== undefined && rule.scheme !== scheme) return 'scheme';
-  return rule.port !== undefined && rule.port !== port ? 'port' : undefined;
-}
-
-function nearest(differences: readonly (EgressReason | undefined)[]): EgressReason {
-  return differences.includes('port') ? 'port' : differences.includes('scheme') ? 'scheme' : 'host-not-allowed';
-}
-
-function lastNamed({ place, methods, path }: Rule): EgressReason {
-  if (path !== undefined) return 'path';
-  if (methods !== undefined) return 'method';
-  return place.port !== undefined ? 'port' : place.scheme !== undefined ? 'scheme' : 'host-not-allowed';
-}
-
-function isConditional({ methods, path }: Rule): boolean {
-  return methods !== undefined || path !== undefined;
-}
-
-/** Only ASCII letters change, so that no other letter becomes one. */
-function upperCase(method: string | undefined): string | undefined {
-  return method?.replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+/**
+ * An address that is denied is denied to names too. Rules that name more than a port speak of what is not known any more
+ * when a name has been resolved, and hold for literals alone.
+ */
+function closedRanges(rule: Rule): readonly ClosedRange[] {
+  const { pattern, scheme, port } = rule.place;
+  return pattern.kind === 'range' && scheme === undefined && !isConditional(rule)
+    ? [{ range: pattern.range, port }]
+    : [];
 }
 
 /** Of a parsed URL, without path and query, cut to what a log field may hold. */
@@ -142,27 +179,15 @@ export function targetOf({ protocol, hostname, port }: URL): Target {
   });
 }
 
-function refuse(reason: EgressReason, target: Target | undefined): Denial {
-  return Object.freeze({ allow: false, code: 'EGRESS_DENIED', reason, message: messageOf(reason, target), target });
+/** Port 0 for what is no port: no rule allows it. Undefined without a host: what came instead may hold anything. */
+function targetAt(scheme: string, host: Host | undefined, port: number): Target | undefined {
+  if (host === undefined) return undefined;
+  const known = Number.isInteger(port) && port > 0 && port <= MAX_PORT;
+  return Object.freeze({ scheme, host: urlHost(host), port: known ? port : 0 });
 }
 
-/** Safe to show a model. The host is named only where it was well formed; a path, a query or a method never is. */
-function messageOf(reason: EgressReason, target: Target | undefined): string {
-  const host = target?.host ?? '';
-  switch (reason) {
-    case 'bad-host':
-      return 'the URL is malformed, holds credentials, or has no valid host';
-    case 'host-not-allowed':
-      return `host ${host} is not allowed`;
-    case 'scheme':
-      return SCHEMES.has(`${target?.scheme}:`)
-        ? `host ${host} is not allowed over ${target?.scheme}`
-        : 'only http and https URLs are allowed';
-    case 'port':
-      return `host ${host} is not allowed on port ${target?.port}`;
-    case 'method':
-      return `host ${host} is not allowed with this HTTP method`;
-    case 'path':
-      return `this path on host ${host} is not allowed`;
-  }
+/** As in a URL: IPv6 in brackets. */
+function urlHost(host: Host): string {
+  if (host.kind === 'name') return host.name;
+  return host.address.length === 16 ? `[${formatAddress(host.address)}]` : formatAddress(host.address);
 }

@@ -1,9 +1,10 @@
 /**
  * Whether servers disagree on what this pathname names. An escaped separator or dot is decoded by some before and by
  * others after they split the path, a NUL ends it for some, and `/..;/` is `/../` to those that drop path parameters.
+ * Below URL level, dot segments, `\`, `#` and what is not printable ASCII are sent as they are.
  */
 export function isAmbiguous(pathname: string): boolean {
-  return /%(?:2f|5c|2e|00)|\/\.\.?(?:;|%3b)/i.test(pathname);
+  return /%(?:2f|5c|2e|00)|\/\.\.?(?:[;/]|%3b|$)|[\\#]|[^!-~]/i.test(pathname);
 }
 
 /** `path` itself and all that is below it; `/v1` holds `/v1` and `/v1/x`, not `/v10`; `/v1/` does not hold `/v1`. */

@@ -94,7 +94,7 @@ describe('createPolicy', () => {
         { host: 'shut.test', methods: ['DELETE'] },
         { host: 'area.test', path: '/admin/' },
       ],
-    );
+    ).judgeUrl;
     for (let i = 0; i < 2; i++) expect(reasonOf(decide(url, method))).toBe(reason);
   });
 });

@@ -187,19 +187,19 @@ const ROWS: readonly Row[] = [
 
 describe('createPolicy', () => {
   it.each(ROWS)('decides on $url', ({ url, reason }) => {
-    expect(reasonOf(policy(ALLOW)(url, 'GET'))).toBe(reason);
-    expect(reasonOf(policy(ALLOW)(url, undefined))).toBe(reason);
+    expect(reasonOf(policy(ALLOW).judgeUrl(url, 'GET'))).toBe(reason);
+    expect(reasonOf(policy(ALLOW).judgeUrl(url, undefined))).toBe(reason);
   });
 
   it('decides the same again, and in any order of URLs and rules', () => {
-    const decide = policy(ALLOW.toReversed());
+    const decide = policy(ALLOW.toReversed()).judgeUrl;
     for (const { url, reason } of [...ROWS, ...ROWS.toReversed(), ...ROWS]) {
       expect(reasonOf(decide(url, undefined)), url).toBe(reason);
     }
   });
 
   it('reaches nothing when nothing is allowed', () => {
-    const decide = policy([]);
+    const decide = policy([]).judgeUrl;
     for (const { url, reason } of ROWS) {
       const other = reason === undefined || reason === 'port' || reason === 'scheme';
       const expected = other && /^\s*(?:https?|wss?):/i.test(url) ? 'host-not-allowed' : reason;
@@ -208,29 +208,32 @@ describe('createPolicy', () => {
   });
 
   it('reaches nothing that is denied with the words that allow it', () => {
-    const decide = policy(ALLOW, ALLOW);
+    const decide = policy(ALLOW, ALLOW).judgeUrl;
     for (const { url } of ROWS) expect(reasonOf(decide(url, undefined)), url).not.toBe(undefined);
   });
 
   it('denies every scheme and port that a deny rule does not name', () => {
     const allow = ['a.test', 'http://a.test', 'a.test:8443', 'http://a.test:8443', '*.a.test', 'http://10.0.0.1:81'];
     const urls = ['https://a.test', 'http://a.test', 'https://a.test:8443', 'http://a.test:8443'];
-    const reasons = (...deny: readonly EgressRule[]) => urls.map((url) => reasonOf(policy(allow, deny)(url, 'GET')));
+    const reasons = (...deny: readonly EgressRule[]) =>
+      urls.map((url) => reasonOf(policy(allow, deny).judgeUrl(url, 'GET')));
     expect(reasons()).toEqual([undefined, undefined, undefined, undefined]);
     expect(reasons('a.test')).toEqual(Array(4).fill('host-not-allowed'));
     expect(reasons('http://a.test')).toEqual([undefined, 'scheme', undefined, 'scheme']);
     expect(reasons('a.test:8443')).toEqual([undefined, undefined, 'port', 'port']);
     expect(reasons('http://a.test:8443')).toEqual([undefined, undefined, undefined, 'port']);
-    expect(reasonOf(policy([], ['a.test:8443'])('https://a.test:8443', 'GET'))).toBe('port');
+    expect(reasonOf(policy([], ['a.test:8443']).judgeUrl('https://a.test:8443', 'GET'))).toBe('port');
     expect(reasons('*.a.test')).toEqual([undefined, undefined, undefined, undefined]);
-    expect(reasonOf(policy(allow, ['*.a.test'])('https://b.a.test', 'GET'))).toBe('host-not-allowed');
-    expect(reasonOf(policy(allow, ['b.a.test'])('https://b.a.test.', 'GET'))).toBe('host-not-allowed');
-    expect(reasonOf(policy(allow, ['b.a.test'])('https://c.a.test', 'GET'))).toBe(undefined);
-    expect(reasonOf(policy(allow, ['10.0.0.0/8'])('http://[::ffff:10.0.0.1]:81', 'GET'))).toBe('host-not-allowed');
+    expect(reasonOf(policy(allow, ['*.a.test']).judgeUrl('https://b.a.test', 'GET'))).toBe('host-not-allowed');
+    expect(reasonOf(policy(allow, ['b.a.test']).judgeUrl('https://b.a.test.', 'GET'))).toBe('host-not-allowed');
+    expect(reasonOf(policy(allow, ['b.a.test']).judgeUrl('https://c.a.test', 'GET'))).toBe(undefined);
+    expect(reasonOf(policy(allow, ['10.0.0.0/8']).judgeUrl('http://[::ffff:10.0.0.1]:81', 'GET'))).toBe(
+      'host-not-allowed',
+    );
   });
 
   it('keeps deciding when more origins come than it remembers', () => {
-    const decide = policy(['*.a.test']);
+    const decide = policy(['*.a.test']).judgeUrl;
     for (let i = 0; i < 2_500; i++) {
       expect(decide(`https://h${i}.a.test/`, undefined).allow).toBe(true);
       expect(decide(`https://h${i}.b.test/`, undefined).allow).toBe(false);
@@ -239,7 +242,7 @@ describe('createPolicy', () => {
   });
 
   it('does not take a blob URL for the origin that made it', () => {
-    const decide = policy(['a.test']);
+    const decide = policy(['a.test']).judgeUrl;
     expect(reasonOf(decide('https://a.test/', undefined))).toBe(undefined);
     expect(reasonOf(decide('blob:https://a.test/0', undefined))).toBe('scheme');
     expect(reasonOf(decide('https://u@a.test/', undefined))).toBe('bad-host');
@@ -248,8 +251,8 @@ describe('createPolicy', () => {
   it('reads what it is given once', () => {
     let reads = 0;
     const url = { toString: () => (reads++ === 0 ? 'https://evil.test/' : 'https://a.test/') } as unknown as string;
-    expect(reasonOf(policy(['a.test'])(url, undefined))).toBe('host-not-allowed');
+    expect(reasonOf(policy(['a.test']).judgeUrl(url, undefined))).toBe('host-not-allowed');
     const broken = { toString: () => Promise.reject } as unknown as string;
-    expect(reasonOf(policy(['a.test'])(broken, undefined))).toBe('bad-host');
+    expect(reasonOf(policy(['a.test']).judgeUrl(broken, undefined))).toBe('bad-host');
   });
 });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Denial, ToolCall } from '../../src/guard.ts';
 import { type EgressOptions, egress } from '../../src/guards/egress.ts';
 
@@ -91,6 +91,7 @@ describe('egress', () => {
         () => -1,
       ),
       deny: ['[::1]', 'c.test'],
+      addresses: { allow: [], nat64: [], onMixed: 'deny' },
       enforce: 'declared',
     });
     expect(
@@ -100,6 +101,45 @@ describe('egress', () => {
       ),
     ).toEqual(settings);
     expect(JSON.parse(JSON.stringify(settings))).toEqual(settings);
+    const addresses = { allow: ['::1', '10.0.0.0/8'], nat64: true, onMixed: 'filter' } as const;
+    expect(egress({ allow: [], addresses }).settings).toMatchObject({
+      addresses: { allow: ['10.0.0.0/8', '::1'], nat64: ['64:ff9b::/96'], onMixed: 'filter' },
+    });
+  });
+
+  it('judges the address that a URL holds', () => {
+    const reason = (options: EgressOptions, url: string) => {
+      const verdict = egress(options).check?.(call(url));
+      return verdict !== undefined && 'reason' in verdict ? verdict.reason : verdict;
+    };
+    expect(reason({ allow: ['0.0.0.0/0'] }, 'https://8.8.8.8/')).toEqual({ allow: true });
+    expect(reason({ allow: ['0.0.0.0/0'] }, 'https://127.1/')).toBe('address:loopback');
+    expect(reason({ allow: ['0.0.0.0/0'] }, 'https://169.254.169.254/')).toBe('address:cloud-metadata');
+    expect(reason({ allow: ['0.0.0.0/0'], addresses: { allow: ['127.0.0.0/8'] } }, 'https://127.1/')).toEqual({
+      allow: true,
+    });
+    expect(reason({ allow: ['127.0.0.0/8'] }, 'https://127.1/')).toEqual({ allow: true });
+  });
+
+  it('warns once of all wildcards below which anybody can have a host', () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    try {
+      egress({
+        allow: ['*.example.com', 'acme.vercel.app', '*.acme.github.io', '10.0.0.0/8'],
+        deny: ['*.vercel.app', '*.amazonaws.com'],
+      });
+      expect(warned).not.toHaveBeenCalled();
+      const allow = ['*.vercel.app', { host: 'http://*.amazonaws.com:8080', path: '/v1' }, 'https://*.vercel.app:8443'];
+      egress({ allow: [...allow, '*.example.com'] });
+      expect(warned.mock.calls).toEqual([
+        [
+          "`egress.allow` holds '*.vercel.app', '*.amazonaws.com', below which anybody can have a host: name the hosts that you mean",
+          { code: 'LEASHKIT_SHARED_HOST' },
+        ],
+      ]);
+    } finally {
+      warned.mockRestore();
+    }
   });
 
   it('does not follow changes of its options', () => {
@@ -121,7 +161,7 @@ describe('egress', () => {
     { name: 'deny null', options: { allow: [], deny: null }, message: '`egress.deny` must be an array' },
     { name: 'a hole', options: { allow: Array(1) }, message: '`egress.allow[0]` must be a host or { host,' },
     { name: 'an unknown option', options: { allow: [], allows: [] }, message: 'unknown option `allows`' },
-    ...['addresses', 'resolver', 'proxy', 'rawSockets', 'udp', 'childProcess', 'workers', 'unix'].flatMap((option) => [
+    ...['resolver', 'proxy', 'rawSockets', 'udp', 'childProcess', 'workers', 'unix'].flatMap((option) => [
       {
         name: option,
         options: { allow: [], [option]: 'deny' },
@@ -133,6 +173,21 @@ describe('egress', () => {
         message: `\`egress.${option}\` is not`,
       },
     ]),
+    {
+      name: 'addresses as a list',
+      options: { allow: [], addresses: ['10.0.0.0/8'] },
+      message: '`egress.addresses` expects an options object',
+    },
+    {
+      name: 'an unknown key of addresses',
+      options: { allow: [], addresses: { allowed: [] } },
+      message: '`egress.addresses`: unknown option `allowed`',
+    },
+    {
+      name: 'an address that is not canonical',
+      options: { allow: [], addresses: { allow: ['127.1'] } },
+      message: "`egress.addresses.allow[0]` must be written in its canonical form '127.0.0.1', got '127.1'",
+    },
     { name: 'scope', options: { allow: [], enforce: 'scope' }, message: "`egress.enforce` 'scope' is not available" },
     { name: 'process', options: { allow: [], enforce: 'process' }, message: "`egress.enforce` 'process' is not" },
     { name: 'enforce null', options: { allow: [], enforce: null }, message: '`egress.enforce` null is not available' },

@@ -1,13 +1,19 @@
 import { expect } from 'vitest';
-import { createPolicy } from '../../src/egress/policy.ts';
+import { type EgressAddressOptions, parseAddressRules } from '../../src/egress/address-rules.ts';
+import { createPolicy, type EgressPolicy } from '../../src/egress/policy.ts';
 import { type EgressRule, parseRules } from '../../src/egress/rule.ts';
 import type { Verdict } from '../../src/guard.ts';
 
 export function policy(
   allow: readonly EgressRule[],
   deny: readonly EgressRule[] = [],
-): ReturnType<typeof createPolicy> {
-  return createPolicy(parseRules('allow', allow, 'secure'), parseRules('deny', deny, 'every'));
+  addresses: EgressAddressOptions = {},
+): EgressPolicy {
+  return createPolicy({
+    allow: parseRules('allow', allow, 'secure'),
+    deny: parseRules('deny', deny, 'every'),
+    addresses: parseAddressRules('addresses', addresses),
+  });
 }
 
 /** Undefined: allowed. */
