@@ -7,18 +7,19 @@ export interface Certificate {
 }
 
 const DAY = 86_400_000;
+const LOOPBACK = { '127.0.0.1': Buffer.of(127, 0, 0, 1), '::1': Buffer.of(...Array<number>(15).fill(0), 1) };
 
 /**
- * A certificate that lives for a day, for names (`*.example.test`) and addresses as bytes. Node reads certificates but
+ * A certificate that lives for a day, for names (`*.example.test`) and addresses. Node reads certificates but
  * makes none: this is RFC 5280 §4.1 in DER, as far as TLS clients look.
  */
-export function selfSigned(names: readonly string[], addresses: readonly (readonly number[])[]): Certificate {
+export function selfSigned(names: readonly string[], addresses: readonly ('127.0.0.1' | '::1')[]): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const ecdsaWithSha256 = sequence(objectId(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02));
   const commonName = sequence(der(0x31, sequence(objectId(0x55, 0x04, 0x03), der(0x0c, Buffer.from('leashkit test')))));
   const altNames = sequence(
     ...names.map((name) => der(0x82, Buffer.from(name))),
-    ...addresses.map((address) => der(0x87, Buffer.from(address))),
+    ...addresses.map((address) => der(0x87, LOOPBACK[address])),
   );
   const extensions = sequence(
     // basicConstraints, critical: an authority.

@@ -3,6 +3,9 @@ import type { Socket } from 'node:net';
 import type { Worker } from 'node:worker_threads';
 import type * as Undici from 'undici';
 
+/** The domain of every name here. Node's certificate check wants two labels behind a wildcard. */
+export const DOMAIN = 'attacks.test';
+
 /** What holds an attack. */
 export type Layer =
   | 'undici-channel'
@@ -37,9 +40,9 @@ export type Reason =
 /**
  * How an attack ends under the leash; the attacker sees nothing in any case. A reason, or one of several: refused with it.
  * `'fails'`: the client refuses by itself, on every Node. `'held'`: in whatever way, for clients that answer in several.
- * `'reaches'`: nothing holds it, and the attacker is reached.
+ * `'reaches'`: nothing holds it, and the attacker is reached. `'answers'`: no attack, the allowed host is reached and answers.
  */
-export type Expected = Reason | readonly Reason[] | 'fails' | 'held' | 'reaches';
+export type Expected = Reason | readonly Reason[] | 'fails' | 'held' | 'reaches' | 'answers';
 
 /** How a server was reached. `lookup`: a name was asked for, of the system's resolver, the leash's or a DNS server. */
 export type Contact = 'connection' | 'request' | 'upgrade' | 'tunnel' | 'pipe' | 'packet' | 'lookup';
@@ -103,8 +106,8 @@ export interface Scene {
   readonly program: string;
   /** Runs work as code that is outside the call, such as a pool that was there before; what it reaches is forgotten. */
   outside<Result>(work: () => Promise<Result>): Promise<Result>;
-  /** Settles when the call has ended, for attacks `after-call`, or when the leash is closed, for `after-close`. */
-  readonly ended: Promise<void>;
+  /** Lets the call end, and for attacks `after-close` the leash be closed; settles when that has happened. */
+  end(): Promise<void>;
 }
 
 export type TrapName =
@@ -116,7 +119,7 @@ export type TrapName =
   | 'metadataMapped'
   | 'metadata6'
   | 'private'
-  | 'carrier'
+  | 'shared'
   | 'nat64'
   | 'zone'
   | 'spelled'
@@ -136,7 +139,7 @@ export const TRAPS: Readonly<Record<TrapName, readonly string[]>> = {
   metadataMapped: ['::ffff:169.254.169.254'],
   metadata6: ['fd00:ec2::254'],
   private: ['10.1.2.3'],
-  carrier: ['100.64.0.1'],
+  shared: ['100.64.0.1'],
   nat64: ['64:ff9b::7f00:1'],
   zone: ['fe80::1%lo'],
   spelled: ['127.1'],

@@ -5,7 +5,7 @@ import type { RequestListener } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Certificate } from '../../helpers/certificate.ts';
 import type { Contact } from './attack.ts';
-import { noSuchName } from './loopback-only.ts';
+import { noSuchName } from './dns-message.ts';
 import { createPolyglot } from './polyglot.ts';
 
 /** https://www.rfc-editor.org/rfc/rfc6455#section-1.3 */

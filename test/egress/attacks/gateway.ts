@@ -1,9 +1,13 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
 import { connect, type Server, type Socket } from 'node:net';
 import type { Certificate } from '../../helpers/certificate.ts';
 import type { Contact } from './attack.ts';
 import { acceptUpgrade } from './attacker.ts';
 import { createPolyglot } from './polyglot.ts';
+
+/** A server in the process of its clients is in no call of theirs. */
+const outside = AsyncLocalStorage.snapshot();
 
 /**
  * The allowed host, which trusts its clients. What is meant for another host, by an absolute request target, a Host header,
@@ -16,25 +20,23 @@ export function createGateway(
   elsewhere: () => number,
   seen: (contact: Contact) => void,
 ): Server {
-  const passOn = (): void => {
-    connect(elsewhere(), '127.0.0.1')
-      .on('error', () => {})
-      .end('GET / HTTP/1.1\r\nHost: passed-on\r\nConnection: close\r\n\r\n');
-  };
   const isOwn = (authority: string): boolean => names.includes(authority.replace(/\.?(:\d+)?$/, '').toLowerCase());
   return createPolyglot(certificate, {
     connection: () => seen('connection'),
     secure: (servername) => {
-      if (servername !== '' && !isOwn(servername)) passOn();
+      if (servername !== '' && !isOwn(servername)) passOn(elsewhere(), () => {});
     },
     request: (request, response) => {
       seen('request');
       request.resume();
-      if (hostsOf(request).some((host) => !isOwn(host))) passOn();
       const { pathname, searchParams } = new URL(request.url ?? '/', 'http://gateway');
-      if (pathname !== '/hop') return void response.end('good');
-      const to = Buffer.from(searchParams.get('to') ?? '').toString('latin1');
-      response.writeHead(Number(searchParams.get('status')), { location: to }).end();
+      const answer = (): void => {
+        if (pathname !== '/hop') return void response.end('good');
+        const to = Buffer.from(searchParams.get('to') ?? '').toString('latin1');
+        response.writeHead(Number(searchParams.get('status')), { location: to }).end();
+      };
+      if (hostsOf(request).every(isOwn)) answer();
+      else passOn(elsewhere(), answer);
     },
     upgrade: acceptUpgrade,
     tunnel: (authority, socket) => {
@@ -44,6 +46,13 @@ export function createGateway(
   });
 }
 
+/** Answers only when the other host was reached, so that nothing is on its way any more when the client is done. */
+function passOn(port: number, done: () => void): void {
+  const socket = outside(() => connect(port, '127.0.0.1')).on('error', () => {});
+  socket.resume().once('close', done);
+  socket.end('GET / HTTP/1.0\r\n\r\n');
+}
+
 function hostsOf({ headers, rawHeaders, url = '/' }: IncomingMessage): readonly string[] {
   const target = url.startsWith('/') ? undefined : URL.parse(url)?.host;
   const named = rawHeaders.filter((_, i) => rawHeaders[i - 1]?.toLowerCase() === 'host' && i % 2 === 1);
@@ -51,7 +60,7 @@ function hostsOf({ headers, rawHeaders, url = '/' }: IncomingMessage): readonly 
 }
 
 function tunnelTo(port: number, socket: Socket): void {
-  const through = connect(port, '127.0.0.1');
+  const through = outside(() => connect(port, '127.0.0.1'));
   socket.on('error', () => void through.destroy());
   through.on('error', () => void socket.destroy());
   socket.write('HTTP/1.1 200 Connection established\r\n\r\n');

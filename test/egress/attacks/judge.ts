@@ -1,49 +1,60 @@
-import type { Attack, Layer } from './attack.ts';
-import type { Result } from './child.ts';
-import { attacks } from './list.ts';
-import type { Report } from './run.ts';
-
-const byId: ReadonlyMap<string, Attack> = new Map(attacks.map((attack) => [attack.id, attack]));
+import type { Attack } from './attack.ts';
+import type { Report, Result } from './child.ts';
 
 /** Whether the attacker was reached. Names are asked for on the way to most connections: that counts where it is the aim. */
-export function reached({ id, contacts }: Result): boolean {
-  const aimsAtNames = byId.get(id)?.layers.includes('dns') ?? false;
-  return contacts.some((contact) => contact !== 'lookup' || aimsAtNames);
+export function reached({ layers }: Attack, { contacts }: Result): boolean {
+  return contacts.some((contact) => contact !== 'lookup' || layers.includes('dns'));
 }
 
-/** What is wrong with a run under the leash, some of whose layers may be off. */
-export function judgeLeashed({ results, loose, refused }: Report, off: readonly Layer[] = []): readonly string[] {
-  return [
-    ...loose.map((error) => `nobody handled ${error}`),
-    ...refused.map((target) => `left the machine: ${target}`),
-    ...results.flatMap((result) => {
-      const attack = byId.get(result.id) as Attack;
-      const open = attack.expected === 'reaches' || attack.layers.every((layer) => off.includes(layer));
-      return [...(open ? wrongWhereOpen(attack, result) : wrongWhereHeld(attack, result))].map(
-        (problem) => `${result.id}: ${problem}`,
-      );
-    }),
-  ];
+/** How many attacks of a run reached the attacker. */
+export function countReached(attacks: readonly Attack[], { results }: Report): number {
+  const byId = indexOf(attacks);
+  return results.filter((result) => {
+    const attack = byId.get(result.id) as Attack;
+    return attack.expected !== 'answers' && reached(attack, result);
+  }).length;
 }
 
-/** What is wrong with a run without a leash. */
-export function judgeControl({ results, refused }: Report): readonly string[] {
-  return [
-    ...refused.map((target) => `left the machine: ${target}`),
-    ...results.flatMap((result) => {
-      const attack = byId.get(result.id) as Attack;
-      return [...wrongWhereOpen(attack, result)].map((problem) => `${result.id}: ${problem}`);
-    }),
-  ];
+/** What is wrong with a run under the leash. */
+export function judgeLeashed(attacks: readonly Attack[], report: Report): readonly string[] {
+  const held = wrong(attacks, report, (attack, result) =>
+    attack.expected === 'reaches' ? wrongWhereOpen(attack, result) : wrongWhereHeld(attack, result),
+  );
+  return [...held, ...report.loose.map((error) => `nobody handled ${error}`)];
 }
 
-function* wrongWhereOpen({ control }: Attack, result: Result): Generator<string> {
+/** What is wrong with a run without a leash, or with all layers off that hold its attacks. */
+export function judgeOpen(attacks: readonly Attack[], report: Report): readonly string[] {
+  return wrong(attacks, report, wrongWhereOpen);
+}
+
+function wrong(
+  attacks: readonly Attack[],
+  { results, refused }: Report,
+  judge: (attack: Attack, result: Result) => Iterable<string>,
+): readonly string[] {
+  const byId = indexOf(attacks);
+  const wrongs = results.flatMap((result) => {
+    const attack = byId.get(result.id) as Attack;
+    return Array.from(judge(attack, result), (problem) => `${result.id}: ${problem}`);
+  });
+  return [...wrongs, ...refused.map((target) => `left the machine: ${target}`)];
+}
+
+function indexOf(attacks: readonly Attack[]): ReadonlyMap<string, Attack> {
+  return new Map(attacks.map((attack) => [attack.id, attack]));
+}
+
+function* wrongWhereOpen(attack: Attack, result: Result): Generator<string> {
+  const { expected, control } = attack;
+  if (expected === 'answers') return yield* wrongWhereAnswered(result);
   if (result.ending.how === 'hung') yield 'hung';
-  if (control === 'reaches' && !reached(result)) yield `did not reach the attacker: ${result.ending.error}`;
-  if (control === 'dies' && reached(result)) yield `reached the attacker: ${result.contacts}`;
+  if (control === 'reaches' && !reached(attack, result)) yield `did not reach the attacker: ${result.ending.error}`;
+  if (control === 'dies' && reached(attack, result)) yield `reached the attacker: ${result.contacts}`;
 }
 
 function* wrongWhereHeld({ expected, control, quiet }: Attack, result: Result): Generator<string> {
+  if (expected === 'answers') return yield* wrongWhereAnswered(result);
   const { ending, contacts, logged, loose } = result;
   if (contacts.length > 0) yield `reached the attacker: ${contacts}`;
   if (ending.how === 'hung') yield 'hung';
@@ -60,4 +71,10 @@ function* wrongWhereHeld({ expected, control, quiet }: Attack, result: Result): 
   const found = ending.code === 'EGRESS_DENIED' && reasons.includes(ending.reason ?? '');
   if (!(quiet || found)) yield `not refused as ${reasons}: ${shown}`;
   if (!logged.some((reason) => reasons.includes(reason))) yield `no refusal as ${reasons} in the log: ${shown}`;
+}
+
+function* wrongWhereAnswered({ ending, contacts, loose }: Result): Generator<string> {
+  if (ending.how !== 'resolved') yield `was not answered: ${ending.how} with ${ending.reason ?? ending.error}`;
+  if (contacts.length === 0) yield 'did not reach the allowed host';
+  for (const error of loose) yield `nobody handled ${error}`;
 }

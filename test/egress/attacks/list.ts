@@ -1,4 +1,5 @@
-import type { Attack } from './attack.ts';
+import type { Attack, Layer } from './attack.ts';
+import { allowed } from './clients/allowed.ts';
 import { continuationAttacks } from './clients/continuation.ts';
 import { datagramAttacks } from './clients/datagram.ts';
 import { dispatcherAttacks } from './clients/dispatcher.ts';
@@ -12,7 +13,7 @@ import { processAttacks } from './clients/process.ts';
 import { resolutionAttacks } from './clients/resolution.ts';
 import { undiciAttacks } from './clients/undici.ts';
 
-/** Every way out that is tried, client by client. */
+/** Every way out that is tried, client by client, and what is no attack. */
 export const attacks: readonly Attack[] = [
   ...fetchAttacks,
   ...dispatcherAttacks,
@@ -26,4 +27,33 @@ export const attacks: readonly Attack[] = [
   ...continuationAttacks,
   ...endedAttacks,
   ...gaps,
+  ...allowed,
 ];
+
+/**
+ * Sets of layers to switch off together. `dns` goes with whatever connects to names: it would hold the names of those that
+ * it is not for.
+ */
+export const ablations: readonly (readonly Layer[])[] = [
+  ['undici-channel'],
+  ['http-channel'],
+  ['net-connect', 'dns'],
+  ['undici-channel', 'net-connect', 'dns'],
+  ['http-channel', 'net-connect', 'dns'],
+  ['unix'],
+  ['udp', 'dns'],
+  ['dns'],
+  ['child-process'],
+  ['worker'],
+  ['binding'],
+];
+
+/** What must get through with these layers off. */
+export function heldOnlyBy(layers: readonly Layer[]): readonly string[] {
+  return attacks
+    .filter(
+      ({ control, layers: held }) =>
+        control === 'reaches' && held.length > 0 && held.every((layer) => layers.includes(layer)),
+    )
+    .map(({ id }) => id);
+}

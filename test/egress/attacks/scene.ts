@@ -1,10 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type * as Undici from 'undici';
 import type { Certificate } from '../../helpers/certificate.ts';
 import {
   type Contact,
+  DOMAIN,
   type Early,
   type Evil,
   type Good,
@@ -16,8 +18,8 @@ import {
 import { createAttacker, listen, listenPipe, listenUdp } from './attacker.ts';
 import { createGateway } from './gateway.ts';
 
-/** The domain of every name here. Node's certificate check wants two labels behind a wildcard. */
-export const DOMAIN = 'attacks.test';
+/** The context of code that is in no call. */
+const outside = AsyncLocalStorage.snapshot();
 
 const PROGRAM = fileURLToPath(new URL('connect.mjs', import.meta.url));
 
@@ -30,8 +32,10 @@ export interface Stage {
   addressesOf(name: string): readonly string[];
   /** To be called for every name that anybody resolves. */
   asked(name: string): void;
-  /** The call has ended, or the leash is closed. */
-  end(): void;
+  /** Settles when the attack lets its call end. */
+  readonly ending: Promise<void>;
+  /** The call has ended, and the leash is closed where that was to be. */
+  ended(): void;
 }
 
 export interface StageOptions {
@@ -83,11 +87,8 @@ export async function setUp({ number, certificate, directory, undici, early }: S
     traps.map((trap) => [trap, site(named(trap.toLowerCase()), trap === 'unspecified' ? evilPort : port)]),
   ) as Record<TrapName, Site>;
 
-  const outside = AsyncLocalStorage.snapshot();
-  let end = (): void => {};
-  const ended = new Promise<void>((resolve) => {
-    end = resolve;
-  });
+  const ending = new Latch();
+  const ended = new Latch();
   const forget = (): void => {
     contacts.evil.length = 0;
     contacts.good.length = 0;
@@ -107,9 +108,10 @@ export async function setUp({ number, certificate, directory, undici, early }: S
     asked: (name) => {
       if (!allowed.some(({ host }) => host === name)) reached('lookup');
     },
-    end: () => {
+    ending: ending.opened,
+    ended: () => {
       forget();
-      end();
+      ended.open();
     },
     scene: {
       number,
@@ -119,15 +121,27 @@ export async function setUp({ number, certificate, directory, undici, early }: S
       undici: undici as typeof Undici,
       early,
       program: PROGRAM,
-      ended,
+      end: () => {
+        ending.open();
+        return ended.opened;
+      },
       outside: (work) =>
         outside(async () => {
           const result = await work();
+          // Until a pool has its connection back.
+          await setImmediate();
           forget();
           return result;
         }),
     },
   };
+}
+
+class Latch {
+  open: () => void = () => {};
+  readonly opened: Promise<void> = new Promise((resolve) => {
+    this.open = resolve;
+  });
 }
 
 function site(host: string, port: number): Site {

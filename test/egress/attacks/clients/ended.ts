@@ -38,11 +38,12 @@ export const endedAttacks: readonly Attack[] = [
 ];
 
 function late(target: string, expected: Row[1], strike: Row[2], options: Options = {}): Row {
-  return [target, expected, (scene) => scene.ended.then(() => strike(scene)), options];
+  return [target, expected, (scene) => scene.end().then(() => strike(scene)), options];
 }
 
-async function fetchedTwice({ good, ended }: Scene): Promise<string> {
+async function fetchedTwice({ good, end }: Scene): Promise<string> {
   await text(fetch(good.http));
-  await ended;
+  await timers.setImmediate();
+  await end();
   return text(fetch(good.http));
 }

@@ -10,6 +10,9 @@ const get = (target: string | URL | RequestOptions, options: RequestOptions = {}
 /** Host and port of a site as options. */
 const to = ({ host, port }: Site): RequestOptions => ({ host, port });
 
+/** Node takes the name in a Host header for the server's of TLS, in clear too, and hands it to the connection. */
+const BOTH = { layers: ['http-channel', 'net-connect'] } as const;
+
 export const httpAttacks: readonly Attack[] = [
   ...family(
     'node:http',
@@ -54,15 +57,15 @@ export const httpAttacks: readonly Attack[] = [
       ['an agent of its own', 'host-not-allowed', ({ evil }) => answered(https.get(evil.https, { agent: new https.Agent({ keepAlive: true }) }))],
       ["the allowed host's server name", ['host-not-allowed', 'servername-mismatch'], ({ evil, good }) => answered(https.get(evil.https, { servername: good.host }))],
       ["the attacker's server name to the allowed host", 'servername-mismatch', ({ evil, good }) => answered(https.get(good.https, { servername: evil.host })), { layers: ['net-connect'] }],
-      ["the attacker's Host header to the allowed host", ['host-header-mismatch', 'servername-mismatch'], ({ evil, good }) => answered(https.get(good.https, { headers: { host: evil.authority } })), { layers: ['http-channel'] }],
+      ["the attacker's Host header to the allowed host", ['host-header-mismatch', 'servername-mismatch'], ({ evil, good }) => answered(https.get(good.https, { headers: { host: evil.authority } }))],
     ],
   ),
   ...family(
     'node:http, to the allowed host that passes on',
     ['http-channel'],
     [
-      ['a Host header', 'host-header-mismatch', ({ evil, good }) => get(good.http, { headers: { host: evil.authority } })],
-      ['a Host header in another case', 'host-header-mismatch', ({ evil, good }) => get(good.http, { headers: { HOST: evil.authority } })],
+      ['a Host header', 'host-header-mismatch', ({ evil, good }) => get(good.http, { headers: { host: evil.authority } }), BOTH],
+      ['a Host header in another case', 'host-header-mismatch', ({ evil, good }) => get(good.http, { headers: { HOST: evil.authority } }), BOTH],
       ['a Host header in a flat array', 'host-header-mismatch', ({ evil, good }) => get(good.http, { headers: ['Host', evil.authority] })],
       ['two Host headers', 'held', ({ evil, good }) => get(good.http, { headers: ['Host', good.authority, 'Host', evil.authority] })],
       ['a Host header that is set later', 'host-header-mismatch', ({ evil, good }) => answered(changed(http.request(good.http), (request) => void request.setHeader('host', evil.authority)))],
@@ -92,7 +95,7 @@ export const httpAttacks: readonly Attack[] = [
       ['CONNECT', 'connect-method', ({ evil, good }) => tunnelled(http.request({ ...to(good), method: 'CONNECT', path: evil.authority }))],
       [
         'CONNECT that is set later',
-        'connect-method',
+        ['connect-method', 'request-target'],
         ({ evil, good }) =>
           tunnelled(
             changed(http.request({ ...to(good), path: evil.authority }), (request) => {

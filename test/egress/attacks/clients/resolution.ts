@@ -45,7 +45,12 @@ export const resolutionAttacks: readonly Attack[] = [
       ['node:http', 'address:loopback', ({ names }) => twice(() => answered(http.get(names.rebound.http, { agent: false })))],
       ['node:net', 'address:loopback', ({ names }) => twice(() => connected(net.connect(names.rebound.port, names.rebound.host)))],
       ['undici Clients', 'address:loopback', ({ undici, names }) => twice(async () => (await new undici.Client(names.rebound.http).request({ path: '/', method: 'GET' })).body.text()), { npm: true }],
-      ['an interceptor for dns', 'held', ({ undici, names }) => twice(async () => (await new undici.Agent().compose(undici.interceptors.dns()).request({ origin: names.rebound.http, path: '/', method: 'GET' })).body.text()), { npm: true }],
+      [
+        'an interceptor for dns',
+        'held',
+        ({ undici, names }) => twice(async () => (await new undici.Agent().compose(undici.interceptors.dns()).request({ origin: names.rebound.http, path: '/', method: 'GET' })).body.text()),
+        { npm: true, layers: ['undici-channel', 'net-connect'] },
+      ],
     ],
   ),
   ...family(
@@ -57,7 +62,7 @@ export const resolutionAttacks: readonly Attack[] = [
       trap('metadataMapped', 'address:cloud-metadata'),
       trap('metadata6', 'address:cloud-metadata'),
       trap('private', 'address:private'),
-      trap('carrier', 'address:carrier-grade-nat'),
+      trap('shared', 'address:shared'),
       trap('nat64', 'address:nat64'),
       trap('zone', 'held'),
       trap('spelled', 'held'),
