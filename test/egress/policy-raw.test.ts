@@ -391,6 +391,22 @@ describe('a policy', () => {
     cleared.mockRestore();
   });
 
+  it('does not remember what is longer than a host', () => {
+    const kept = vi.spyOn(Map.prototype, 'set');
+    const { judgeOrigin, judgeRequest, judgeUrl } = policy(['a.test', '127.0.0.1']);
+    const long = 'a'.repeat(400);
+    expect(reasonOf(judgeOrigin(`${' '.repeat(400)}https://a.test`, 'GET', '/'))).toBe(undefined);
+    expect(reasonOf(judgeOrigin(`https://${long}`, 'GET', '/'))).toBe('bad-host');
+    expect(reasonOf(judgeUrl(`https://${long}`, 'GET'))).toBe('bad-host');
+    for (const host of [long, '', 'a b']) {
+      expect(reasonOf(judgeRequest({ scheme: 'https', host, port: 443 }))).toBe('bad-host');
+    }
+    const expanded = `[${'0'.repeat(4)}:${'0'.repeat(4)}::ffff:127.0.0.1]`;
+    expect(reasonOf(judgeRequest({ scheme: 'https', host: expanded, port: 443 }))).toBe(undefined);
+    expect(kept.mock.calls.map(([key]) => key)).toEqual([443, expanded]);
+    kept.mockRestore();
+  });
+
   it('cannot be changed', () => {
     const decide = policy(ALLOW);
     expect(Object.isFrozen(decide)).toBe(true);
