@@ -8,6 +8,7 @@ import { readHead, type Statement } from './request-head.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
 
 const CREATED = 'http.client.request.created';
+const FAILED = 'http.client.request.error';
 
 /** What of a request the platform's types leave out. */
 interface Request extends ClientRequest {
@@ -21,13 +22,20 @@ type Port = { readonly port?: unknown } | undefined;
 /** What a request is to connect to, as its agent was told: the `Host` header may say something else. */
 const ports = new WeakMap<object, number>();
 
+const open = new WeakMap<object, OpenRequest>();
+
 /** Requests of `node:http` and `node:https`, whatever agent and library they come from. */
 export function holdHttpRequests(current: CurrentScope): Restore {
   const created = (message: unknown): void => {
     const scope = current();
     if (scope !== undefined) hold(scope, (message as { request: Request }).request);
   };
+  const failed = (message: unknown): void => {
+    const { request, error } = message as { request: Request; error: unknown };
+    open.get(request)?.ended(error);
+  };
   subscribe(CREATED, created);
+  subscribe(FAILED, failed);
   const { Agent } = process.getBuiltinModule('node:http');
   const prototype = Agent.prototype as unknown as { addRequest: unknown; createSocket: unknown };
   const restoreAdd = replace(prototype, 'addRequest', (original) => {
@@ -47,6 +55,7 @@ export function holdHttpRequests(current: CurrentScope): Restore {
   });
   return () => {
     unsubscribe(CREATED, created);
+    unsubscribe(FAILED, failed);
     restoreAdd();
     restoreCreate();
   };
@@ -71,7 +80,8 @@ function hold(scope: EgressScope, request: Request): void {
     request.destroy(opened);
     return;
   }
-  request.once('close', () => opened.ended());
+  open.set(request, opened);
+  request.once('close', () => opened.ended(undefined));
   request.once('socket', (socket: Socket) => {
     const verify = (): void => {
       const error = opened.sending(socket);

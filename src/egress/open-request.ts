@@ -1,3 +1,4 @@
+import { findLeashError } from '../errors.ts';
 import type { OutgoingRequest, Target } from '../guard.ts';
 import { canonicalHost, formatHost } from './host.ts';
 import { placeOf } from './passes.ts';
@@ -98,10 +99,13 @@ export class OpenRequest {
     return error;
   }
 
-  ended(): void {
+  /** @param error what it failed with, if it did. */
+  ended(error: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#scope.passes.close(this.#place);
+    // Its connection was refused, and that is on record.
+    if (findLeashError(error) !== undefined) return;
     // It never got so far, but its name may have been asked for, and a connection may have been tried.
     this.#record(undefined);
   }

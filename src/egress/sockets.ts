@@ -80,6 +80,7 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
       scope.connection({ host: name, port, tls, requested }) ??
       (tls ? refusalOfServername(scope, target, options['servername']) : undefined);
     if (refusal !== undefined) return fail(socket, refusal);
+    trusted.delete(socket);
     dialled.set(socket, name);
     if (host.kind === 'name') options['lookup'] = judgedLookup(scope, name, port);
     if (!requested) {

@@ -23,6 +23,7 @@ interface Message {
   readonly request: Request;
   readonly headers?: unknown;
   readonly socket?: Socket;
+  readonly error?: unknown;
 }
 
 /**
@@ -60,8 +61,11 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       if (earlier === undefined) refuse(request, error);
       socket.destroy(error);
     },
-    'undici:request:trailers': (message) => open.get((message as Message).request)?.ended(),
-    'undici:request:error': (message) => open.get((message as Message).request)?.ended(),
+    'undici:request:trailers': (message) => open.get((message as Message).request)?.ended(undefined),
+    'undici:request:error': (message) => {
+      const { request, error } = message as Message;
+      open.get(request)?.ended(error);
+    },
   };
   for (const [channel, listener] of Object.entries(listeners)) subscribe(channel, listener);
   return () => {

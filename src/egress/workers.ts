@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Worker as WorkerThread } from 'node:worker_threads';
-import type { Restore } from './replace.ts';
+import { type Restore, replace } from './replace.ts';
 import type { CurrentScope } from './scope.ts';
 
 const STARTED = 'worker_threads';
@@ -29,7 +29,17 @@ export function holdWorkers(current: CurrentScope): Restore {
   };
   subscribe(STARTED, started);
   workerThreads.Worker = held;
+  // Hooks of the module loader run on a thread of their own.
+  const modules = process.getBuiltinModule('node:module');
+  const restoreRegister = replace(modules as unknown as Record<string, unknown>, 'register', (original) => {
+    return function register(this: unknown, ...args: unknown[]): unknown {
+      const refusal = current()?.way('worker');
+      if (refusal !== undefined) throw refusal;
+      return Reflect.apply(original, this, args);
+    };
+  });
   return () => {
+    restoreRegister();
     unsubscribe(STARTED, started);
     if (workerThreads.Worker === held) workerThreads.Worker = Worker;
   };
