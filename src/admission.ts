@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type LineRef, toolStart } from './audit/event.ts';
 import { signProof } from './audit/proof.ts';
 import { ActiveCall, type CallOwner, type ProofOptions } from './call.ts';
+import type { EgressScope } from './egress/scope.ts';
 import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
 import { canonicalJson, frozenJson, NotJsonError } from './internal/canonical-json.ts';
@@ -22,6 +23,7 @@ import { DEFAULT_LEASE_MS, type Tool, unpriced } from './tool.ts';
 export interface AdmissionInit extends SessionRecordInit {
   readonly rules: Rules;
   readonly reservations: Reservations;
+  readonly egressOf: CallOwner['egressOf'];
   readonly clock: Clock;
   /** What idempotency keys of this session are unique in. */
   readonly session: string;
@@ -57,6 +59,10 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
 
   get signal(): AbortSignal {
     return this.#init.ending.signal;
+  }
+
+  egressOf(call: ActiveCall): EgressScope | undefined {
+    return this.#init.egressOf(call);
   }
 
   now(): number {

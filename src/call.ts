@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { LineRef } from './audit/event.ts';
 import type { ProofFormat } from './audit/proof-claims.ts';
+import { bothOf } from './egress/both-scopes.ts';
+import type { EgressScope } from './egress/scope.ts';
 import type { ToolCall } from './guard.ts';
 import { addMoney, type ExactMoney, FREE, type Money, parseMoney } from './money.ts';
 
@@ -41,9 +43,13 @@ export interface CallOwner {
   readonly signal: AbortSignal;
   /** @throws {RangeError} spend in a unit that no budget of this call's leashes accounts for. */
   checkUnits(call: ActiveCall, where: string, money: ExactMoney): void;
+  /** What of the network the call may reach; undefined where no guard holds that. */
+  egressOf(call: ActiveCall): EgressScope | undefined;
   /** @param args canonical JSON. @param line the call's `tool_start`. */
   prove(call: ActiveCall, args: string, line: LineRef, options: ProofOptions): string;
 }
+
+const running = new AsyncLocalStorage<ActiveCall>();
 
 /** One attempt: what guards look at, and what the tool finds as `currentCall()`. */
 export class ActiveCall implements Call, ToolCall {
@@ -57,6 +63,9 @@ export class ActiveCall implements Call, ToolCall {
   #reported: ExactMoney | undefined;
   #recorded: { readonly args: string; readonly line: LineRef } | undefined;
   #ended = false;
+  /** The call that made this one from inside its tool. */
+  readonly #outer: ActiveCall | undefined;
+  #scope: { readonly egress: EgressScope | undefined } | undefined;
 
   constructor(
     owner: CallOwner,
@@ -74,6 +83,7 @@ export class ActiveCall implements Call, ToolCall {
     this.cost = cost;
     this.urls = urls;
     this.schema = schema;
+    this.#outer = running.getStore();
     // Guards get it, and what one of them sets must not be what the next one judges.
     Object.freeze(this);
   }
@@ -83,8 +93,14 @@ export class ActiveCall implements Call, ToolCall {
   }
 
   /** Whether this is a call of the given session. */
-  belongsTo(owner: CallOwner): boolean {
+  belongsTo(owner: object): boolean {
     return this.#owner === owner;
+  }
+
+  /** What holds the code of the call: its own leash, and that of the call that made it. */
+  get scope(): EgressScope | undefined {
+    this.#scope ??= { egress: bothOf(this.#owner.egressOf(this), this.#outer?.scope) };
+    return this.#scope.egress;
   }
 
   /** The sum of what `charge` told; undefined if it never did. */
@@ -115,8 +131,6 @@ export class ActiveCall implements Call, ToolCall {
     this.#ended = true;
   }
 }
-
-const running = new AsyncLocalStorage<ActiveCall>();
 
 /** The call that the running code belongs to, from anywhere inside a leashed tool; undefined outside of one. */
 export function currentCall(): Call | undefined {

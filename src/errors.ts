@@ -20,7 +20,8 @@ export type LeashErrorCode =
   | 'STATE_LOST'
   | 'CONFLICT'
   | 'PROOF_INVALID'
-  | 'NOTE_INVALID';
+  | 'NOTE_INVALID'
+  | 'EGRESS_UNENFORCED';
 
 /** The place in the audit log where an event stands. */
 export interface EventRef {
@@ -204,6 +205,16 @@ export class AuditUnavailableError extends LeashError {
   }
 }
 named(AuditUnavailableError, 'AuditUnavailableError');
+
+/** This runtime cannot hold what an egress guard promises; the leash was not created. The message says what to change. */
+export class EgressUnenforcedError extends LeashError {
+  declare readonly code: 'EGRESS_UNENFORCED';
+
+  constructor(message: string, options?: { readonly cause?: unknown }) {
+    super('EGRESS_UNENFORCED', message, options);
+  }
+}
+named(EgressUnenforcedError, 'EgressUnenforcedError');
 
 /** The store did not answer, so nobody knows whether the call fits; it did not run. */
 export class StoreUnavailableError extends LeashError {

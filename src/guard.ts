@@ -39,9 +39,61 @@ export interface Target {
   readonly scheme: string;
   readonly host: string;
   readonly port: number;
+  /** The address that was dialled, or would have been. */
+  readonly addr?: string | undefined;
 }
 
 export const ALLOW: Verdict = Object.freeze({ allow: true });
+
+/** An HTTP request as its client states it, before anything of it has left. */
+export interface OutgoingRequest {
+  readonly scheme: 'http' | 'https';
+  /** As it stands in the origin of a URL: IPv6 in brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+}
+
+/** A TCP connection that is about to be made. */
+export interface Connection {
+  /** As a socket gets it: any spelling of a name or of an address. */
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+  /** Made for a request that was allowed, so that its method and path have been judged. */
+  readonly requested: boolean;
+}
+
+/** What a guard makes of the addresses that a name resolved to. */
+export type AddressVerdict = { readonly allow: true; readonly addresses: readonly string[] } | Denial;
+
+/** Gives the addresses of a name, as text. */
+export type Resolver = (host: string) => MaybePromise<readonly string[]>;
+
+/** How far a guard's rules reach: declared URLs and the leash's own clients, code in calls, or all code of the process. */
+export type Enforce = 'declared' | 'scope' | 'process';
+
+/** What a guard lets code reach. Everything is synchronous and without side effect. */
+export interface Egress {
+  readonly enforce: Enforce;
+  request(request: OutgoingRequest): Verdict;
+  connection(connection: Connection): Verdict;
+  /** Before a name is resolved. */
+  name(host: string): Verdict;
+  /** After it was: `addresses` are those that may be dialled, at least one. */
+  addresses(target: Target, answers: readonly string[]): AddressVerdict;
+  readonly resolver: Resolver | undefined;
+  readonly proxy: URL | undefined;
+  /** Ways out that are no HTTP request: false refuses them. */
+  readonly rawSockets: boolean;
+  readonly udp: boolean;
+  readonly childProcess: boolean;
+  readonly workers: boolean;
+  /** Paths of the unix sockets that may be connected to. */
+  readonly unix: ReadonlySet<string>;
+}
 
 /**
  * One counter with a cap and a window, in one scope. Guards declare limits; the session reserves all limits of all
@@ -95,6 +147,8 @@ export interface Guard {
   limits?(call: Pick<ToolCall, 'tool'> | undefined): readonly Limit[];
   /** Whether a place may be reached; `leash.fetch` asks it at every hop. Synchronous and without side effect. */
   reach?(url: string, method: string | undefined): Verdict;
+  /** What code may reach, for the session that holds the code's connections to it. */
+  readonly egress?: Egress;
   /** Called once for each declaration of a tool. @throws {TypeError} for one that this guard cannot hold. */
   prepare?(tool: ToolDeclaration): Preparation | undefined;
 }

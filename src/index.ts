@@ -56,6 +56,8 @@ export { type WebhookSinkOptions, webhookSink } from './audit/webhook-sink.ts';
 export { type Call, currentCall, type ProofOptions } from './call.ts';
 export type { Decision, DecisionDenial } from './decision.ts';
 export type { CallRequest } from './declaration.ts';
+export type { EntryPoint } from './egress/canary.ts';
+export type { Coverage, EgressCoverage } from './egress/coverage.ts';
 export {
   type AnyDenial,
   type ArgsIssue,
@@ -67,6 +69,7 @@ export {
   type DenialCode,
   DeniedError,
   EgressDeniedError,
+  EgressUnenforcedError,
   type EventRef,
   findLeashError,
   isLeashError,
@@ -79,7 +82,22 @@ export {
   StoreUnavailableError,
   ToolArgsInvalidError,
 } from './errors.ts';
-export type { Denial, Guard, Limit, Preparation, Target, ToolCall, ToolDeclaration, Verdict } from './guard.ts';
+export type {
+  AddressVerdict,
+  Connection,
+  Denial,
+  Egress,
+  Enforce,
+  Guard,
+  Limit,
+  OutgoingRequest,
+  Preparation,
+  Resolver,
+  Target,
+  ToolCall,
+  ToolDeclaration,
+  Verdict,
+} from './guard.ts';
 export { type ArgsOptions, args, type StandardResult, type StandardSchema } from './guards/args.ts';
 export { type BudgetOptions, budget } from './guards/budget.ts';
 export { type CallCapOptions, callCap } from './guards/call-cap.ts';

@@ -1,5 +1,6 @@
 import type { Decision } from './decision.ts';
 import type { CallRequest } from './declaration.ts';
+import type { EgressCoverage } from './egress/coverage.ts';
 import type { LeashError } from './errors.ts';
 import type { Hold } from './hold.ts';
 import type { MaybePromise } from './internal/maybe-promise.ts';
@@ -22,6 +23,18 @@ export interface Summary {
   readonly breach: LeashError | undefined;
 }
 
+/** What the egress guards of a leash hold. */
+export interface LeashEgress {
+  /** By entry point, as the last self-test saw it. */
+  coverage(): EgressCoverage;
+  /**
+   * Sends a canary by every entry point, none of which gets out: no packet leaves and no name is resolved.
+   *
+   * @throws {EgressUnenforcedError} an entry point is not held.
+   */
+  selfTest(): EgressCoverage;
+}
+
 /** One session: guards, store, log, and a breach once it happened. */
 export interface Leash extends AsyncDisposable {
   readonly id: string;
@@ -34,6 +47,8 @@ export interface Leash extends AsyncDisposable {
    * sent, and which aborts with the leash. Needs an egress guard.
    */
   readonly fetch: typeof globalThis.fetch;
+  /** How far the egress guards reach. Needs an egress guard. */
+  readonly egress: LeashEgress;
   /**
    * The function under the leash: same parameters; a stream stays a stream. Where a guard, the store or the sink is
    * asynchronous, only an `async function*` can answer with a stream at once; of another function it is a promise of one.

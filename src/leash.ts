@@ -6,13 +6,12 @@ import { type Decision, decide } from './decision.ts';
 import { type CallRequest, declareRequest, declareUnder, givenArgs } from './declaration.ts';
 import { Ending } from './ending.ts';
 import { type EventRef, type LeashError, SessionEndedError } from './errors.ts';
-import { reachingFetch } from './fetch.ts';
 import type { Hold } from './hold.ts';
 import { canonicalJson, snapshotJson } from './internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import { checkName, kindOf } from './internal/options.ts';
 import { VERSION } from './internal/version.ts';
-import type { Leash, Summary } from './leash-contract.ts';
+import type { Leash, LeashEgress, Summary } from './leash-contract.ts';
 import {
   type ChildOptions,
   type LeashOptions,
@@ -25,6 +24,7 @@ import { type ExactMoney, formatUnits, type Money } from './money.ts';
 import type { Level } from './plan.ts';
 import { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
+import { SessionEgress } from './session-egress.ts';
 import { Spend } from './spend.ts';
 import type { Ticket } from './ticket.ts';
 import { type Cost, declareTool, type Tool } from './tool.ts';
@@ -54,7 +54,7 @@ class Session implements Leash {
   readonly #admission: Admission;
   readonly #spend: Spend;
   readonly #children = new Set<Session>();
-  #fetch: typeof globalThis.fetch | undefined;
+  readonly #egress: SessionEgress;
   #closing: Promise<Summary> | undefined;
   #lastUsage: Usage | undefined;
 
@@ -87,6 +87,7 @@ class Session implements Leash {
       rules: this.#rules,
       log: this.#log,
       reservations: this.#reservations,
+      egressOf: (call) => this.#egress.scopeOf(call),
       ending: this.#ending,
       clock,
       stopsOn: settings.stopsOn,
@@ -95,6 +96,10 @@ class Session implements Leash {
       policy,
       verbatim: process.env['LEASH_AUDIT_VERBATIM'] === '1',
     });
+    this.#egress = new SessionEgress(this.#rules, this.#admission, this.#ending, [
+      this.id,
+      ...(parent === undefined ? [] : parent.#egress.sessions),
+    ]);
     this.#spend = new Spend(this.#admission, this.#rules, this.#reservations, this.#log);
     if (parent !== undefined) parent.#children.add(this);
   }
@@ -108,8 +113,11 @@ class Session implements Leash {
   }
 
   get fetch(): typeof globalThis.fetch {
-    this.#fetch ??= reachingFetch(this.#rules, this.#admission, this.#ending);
-    return this.#fetch;
+    return this.#egress.fetch;
+  }
+
+  get egress(): LeashEgress {
+    return this.#egress.surface;
   }
 
   wrap(name: string, fn: (...params: never[]) => unknown, options?: object): never {
@@ -207,6 +215,7 @@ class Session implements Leash {
     const closed = await Promise.allSettled([...this.#children].map((child) => child.close()));
     await Promise.allSettled(open.map((held) => held.forfeit()));
     // What has waited for the log is refused now, and counts.
+    this.#egress.close();
     await this.#log.opening?.catch(() => {});
     await admission.leases.idle();
     admission.leases.close();

@@ -1,4 +1,5 @@
 import { budgetDenied, type DeniedFields, type EventKind, egress, toolDenied } from './audit/event.ts';
+import { parseAddress } from './egress/address.ts';
 import {
   type ArgsIssue,
   type BudgetDetail,
@@ -198,7 +199,9 @@ export function refusalEvent(refusal: Refusal, call: RecordedAttempt, observed: 
   const { guard, code, reason, budget, target } = refusal;
   if (target !== undefined && code === 'EGRESS_DENIED') {
     const { scheme, host, port } = target;
-    const event = { call: call.id, tool: call.quoted, scheme, host, port, code, reason, observed };
+    // A guard of the user's own may call anything an address.
+    const addr = target.addr !== undefined && parseAddress(target.addr) !== undefined ? target.addr : undefined;
+    const event = { call: call.id, tool: call.quoted, scheme, host, port, addr, code, reason, observed };
     return ['egress_denied', egress(event)];
   }
   const { id, quoted: tool, args, raw } = call;

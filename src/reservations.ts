@@ -2,6 +2,7 @@ import { StoreUnavailableError } from './errors.ts';
 import type { Clock } from './internal/clock.ts';
 import { invariant } from './internal/invariant.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
+import { ownWork } from './internal/own-work.ts';
 import type { ExactMoney } from './money.ts';
 import { type Counter, linesFor, type PlacedLimit, type Plan } from './plan.ts';
 import { conflict, fromLimit, type Refusal, sessionEnded, stateLost, storeFailed } from './refusal.ts';
@@ -125,7 +126,7 @@ export class Reservations {
     const again = (): MaybePromise<Settled | undefined> =>
       attempts > 1 ? this.#settle(item, attempts - 1) : undefined;
     try {
-      const settled = this.#store.settle([item]);
+      const settled = ownWork(() => this.#store.settle([item]));
       return isPromiseLike(settled)
         ? Promise.resolve(settled)
             .then((all) => all[0])
@@ -139,12 +140,12 @@ export class Reservations {
   /** Keeps an open hold alive. Nobody waits for it: if it fails, the lease runs out. */
   renew(id: string, leaseMs: number): void {
     const renewal = { id: `${id}+${crypto.randomUUID()}`, lines: [], leaseMs, onto: id };
-    quietly(() => this.#store.reserve([renewal]));
+    quietly(() => ownWork(() => this.#store.reserve([renewal])));
   }
 
   /** Lets holds of dead processes count as spent. */
   sweep(limit: number): void {
-    quietly(() => this.#store.sweep(limit));
+    quietly(() => ownWork(() => this.#store.sweep(limit)));
   }
 
   /** @throws {StoreUnavailableError} */
@@ -163,7 +164,7 @@ export class Reservations {
   /** What a store throws may hold anything, such as where it is and the password. */
   async #answered<T>(question: () => MaybePromise<T>): Promise<T> {
     try {
-      return await question();
+      return await ownWork(question);
     } catch (cause) {
       throw new StoreUnavailableError('The store that counts what is spent did not answer.', { cause });
     }
@@ -178,7 +179,7 @@ function ask<T>(
 ): MaybePromise<Reserved> {
   let answer: MaybePromise<T>;
   try {
-    answer = question();
+    answer = ownWork(question);
   } catch (error) {
     return failed(error);
   }

@@ -1,5 +1,5 @@
 import type { ActiveCall } from './call.ts';
-import { ALLOW, type Guard, type Verdict } from './guard.ts';
+import { ALLOW, type Egress, type Guard, type Verdict } from './guard.ts';
 import { isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import type { ExactMoney } from './money.ts';
 import { amountOn, isCurrent, type Level, makePlan, type Plan, uncovered } from './plan.ts';
@@ -27,7 +27,7 @@ export class Rules {
     const rules = levels.flatMap((level) => level.guards.map((guard) => ({ guard, level })));
     this.#levels = levels;
     this.#checks = rules.filter(({ guard }) => guard.check !== undefined);
-    this.#reaches = rules.filter(({ guard }) => guard.reach !== undefined);
+    this.#reaches = rules.filter(({ guard }) => guard.reach !== undefined || guard.egress !== undefined);
     this.#observed = observed;
     this.spendPlan = makePlan(levels, 'spend');
   }
@@ -39,6 +39,11 @@ export class Rules {
 
   get decidesOnReach(): boolean {
     return this.#reaches.length > 0;
+  }
+
+  /** What guards hold besides declared URLs. */
+  egresses(heeds: (guard: Guard) => boolean): readonly Egress[] {
+    return this.#reaches.flatMap(({ guard }) => (guard.egress !== undefined && heeds(guard) ? [guard.egress] : []));
   }
 
   planFor(tool: string): Plan {
@@ -86,12 +91,21 @@ export class Rules {
     return undefined;
   }
 
-  /** Whether a place may be reached: every guard that knows of places must allow it. */
-  reach(attempt: Attempt, url: string, method: string): Refusal | undefined {
+  /**
+   * What the guards that know of places say of one; the first that refuses.
+   *
+   * @param enforcing asks only guards that refuse; those that observe are asked elsewhere.
+   */
+  judge(
+    attempt: Attempt,
+    verdictOf: (guard: Guard) => Verdict | undefined,
+    enforcing: boolean = false,
+  ): Refusal | undefined {
     for (const rule of this.#reaches) {
+      if (enforcing && rule.level.observes) continue;
       let verdict: Verdict | undefined;
       try {
-        verdict = rule.guard.reach?.(url, method);
+        verdict = verdictOf(rule.guard);
       } catch (error) {
         const failed = this.heed(attempt, guardFailed(rule.guard.name, error), rule.level);
         if (failed !== undefined) return failed;

@@ -1,7 +1,9 @@
-import type { EventKind } from './audit/event.ts';
+import { type EventKind, egress } from './audit/event.ts';
 import type { AuditLog } from './audit/log.ts';
 import type { Ending } from './ending.ts';
-import { after, type MaybePromise } from './internal/maybe-promise.ts';
+import type { LeashError } from './errors.ts';
+import type { Target } from './guard.ts';
+import { after, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import {
   type Attempt,
   type RecordedAttempt,
@@ -56,6 +58,38 @@ export class SessionRecord {
    * line.
    */
   refuse(attempt: Attempt, refusal: Refusal): MaybePromise<never> {
+    const { error, written } = this.#denied(attempt, refusal);
+    return after(written, () => {
+      throw error;
+    });
+  }
+
+  /** The same for what cannot wait: the error of a refusal that is on its way to the log. */
+  deny(attempt: Attempt, refusal: Refusal): LeashError {
+    try {
+      const { error, written } = this.#denied(attempt, refusal);
+      quietly(() => written);
+      return error;
+    } catch (failure) {
+      return failure as LeashError;
+    }
+  }
+
+  /** Puts on record what code has reached. @returns why it could not be. */
+  reached(attempt: Attempt | undefined, target: Target): Error | undefined {
+    const { log } = this.#init;
+    if (log.closed) return undefined;
+    try {
+      const call = attempt === undefined ? undefined : { call: attempt.id, tool: attempt.quoted };
+      const written = log.write('egress_ok', egress({ ...call, ...target }));
+      quietly(() => written);
+      return undefined;
+    } catch (failure) {
+      return failure as Error;
+    }
+  }
+
+  #denied(attempt: Attempt, refusal: Refusal): { readonly error: LeashError; readonly written: MaybePromise<void> } {
     const { log, ending, stopsOn } = this.#init;
     this.denied++;
     const event = log.closed ? log.head : log.next;
@@ -63,9 +97,7 @@ export class SessionRecord {
     const error = refusalError(refusal, attempt.name, attempt.id, { log: event.log, seq: event.seq }, ends);
     const written = log.closed ? undefined : log.write(...refusalEvent(refusal, this.#recorded(attempt), false));
     if (ends) ending.breakOff(error);
-    return after(written, () => {
-      throw error;
-    });
+    return { error, written };
   }
 
   /** A declaration that gives no amount, URL or key is the developer's mistake: the call is refused, with their error. */

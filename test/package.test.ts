@@ -176,7 +176,7 @@ describe('dist', () => {
       [
         'Amount AnyDenial ArgsHash ArgsIssue ArgsOf ArgsOptions AuditOptions AuditSink BudgetOptions BudgetReason',
         'Call CallCapOptions CallRequest ChildOptions Clock Convert Cost Decision DecisionDenial Denial DenialCode',
-        'Durability Duration EgressOptions EgressRule EgressRuleOptions EventProof EventProofOptions',
+        'Durability Duration EgressAddressOptions EgressOptions EgressRule EgressRuleOptions EventProof EventProofOptions',
         'EventProofReport EventRef FileSinkOptions Forfeited ForwardedFields Guard Hold HoldState InfoLogger Key',
         'Leash LeashErrorCode LeashOptions Limit LimitUsage Line LogHead LogKey LogReport LogSource MaybePromise',
         'MemorySeen MemorySeenOptions MemorySink MemorySinkOptions MemoryStoreOptions Money MoneyUnit OnError',
@@ -225,7 +225,7 @@ describe('dist', () => {
 
   it('is small: the root entry, minified and gzipped', async () => {
     const { code } = await bundle('index', true);
-    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(50_000);
+    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(54_000);
   });
 });
 

@@ -1,5 +1,6 @@
 import { AuditUnavailableError } from '../errors.ts';
 import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
+import { ownWork } from '../internal/own-work.ts';
 import { codeWord } from './failure.ts';
 import { inTime } from './in-time.ts';
 import type { AuditSink } from './sink.ts';
@@ -99,7 +100,7 @@ export class Delivery {
     let written: unknown;
     this.#handing = true;
     try {
-      written = this.#sink.write(lines, first, last);
+      written = ownWork(() => this.#sink.write(lines, first, last));
     } catch (error) {
       throw unavailable(error);
     } finally {

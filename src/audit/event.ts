@@ -161,6 +161,7 @@ export interface EgressEvent {
   readonly scheme: string;
   readonly host: string;
   readonly port: number;
+  readonly addr?: string | undefined;
   readonly code?: string | undefined;
   readonly reason?: string | undefined;
   readonly observed?: boolean | undefined;
@@ -172,7 +173,7 @@ export function egress(event: EgressEvent): string {
     (event.tool === undefined ? '' : `,"tool":${event.tool}`) +
     field('scheme', event.scheme) +
     field('host', event.host) +
-    `,"port":${event.port}${field('code', event.code)}${field('reason', event.reason)}${event.observed ? ',"observed":1' : ''}`
+    `,"port":${event.port}${field('addr', event.addr)}${field('code', event.code)}${field('reason', event.reason)}${event.observed ? ',"observed":1' : ''}`
   );
 }
 

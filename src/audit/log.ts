@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { AuditUnavailableError, type EventRef } from '../errors.ts';
 import type { Clock } from '../internal/clock.ts';
 import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
+import { ownWork } from '../internal/own-work.ts';
 import { GENESIS, lineHash } from './chain.ts';
 import { Checkpoints, type SignMode } from './checkpoints.ts';
 import { type ArgsHash, type Commit, createCommit } from './commitment.ts';
@@ -77,7 +78,7 @@ export class AuditLog {
     }
     const others = users.get(init.sink) ?? 0;
     try {
-      const answer = this.#checkpoints?.certify(init.signer);
+      const answer = ownWork(() => this.#checkpoints?.certify(init.signer));
       const cert = isPromiseLike(answer) ? inTime(answer, init.timeoutMs, 'the signer') : answer;
       if (isPromiseLike(cert) || init.parent?.opening !== undefined) this.#opening = this.#openLater(init, cert);
       else this.#open(init, cert);
@@ -121,7 +122,7 @@ export class AuditLog {
   }
 
   #open(init: LogInit, cert: string | undefined): void {
-    const recovered: Recovered | undefined = this.#sink.recover?.();
+    const recovered: Recovered | undefined = ownWork(() => this.#sink.recover?.());
     const { lib, agent, session, mode, guards } = init;
     const open = { origin: this.origin, lib, agent, session, mode, hash: init.args, guards, parent: init.parent?.head };
     const key = this.#checkpoints?.publicKey;
@@ -296,7 +297,7 @@ export class AuditLog {
 
   async #closeSink(): Promise<void> {
     try {
-      await this.#sink.close?.();
+      await ownWork(() => this.#sink.close?.());
     } catch (error) {
       throw unavailable(error);
     }

@@ -18,6 +18,7 @@ export type EgressReason =
   | 'udp'
   | 'child-process'
   | 'worker'
+  | 'process-binding'
   | 'revoked';
 
 /** The schemes of targets: those of URLs, and of sockets that carry something else. */
@@ -63,6 +64,8 @@ function messageOf(reason: EgressReason, target: Target | undefined): string {
       return 'child processes are not allowed';
     case 'worker':
       return 'worker threads are not allowed';
+    case 'process-binding':
+      return 'bindings of the runtime are not allowed';
     case 'revoked':
       return 'the network was closed';
     default:

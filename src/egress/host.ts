@@ -23,7 +23,7 @@ const NUMBER_LAST = /(?:^|\.)(?:\d+|0[xX][\dA-Fa-f]*)$/;
  * characters, and anything beyond ASCII.
  */
 export function canonicalHost(text: string): Host | undefined {
-  if (typeof text !== 'string' || text.length > MAX_HOST_LENGTH + 1) return undefined;
+  if (typeof text !== 'string') return undefined;
   if (text.includes(':')) {
     const bracketed = text.startsWith('[') && text.endsWith(']');
     return hostOf(parseAddress(bracketed ? text.slice(1, -1) : text));

@@ -12,7 +12,7 @@ const ZERO_BYTE = 8;
 export function checkPrefixes(option: string, prefixes: readonly AddressRange[]): void {
   for (const [i, prefix] of prefixes.entries()) {
     const { first, bits } = prefix;
-    const placed = first.length === 16 && ['nat64', 'public', 'private', 'documentation'].includes(classOf(first));
+    const placed = ['nat64', 'public', 'private', 'documentation'].includes(classOf(first));
     if (!placed || !LENGTHS.includes(bits) || first[ZERO_BYTE] !== 0) {
       throw new RangeError(
         `\`${option}[${i}]\` must be a prefix of RFC 6052, '${WELL_KNOWN_PREFIX}' or one of /32, /40, /48, /56, /64 or /96 with zero bits 64 to 71, got '${formatRange(prefix)}'`,

@@ -57,8 +57,9 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
   ['wss:', 'https'],
 ]);
 
-/** An agent may invent origins without end. */
+/** An agent may invent origins without end, and endless origins. */
 const MAX_CACHED = 1_000;
+const MAX_ORIGIN_LENGTH = 300;
 const MAX_SCHEME_LENGTH = 32;
 const MAX_PORT = 65_535;
 
@@ -80,18 +81,20 @@ export function createPolicy(rules: PolicyRules): EgressPolicy {
   let places = 0;
 
   const placeOfUrl = (url: URL, scheme: Scheme, origin: string): Place => {
-    let place = byOrigin.get(origin);
-    if (place === undefined) {
-      place = judgePlace(rules, canonicalHost(url.hostname), scheme, scheme, targetOf(url));
-      if (byOrigin.size >= MAX_CACHED) byOrigin.clear();
-      byOrigin.set(origin, place);
-    }
+    const known = byOrigin.get(origin);
+    if (known !== undefined) return known;
+    const place = judgePlace(rules, canonicalHost(url.hostname), scheme, scheme, targetOf(url));
+    if (origin.length > MAX_ORIGIN_LENGTH) return place;
+    if (byOrigin.size >= MAX_CACHED) byOrigin.clear();
+    byOrigin.set(origin, place);
     return place;
   };
 
   const placeOfRequest = (scheme: Scheme, text: string, port: number): Place => {
     const host = canonicalHost(text);
     const place = judgePlace(rules, host, scheme, scheme, targetAt(scheme, host, port));
+    // What is no host may be of any length.
+    if (host === undefined) return place;
     if (places >= MAX_CACHED) {
       byHost.http.clear();
       byHost.https.clear();

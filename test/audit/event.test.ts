@@ -297,7 +297,7 @@ describe('what a session logs', () => {
     expect(told).toEqual([
       'session_open origin lib agent session mode hash guards',
       'tool_start tool args usd',
-      'egress_ok tool scheme host port',
+      'egress_ok tool scheme host port addr',
       'egress_denied EGRESS_DENIED tool scheme host port reason',
       'charge note usd',
       'tool_ok tool us usd',

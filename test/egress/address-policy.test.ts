@@ -186,6 +186,7 @@ describe('judge', () => {
     }
     expect(judge(options, '8.8.9.8', deny, 443)).toBe('allow');
     expect(judge(options, '10.1.2.4', deny, 443)).toBe('allow');
+    expect(judge(options, '64:ff9b::404:404', ['64:ff9b::/96'], 443)).toBe('address:denied');
     // Closed on one port; all are where nobody knows the port.
     expect(judge(options, '1.1.1.1', deny, 443)).toBe('allow');
     expect(judge(options, '1.1.1.1', deny, 853)).toBe('address:denied');

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { RequestTarget, SocketTarget } from '../../src/egress/policy.ts';
 import { policy, reasonOf } from '../helpers/egress-policy.ts';
 
@@ -159,7 +159,9 @@ describe('judgeRequest', () => {
     { host: 'p.test', path: '/v1/..%2fadmin', reason: 'path' },
     { host: 'p.test', path: '/v1/..;/admin', reason: 'path' },
     { host: 'p.test', path: '/v1\\..\\admin', reason: 'path' },
+    { host: 'p.test', path: '/v1/x\\..\\..\\admin', reason: 'path' },
     { host: 'p.test', path: '/v1/x#/../../admin', reason: 'path' },
+    { host: 'p.test', path: '/v1/x#y', reason: 'path' },
     { host: 'p.test', path: '/v1/\t../admin', reason: 'path' },
     { host: 'p.test', path: '/v1/é', reason: 'path' },
     { host: 'area.test', path: '/' },
@@ -376,6 +378,35 @@ describe('mayResolve', () => {
 });
 
 describe('a policy', () => {
+  it('forgets what it decided on when too many places come', () => {
+    const cleared = vi.spyOn(Map.prototype, 'clear');
+    const { judgeOrigin, judgeRequest } = policy(['*.a.test']);
+    for (let i = 0; i < 999; i++) judgeOrigin(`https://h${i}.a.test`, 'GET', '/');
+    for (let i = 0; i < 999; i++) judgeRequest({ scheme: 'https', host: 'h.a.test', port: i });
+    expect(cleared).not.toHaveBeenCalled();
+    for (let i = 999; i < 2_500; i++) judgeOrigin(`https://h${i}.a.test`, 'GET', '/');
+    expect(cleared).toHaveBeenCalledTimes(2);
+    for (let i = 999; i < 2_500; i++) judgeRequest({ scheme: 'http', host: 'h.a.test', port: i });
+    expect(cleared).toHaveBeenCalledTimes(6);
+    cleared.mockRestore();
+  });
+
+  it('does not remember what is longer than a host', () => {
+    const kept = vi.spyOn(Map.prototype, 'set');
+    const { judgeOrigin, judgeRequest, judgeUrl } = policy(['a.test', '127.0.0.1']);
+    const long = 'a'.repeat(400);
+    expect(reasonOf(judgeOrigin(`${' '.repeat(400)}https://a.test`, 'GET', '/'))).toBe(undefined);
+    expect(reasonOf(judgeOrigin(`https://${long}`, 'GET', '/'))).toBe('bad-host');
+    expect(reasonOf(judgeUrl(`https://${long}`, 'GET'))).toBe('bad-host');
+    for (const host of [long, '', 'a b']) {
+      expect(reasonOf(judgeRequest({ scheme: 'https', host, port: 443 }))).toBe('bad-host');
+    }
+    const expanded = `[${'0'.repeat(4)}:${'0'.repeat(4)}::ffff:127.0.0.1]`;
+    expect(reasonOf(judgeRequest({ scheme: 'https', host: expanded, port: 443 }))).toBe(undefined);
+    expect(kept.mock.calls.map(([key]) => key)).toEqual([443, expanded]);
+    kept.mockRestore();
+  });
+
   it('cannot be changed', () => {
     const decide = policy(ALLOW);
     expect(Object.isFrozen(decide)).toBe(true);

@@ -92,7 +92,14 @@ describe('egress', () => {
       ),
       deny: ['[::1]', 'c.test'],
       addresses: { allow: [], nat64: [], onMixed: 'deny' },
-      enforce: 'declared',
+      enforce: 'scope',
+      resolver: 'system',
+      proxy: null,
+      rawSockets: false,
+      udp: false,
+      childProcess: false,
+      workers: false,
+      unix: [],
     });
     expect(
       options(
@@ -161,18 +168,31 @@ describe('egress', () => {
     { name: 'deny null', options: { allow: [], deny: null }, message: '`egress.deny` must be an array' },
     { name: 'a hole', options: { allow: Array(1) }, message: '`egress.allow[0]` must be a host or { host,' },
     { name: 'an unknown option', options: { allow: [], allows: [] }, message: 'unknown option `allows`' },
-    ...['resolver', 'proxy', 'rawSockets', 'udp', 'childProcess', 'workers', 'unix'].flatMap((option) => [
-      {
-        name: option,
-        options: { allow: [], [option]: 'deny' },
-        message: `\`egress.${option}\` is not available in this`,
-      },
-      {
-        name: `${option} undefined`,
-        options: { allow: [], [option]: undefined },
-        message: `\`egress.${option}\` is not`,
-      },
-    ]),
+    ...['rawSockets', 'udp', 'childProcess', 'workers'].flatMap((option) =>
+      [true, null, 'Allow'].map((value) => ({
+        name: `${option} ${value}`,
+        options: { allow: [], [option]: value },
+        message: `\`egress.${option}\` must be 'deny' or 'allow', got `,
+      })),
+    ),
+    {
+      name: 'a resolver that is none',
+      options: { allow: [], resolver: '127.0.0.1' },
+      message: '`egress.resolver` must be a function',
+    },
+    {
+      name: 'unix as a string',
+      options: { allow: [], unix: '/run/a.sock' },
+      message: '`egress.unix` must be an array',
+    },
+    { name: 'an empty unix path', options: { allow: [], unix: [''] }, message: '`egress.unix[0]` must be the path' },
+    ...['proxy.test', 'socks5://proxy.test', 'http://proxy.test/path', 'http://proxy.test?a', 3128, null].map(
+      (proxy) => ({
+        name: `proxy ${proxy}`,
+        options: { allow: [], proxy },
+        message: '`egress.proxy` must be an origin such as',
+      }),
+    ),
     {
       name: 'addresses as a list',
       options: { allow: [], addresses: ['10.0.0.0/8'] },
@@ -188,9 +208,12 @@ describe('egress', () => {
       options: { allow: [], addresses: { allow: ['127.1'] } },
       message: "`egress.addresses.allow[0]` must be written in its canonical form '127.0.0.1', got '127.1'",
     },
-    { name: 'scope', options: { allow: [], enforce: 'scope' }, message: "`egress.enforce` 'scope' is not available" },
-    { name: 'process', options: { allow: [], enforce: 'process' }, message: "`egress.enforce` 'process' is not" },
-    { name: 'enforce null', options: { allow: [], enforce: null }, message: '`egress.enforce` null is not available' },
+    {
+      name: 'another enforce',
+      options: { allow: [], enforce: 'calls' },
+      message: "`egress.enforce` must be 'declared' or 'scope' or 'process', got 'calls'",
+    },
+    { name: 'enforce null', options: { allow: [], enforce: null }, message: '`egress.enforce` must be' },
     {
       name: 'a bad rule',
       options: { allow: ['a.test', 'B.test'] },

@@ -1,0 +1,71 @@
+import type { Connection, OutgoingRequest, Target } from '../guard.ts';
+import type { MaybePromise } from '../internal/maybe-promise.ts';
+import type { EgressReason } from './denial.ts';
+import type { Passes } from './passes.ts';
+import type { EgressScope, Way } from './scope.ts';
+
+/** A call inside a call of another leash: both hold it. The inner one is asked first and resolves the names. */
+class BothScopes implements EgressScope {
+  readonly #inner: EgressScope;
+  readonly #outer: EgressScope;
+
+  constructor(inner: EgressScope, outer: EgressScope) {
+    this.#inner = inner;
+    this.#outer = outer;
+  }
+
+  get passes(): Passes {
+    return this.#inner.passes;
+  }
+
+  covers(other: EgressScope): boolean {
+    return this.#inner.covers(other) || this.#outer.covers(other);
+  }
+
+  get rawSockets(): boolean {
+    return this.#inner.rawSockets && this.#outer.rawSockets;
+  }
+
+  request(request: OutgoingRequest): Error | undefined {
+    return this.#inner.request(request) ?? this.#outer.request(request);
+  }
+
+  connection(connection: Connection): Error | undefined {
+    return this.#inner.connection(connection) ?? this.#outer.connection(connection);
+  }
+
+  name(host: string): Error | undefined {
+    return this.#inner.name(host) ?? this.#outer.name(host);
+  }
+
+  answers(host: string): MaybePromise<readonly string[]> {
+    return this.#inner.answers(host);
+  }
+
+  dialable(host: string, port: number, answers: readonly string[]): readonly string[] | Error {
+    const kept = this.#inner.dialable(host, port, answers);
+    return kept instanceof Error ? kept : this.#outer.dialable(host, port, kept);
+  }
+
+  address(target: Target, address: string): Error | undefined {
+    return this.#inner.address(target, address) ?? this.#outer.address(target, address);
+  }
+
+  way(way: Way, detail?: string): Error | undefined {
+    return this.#inner.way(way, detail) ?? this.#outer.way(way, detail);
+  }
+
+  refuse(reason: EgressReason, target: Target): Error | undefined {
+    return this.#inner.refuse(reason, target) ?? this.#outer.refuse(reason, target);
+  }
+
+  reached(target: Target): Error | undefined {
+    return this.#inner.reached(target) ?? this.#outer.reached(target);
+  }
+}
+
+/** Both, unless the inner one says all that the outer one would. */
+export function bothOf(inner: EgressScope | undefined, outer: EgressScope | undefined): EgressScope | undefined {
+  if (inner === undefined || outer === undefined) return inner ?? outer;
+  return inner.covers(outer) ? inner : new BothScopes(inner, outer);
+}

@@ -1,0 +1,31 @@
+import { type Restore, replace } from './replace.ts';
+import type { CurrentScope } from './scope.ts';
+
+/** Another process is under no leash. `fork`, `exec`, `execFile`, `spawn` and `cluster` all come to `ChildProcess.spawn`. */
+export function holdChildProcesses(current: CurrentScope): Restore {
+  const childProcess = process.getBuiltinModule('node:child_process');
+  const guarded =
+    (original: (this: unknown, ...args: unknown[]) => unknown) =>
+    (self: unknown, args: unknown[]): unknown => {
+      const refusal = current()?.way('child-process');
+      if (refusal !== undefined) throw refusal;
+      return Reflect.apply(original, self, args);
+    };
+  const hold = (owner: object, name: string): Restore =>
+    replace(owner as Record<string, unknown>, name, (original) => {
+      const call = guarded(original);
+      return function (this: unknown, ...args: unknown[]): unknown {
+        return call(this, args);
+      };
+    });
+  const restores = [
+    hold(childProcess.ChildProcess.prototype, 'spawn'),
+    hold(childProcess, 'spawnSync'),
+    hold(childProcess, 'execSync'),
+    hold(childProcess, 'execFileSync'),
+    hold(process, 'execve'),
+  ];
+  return () => {
+    for (const restore of restores) restore();
+  };
+}

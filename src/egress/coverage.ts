@@ -1,0 +1,57 @@
+import type { Egress, Enforce } from '../guard.ts';
+import type { EntryPoint } from './canary.ts';
+
+/**
+ * What becomes of code that leaves by an entry point: `held`, the rules judge it; `refused`, nothing leaves; `open`, an
+ * option lets it out without a rule; `unheld`, nobody looks.
+ */
+export type Coverage = 'held' | 'refused' | 'open' | 'unheld';
+
+/** What a leash holds, and how it knows. */
+export interface EgressCoverage {
+  readonly enforce: Enforce;
+  /** Version of Node. */
+  readonly node: string;
+  /** Version of the undici that Node's `fetch` is made of. */
+  readonly undici: string;
+  /** By entry point. Whatever is not `unheld` or `open` was seen to be held by the canary that was sent last. */
+  readonly entries: Readonly<Record<EntryPoint | 'leash.fetch', Coverage>>;
+}
+
+const ALL_REFUSED: ReadonlySet<EntryPoint> = new Set(['dns.resolve', 'process.binding']);
+
+/** What several guards hold together: the strictest of them. */
+export function coverageOf(egresses: readonly Egress[], proved: ReadonlyMap<EntryPoint, boolean>): EgressCoverage {
+  const enforce = strictest(egresses);
+  const holding = egresses.filter((egress) => egress.enforce !== 'declared');
+  const entries = Object.fromEntries(
+    Array.from(proved, ([entry, seen]) => [entry, seen && holding.length > 0 ? coverage(entry, holding) : 'unheld']),
+  ) as Record<EntryPoint, Coverage>;
+  const { node, undici = 'none' } = process.versions;
+  return Object.freeze({ enforce, node, undici, entries: Object.freeze({ 'leash.fetch': 'held', ...entries }) });
+}
+
+export function strictest(egresses: readonly Egress[]): Enforce {
+  if (egresses.some(({ enforce }) => enforce === 'process')) return 'process';
+  return egresses.some(({ enforce }) => enforce === 'scope') ? 'scope' : 'declared';
+}
+
+function coverage(entry: EntryPoint, holding: readonly Egress[]): Coverage {
+  const all = (opens: (egress: Egress) => boolean): boolean => holding.every(opens);
+  switch (entry) {
+    case 'node:net':
+    case 'node:tls':
+    case 'node:http2':
+      return all((egress) => egress.rawSockets) ? 'held' : 'refused';
+    case 'node:dgram':
+      return all((egress) => egress.udp) ? 'open' : 'refused';
+    case 'child processes':
+      return all((egress) => egress.childProcess) ? 'open' : 'refused';
+    case 'workers':
+      return all((egress) => egress.workers) ? 'open' : 'refused';
+    case 'unix sockets':
+      return all((egress) => egress.unix.size > 0) ? 'held' : 'refused';
+    default:
+      return ALL_REFUSED.has(entry) ? 'refused' : 'held';
+  }
+}

@@ -1,0 +1,36 @@
+/** What a client says that it sends, at the moment at which it does. */
+export interface Statement {
+  readonly method: string;
+  readonly path: string;
+  /** The `Host` header or its like; undefined where there is none. */
+  readonly host: string | undefined;
+}
+
+/**
+ * Reads the head of a request as it is sent: a request line and headers, or the pseudo-headers of HTTP/2 (RFC 9113
+ * §8.3.1). What several `Host` lines say together names no host.
+ */
+export function readHead(head: string): Statement {
+  const lines = head.split('\r\n');
+  const hosts = values(lines, 'host');
+  const host = hosts.length === 0 ? undefined : hosts.join(', ');
+  if (!head.startsWith(':')) {
+    const [method = '', path = ''] = (lines[0] ?? '').split(' ');
+    return { method, path, host };
+  }
+  // A WebSocket over HTTP/2 is a CONNECT to a path of the same host (RFC 8441 §4).
+  const method = values(lines, ':protocol').length === 0 ? values(lines, ':method').join(', ') : 'GET';
+  const authority = values(lines, ':authority').join(', ');
+  return { method, path: values(lines, ':path').join(', '), host: host ?? authority };
+}
+
+function values(lines: readonly string[], name: string): readonly string[] {
+  const start = `${name}:`;
+  const found: string[] = [];
+  for (const line of lines) {
+    if (line.length > name.length && line.slice(0, start.length).toLowerCase() === start) {
+      found.push(line.slice(start.length).trim());
+    }
+  }
+  return found;
+}

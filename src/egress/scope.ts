@@ -1,0 +1,39 @@
+import type { Connection, OutgoingRequest, Target } from '../guard.ts';
+import type { MaybePromise } from '../internal/maybe-promise.ts';
+import type { EgressReason } from './denial.ts';
+import type { Passes } from './passes.ts';
+
+/** Ways out of a process that are no HTTP request and no TCP connection. */
+export type Way = 'udp' | 'dns-query' | 'unix-socket' | 'child-process' | 'worker' | 'process-binding';
+
+/**
+ * Who answers for the running code: a leashed call, or a leash that holds its whole process. Each `Error` is a refusal
+ * that is on record already, for the client to fail with.
+ */
+export interface EgressScope {
+  /** What is under way; shared by all calls of a session. */
+  readonly passes: Passes;
+  /** Whether this scope judges and records all that the other one would. */
+  covers(other: EgressScope): boolean;
+  request(request: OutgoingRequest): Error | undefined;
+  connection(connection: Connection): Error | undefined;
+  /** Whether a TCP connection may be made for something else than a request that was allowed. */
+  readonly rawSockets: boolean;
+  /** Before a name is resolved. */
+  name(host: string): Error | undefined;
+  /** The addresses of a name, not judged yet. */
+  answers(host: string): MaybePromise<readonly string[]>;
+  /** Those of a name's addresses that may be dialled, at least one. */
+  dialable(host: string, port: number, answers: readonly string[]): readonly string[] | Error;
+  /** Whether an address that a connection already has may be used for a host. */
+  address(target: Target, address: string): Error | undefined;
+  /** @param detail the socket's path, the name that is asked for; never on record beyond what its way shows. */
+  way(way: Way, detail?: string): Error | undefined;
+  /** Refuses a request or connection that contradicts what was judged, unless what is refused is only observed. */
+  refuse(reason: EgressReason, target: Target): Error | undefined;
+  /** Puts on record what was reached. The error says that it could not be recorded. */
+  reached(target: Target): Error | undefined;
+}
+
+/** The scope of the code that runs now; undefined outside of every leash. */
+export type CurrentScope = () => EgressScope | undefined;

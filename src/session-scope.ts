@@ -1,0 +1,173 @@
+import { denialOf, type EgressReason } from './egress/denial.ts';
+import type { Passes } from './egress/passes.ts';
+import type { EgressScope, Way } from './egress/scope.ts';
+import {
+  ALLOW,
+  type Connection,
+  type Egress,
+  type Guard,
+  type OutgoingRequest,
+  type Target,
+  type Verdict,
+} from './guard.ts';
+import type { MaybePromise } from './internal/maybe-promise.ts';
+import { ownWork } from './internal/own-work.ts';
+import { type Attempt, fromVerdict, type Refusal } from './refusal.ts';
+import type { Rules } from './rules.ts';
+import type { SessionRecord } from './session-record.ts';
+
+/** What all scopes of a session have in common. */
+export interface SessionNetwork {
+  readonly rules: Rules;
+  readonly record: SessionRecord;
+  readonly passes: Passes;
+  /** Ids of the session and of its ancestors, whose guards are in `rules` too. */
+  readonly sessions: readonly string[];
+}
+
+/** Whose requests and connections these are. */
+export interface Asker {
+  readonly attempt: Attempt;
+  /** Whether its events name a call. */
+  readonly called: boolean;
+  /** Which guards have a say. */
+  readonly heeds: (guard: Guard) => boolean;
+}
+
+/** Guards whose rules hold whatever client is used. */
+export function holdsClients(guard: Guard): boolean {
+  return guard.egress === undefined ? guard.reach !== undefined : guard.egress.enforce !== 'declared';
+}
+
+/** A session as the hooks see it: its guards judge, and its log has the answer before the client gets it. */
+export class SessionScope implements EgressScope {
+  readonly #network: SessionNetwork;
+  readonly #asker: Asker;
+
+  constructor(network: SessionNetwork, asker: Asker) {
+    this.#network = network;
+    this.#asker = asker;
+  }
+
+  get passes(): Passes {
+    return this.#network.passes;
+  }
+
+  covers(other: EgressScope): boolean {
+    if (!(other instanceof SessionScope)) return false;
+    return this.#network.sessions.includes(other.#network.sessions[0] as string);
+  }
+
+  get rawSockets(): boolean {
+    return this.#egresses().every((egress) => egress.rawSockets);
+  }
+
+  request(request: OutgoingRequest): Error | undefined {
+    return this.#ask(placeOf(request), (guard) => {
+      if (guard.egress !== undefined) return guard.egress.request(request);
+      return guard.reach === undefined ? ALLOW : guard.reach(urlOf(request), request.method);
+    });
+  }
+
+  connection(connection: Connection): Error | undefined {
+    const { host, port, tls, requested } = connection;
+    const target = { scheme: tls ? 'tls' : 'tcp', host, port };
+    // Guards that observe have said it of the request.
+    return this.#ask(target, ({ egress }) => (egress === undefined ? ALLOW : egress.connection(connection)), requested);
+  }
+
+  name(host: string): Error | undefined {
+    return this.#ask({ scheme: 'dns', host, port: 0 }, ({ egress }) =>
+      egress === undefined ? ALLOW : egress.name(host),
+    );
+  }
+
+  answers(host: string): MaybePromise<readonly string[]> {
+    const resolver = this.#egresses().find((egress) => egress.resolver !== undefined)?.resolver ?? resolve;
+    return ownWork(() => resolver(host));
+  }
+
+  dialable(host: string, port: number, answers: readonly string[]): readonly string[] | Error {
+    let kept = answers;
+    const target = { scheme: 'dns', host, port };
+    const refusal = this.#ask(target, ({ egress }) => {
+      if (egress === undefined) return ALLOW;
+      const verdict = egress.addresses(target, kept);
+      if (verdict.allow) kept = verdict.addresses;
+      return verdict;
+    });
+    return refusal ?? kept;
+  }
+
+  address(target: Target, address: string): Error | undefined {
+    return this.#ask(target, ({ egress }) => (egress === undefined ? ALLOW : egress.addresses(target, [address])));
+  }
+
+  way(way: Way, detail = ''): Error | undefined {
+    const target = { scheme: way, host: '', port: 0 };
+    const denial = denialOf(way, target);
+    const refusal = this.#ask(target, ({ egress }) => {
+      return egress === undefined || isOpen(egress, way, detail) ? ALLOW : denial;
+    });
+    return refusal ?? this.reached(target);
+  }
+
+  refuse(reason: EgressReason, target: Target): Error | undefined {
+    const denial = denialOf(reason, target);
+    return this.#ask(target, ({ egress }) => (egress === undefined ? ALLOW : denial));
+  }
+
+  reached(target: Target): Error | undefined {
+    const { attempt, called } = this.#asker;
+    return this.#network.record.reached(called ? attempt : undefined, target);
+  }
+
+  #egresses(): readonly Egress[] {
+    return this.#network.rules.egresses(this.#asker.heeds);
+  }
+
+  #ask(target: Target, verdictOf: (guard: Guard) => Verdict | undefined, enforcing = false): Error | undefined {
+    const { rules, record } = this.#network;
+    const { attempt, heeds } = this.#asker;
+    const refusal =
+      record.refusalOfEnded() === undefined
+        ? rules.judge(attempt, (guard) => (heeds(guard) ? verdictOf(guard) : ALLOW), enforcing)
+        : revoked(target);
+    return refusal === undefined ? undefined : record.deny(attempt, refusal);
+  }
+}
+
+/** The session is over: its code goes nowhere any more. */
+function revoked(target: Target): Refusal {
+  return fromVerdict('session', denialOf('revoked', target));
+}
+
+function isOpen(egress: Egress, way: Way, detail: string): boolean {
+  switch (way) {
+    case 'udp':
+      return egress.udp;
+    case 'child-process':
+      return egress.childProcess;
+    case 'worker':
+      return egress.workers;
+    case 'unix-socket':
+      return egress.unix.has(detail);
+    case 'dns-query':
+    case 'process-binding':
+      return false;
+  }
+}
+
+function placeOf({ scheme, host, port }: OutgoingRequest): Target {
+  return { scheme, host, port };
+}
+
+function urlOf({ scheme, host, port, path }: OutgoingRequest): string {
+  return `${scheme}://${host}:${port}${path}`;
+}
+
+async function resolve(host: string): Promise<readonly string[]> {
+  const { promises } = process.getBuiltinModule('node:dns');
+  const answers = await promises.lookup(host, { all: true });
+  return answers.map(({ address }) => address);
+}
