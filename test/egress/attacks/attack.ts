@@ -6,17 +6,16 @@ import type * as Undici from 'undici';
 /** The domain of every name here. Node's certificate check wants two labels behind a wildcard. */
 export const DOMAIN = 'attacks.test';
 
-/** What holds an attack. */
+/** What holds an attack: a name in `HOOKS`. */
 export type Layer =
-  | 'undici-channel'
-  | 'http-channel'
-  | 'net-connect'
-  | 'unix'
-  | 'udp'
-  | 'dns'
-  | 'child-process'
-  | 'worker'
-  | 'binding';
+  | 'undici-requests'
+  | 'http-requests'
+  | 'sockets'
+  | 'datagrams'
+  | 'name-queries'
+  | 'child-processes'
+  | 'workers'
+  | 'process-binding';
 
 export type Reason =
   | 'host-not-allowed'
@@ -33,6 +32,7 @@ export type Reason =
   | 'udp'
   | 'child-process'
   | 'worker'
+  | 'process-binding'
   | 'method'
   | 'path'
   | 'revoked';
@@ -154,6 +154,8 @@ export interface Options {
    * contact a real address or end the process. Default: `'reaches'`.
    */
   readonly control?: 'reaches' | 'dies' | 'varies' | 'skipped';
+  /** Under a leash with `rawSockets: 'allow'`. */
+  readonly raw?: true;
   /** The client tells nobody why it failed; the reason is in the log alone. */
   readonly quiet?: true;
   /** Needs undici from npm. */
@@ -175,6 +177,7 @@ export interface Attack {
   /** Settles when the client has ended; rejects as the client does. An async generator is a tool that streams. */
   readonly strike: (scene: Scene) => unknown;
   readonly control: NonNullable<Options['control']>;
+  readonly raw: boolean;
   readonly quiet: boolean;
   readonly npm: boolean;
   readonly moment: NonNullable<Options['moment']>;
@@ -190,27 +193,20 @@ export function family(
   rows: readonly Row[],
   options: Options = {},
 ): readonly Attack[] {
-  return rows.map(([target, expected, strike, own]) => {
-    const {
-      control = 'reaches',
-      quiet = false,
-      npm = false,
-      moment = 'during',
-      goal = 'evil',
-    } = { ...options, ...own };
-    const held = own?.layers ?? layers;
-    return {
-      id: `${client}: ${target}`,
-      client,
-      target,
-      layers: held,
-      expected,
-      strike,
-      control,
-      quiet,
-      npm,
-      moment,
-      goal,
-    };
-  });
+  return rows.map(([target, expected, strike, own]) => ({
+    control: 'reaches',
+    raw: false,
+    quiet: false,
+    npm: false,
+    moment: 'during',
+    goal: 'evil',
+    layers,
+    ...options,
+    ...own,
+    id: `${client}: ${target}`,
+    client,
+    target,
+    expected,
+    strike,
+  }));
 }

@@ -100,9 +100,9 @@ function loadUndici(): { readonly module: typeof Undici; readonly version: strin
 /** With a leash of no tool: what is installed once for a process is there from now on. */
 async function loadLibrary(): Promise<Library | undefined> {
   if (options.library === undefined) return undefined;
+  if (options.off !== undefined) switchOff(options.off);
   const library = (await import(options.library)) as Library;
-  library.createLeash({ guards: [library.egress({ allow: [], enforce: 'scope' } as never)] });
-  switchOff(options.off ?? []);
+  library.createLeash({ guards: [library.egress({ allow: [] })] });
   return library;
 }
 
@@ -134,9 +134,11 @@ async function runAll(
     if (attack.npm && undici === undefined) continue;
     if (library === undefined && attack.control === 'skipped') continue;
     say({ begun: attack.id });
+    // With a layer off, what the others hold is only what they are for.
+    const raw = attack.raw || options.off !== undefined;
     const stage = await setUp({ number, certificate, directory: options.directory, undici, early });
     stages.set(number, stage);
-    const struck = await strike(attack, stage, library);
+    const struck = await strike(attack, stage, library, raw ? 'allow' : 'deny');
     runs.push({ ...struck, attack, stage, loose: loose.splice(0) });
   }
   return runs;

@@ -3,7 +3,7 @@ import type { Report, Result } from './child.ts';
 
 /** Whether the attacker was reached. Names are asked for on the way to most connections: that counts where it is the aim. */
 export function reached({ layers }: Attack, { contacts }: Result): boolean {
-  return contacts.some((contact) => contact !== 'lookup' || layers.includes('dns'));
+  return contacts.some((contact) => contact !== 'lookup' || layers.includes('name-queries'));
 }
 
 /** How many attacks of a run reached the attacker. */
@@ -48,6 +48,7 @@ function indexOf(attacks: readonly Attack[]): ReadonlyMap<string, Attack> {
 function* wrongWhereOpen(attack: Attack, result: Result): Generator<string> {
   const { expected, control } = attack;
   if (expected === 'answers') return yield* wrongWhereAnswered(result);
+  if (control === 'varies') return;
   if (result.ending.how === 'hung') yield 'hung';
   if (control === 'reaches' && !reached(attack, result)) yield `did not reach the attacker: ${result.ending.error}`;
   if (control === 'dies' && reached(attack, result)) yield `reached the attacker: ${result.contacts}`;
@@ -70,6 +71,8 @@ function* wrongWhereHeld({ expected, control, quiet }: Attack, result: Result): 
   const shown = `${ending.how} with ${ending.reason ?? ending.error}, logged ${logged.join() || 'nothing'}`;
   const found = ending.code === 'EGRESS_DENIED' && reasons.includes(ending.reason ?? '');
   if (!(quiet || found)) yield `not refused as ${reasons}: ${shown}`;
+  // The log of a leash is closed with it.
+  if (reasons.includes('revoked')) return;
   if (!logged.some((reason) => reasons.includes(reason))) yield `no refusal as ${reasons} in the log: ${shown}`;
 }
 

@@ -31,21 +31,20 @@ export const attacks: readonly Attack[] = [
 ];
 
 /**
- * Sets of layers to switch off together. `dns` goes with whatever connects to names: it would hold the names of those that
+ * Sets of layers to switch off together. `name-queries` goes with whatever connects to names: it would hold the names of those that
  * it is not for.
  */
 export const ablations: readonly (readonly Layer[])[] = [
-  ['undici-channel'],
-  ['http-channel'],
-  ['net-connect', 'dns'],
-  ['undici-channel', 'net-connect', 'dns'],
-  ['http-channel', 'net-connect', 'dns'],
-  ['unix'],
-  ['udp', 'dns'],
-  ['dns'],
-  ['child-process'],
-  ['worker'],
-  ['binding'],
+  ['undici-requests'],
+  ['http-requests'],
+  ['sockets', 'name-queries'],
+  ['undici-requests', 'sockets', 'name-queries'],
+  ['http-requests', 'sockets', 'name-queries'],
+  ['datagrams', 'name-queries'],
+  ['name-queries'],
+  ['child-processes'],
+  ['workers'],
+  ['process-binding'],
 ];
 
 /** What must get through with these layers off. */

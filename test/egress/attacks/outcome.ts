@@ -56,22 +56,28 @@ export async function session(client: ClientHttp2Session, headers: Record<string
 }
 
 interface Events {
-  addEventListener(type: string, listener: (event: { readonly error?: unknown }) => void): void;
+  addEventListener(
+    type: string,
+    listener: (event: { readonly error?: unknown }) => void,
+    options: { once: true },
+  ): void;
   close(): void;
 }
 
 /** A WebSocket or an EventSource. */
 export function opened(events: Events): Promise<void> {
   return new Promise((resolve, reject) => {
-    events.addEventListener('open', () => {
+    const open = (): void => {
       events.close();
       resolve();
-    });
-    events.addEventListener('error', (event) => {
-      // An EventSource would come back.
+    };
+    const failed = ({ error }: { readonly error?: unknown }): void => {
+      // An EventSource would try again.
       events.close();
-      reject(event.error ?? new Error('failed without a reason'));
-    });
+      reject(error ?? new Error('failed without a reason'));
+    };
+    events.addEventListener('open', open, { once: true });
+    events.addEventListener('error', failed, { once: true });
   });
 }
 

@@ -30,9 +30,14 @@ export interface Struck {
 const LIMIT_MS = 10_000;
 
 /** Runs an attack as a tool of a leash, or without one. Never rejects. */
-export async function strike(attack: Attack, stage: Stage, library: Library | undefined): Promise<Struck> {
+export async function strike(
+  attack: Attack,
+  stage: Stage,
+  library: Library | undefined,
+  rawSockets: 'deny' | 'allow',
+): Promise<Struck> {
   const lines: string[] = [];
-  const work = library === undefined ? freely(attack, stage) : leashed(attack, stage, library, lines);
+  const work = library === undefined ? freely(attack, stage) : leashed(attack, stage, library, rawSockets, lines);
   const ended = work.then(
     (): Ending => ({ how: 'resolved' }),
     (error: unknown): Ending => {
@@ -55,15 +60,21 @@ async function freely(attack: Attack, { scene, ending, ended }: Stage): Promise<
   await struck;
 }
 
-async function leashed(attack: Attack, stage: Stage, library: Library, lines: string[]): Promise<void> {
+async function leashed(
+  attack: Attack,
+  stage: Stage,
+  library: Library,
+  rawSockets: 'deny' | 'allow',
+  lines: string[],
+): Promise<void> {
   const { scene, allow, addressesOf, asked, ending, ended } = stage;
   const resolver = (hostname: string): readonly string[] => {
     asked(hostname);
     return addressesOf(hostname);
   };
   const sink = library.memorySink();
-  const settings = { allow, addresses: { allow: ['127.0.0.1'] }, resolver, enforce: 'scope' };
-  const leash = library.createLeash({ guards: [library.egress(settings as never)], audit: sink, stopOn: 'none' });
+  const guard = library.egress({ allow, addresses: { allow: ['127.0.0.1'] }, resolver, rawSockets });
+  const leash = library.createLeash({ guards: [guard], audit: sink, stopOn: 'none' });
   try {
     if (attack.moment === 'during') {
       const tool = leash.wrap('attack', (): unknown => attack.strike(scene));

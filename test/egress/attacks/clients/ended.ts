@@ -4,14 +4,14 @@ import timers from 'node:timers/promises';
 import { type Attack, family, type Options, type Row, type Scene } from '../attack.ts';
 import { answered, connected, opened, text } from '../outcome.ts';
 
-const HTTP = { layers: ['http-channel', 'net-connect'] } as const;
-const NET = { layers: ['net-connect'] } as const;
+const HTTP = { layers: ['http-requests', 'sockets'] } as const;
+const NET = { layers: ['sockets'] } as const;
 
 /** What the tool left behind and goes on with. */
 export const endedAttacks: readonly Attack[] = [
   ...family(
     'after the call',
-    ['undici-channel', 'net-connect'],
+    ['undici-requests', 'sockets'],
     [
       late('fetch', 'host-not-allowed', ({ evil }) => text(fetch(evil.http))),
       late('fetch after a timer', 'host-not-allowed', ({ evil }) => timers.setTimeout(5).then(() => text(fetch(evil.http)))),
@@ -23,11 +23,11 @@ export const endedAttacks: readonly Attack[] = [
   ),
   ...family(
     'after the leash is closed',
-    ['undici-channel', 'net-connect'],
+    ['undici-requests', 'sockets'],
     [
       late('fetch of the attacker', ['revoked', 'host-not-allowed'], ({ evil }) => text(fetch(evil.http)), { goal: 'evil' }),
       late('fetch', 'revoked', ({ good }) => text(fetch(good.http))),
-      ['fetch on an open connection', 'revoked', fetchedTwice, { layers: ['undici-channel'] }],
+      ['fetch on an open connection', 'revoked', fetchedTwice, { layers: ['undici-requests'] }],
       late('WebSocket', 'revoked', ({ good }) => opened(new WebSocket(good.ws)), { quiet: true }),
       late('undici.request', 'revoked', async ({ good, undici }) => (await undici.request(good.http)).body.text(), { npm: true }),
       late('node:http', 'revoked', ({ good }) => answered(http.get(good.http)), HTTP),

@@ -7,7 +7,7 @@ const post = (body: unknown): RequestInit => ({ method: 'POST', body, duplex: 'h
 export const fetchAttacks: readonly Attack[] = [
   ...family(
     'fetch',
-    ['undici-channel', 'net-connect'],
+    ['undici-requests', 'sockets'],
     [
       ['a name', 'host-not-allowed', ({ evil }) => get(evil.http)],
       ['a name over TLS', 'host-not-allowed', ({ evil }) => get(evil.https)],
@@ -51,7 +51,7 @@ export const fetchAttacks: readonly Attack[] = [
   ),
   ...family(
     'fetch of an address',
-    ['undici-channel', 'net-connect'],
+    ['undici-requests', 'sockets'],
     [
       ['127.0.0.1', 'host-not-allowed', ({ evil }) => get(evil.address.http)],
       ['127.0.0.1 over TLS', 'host-not-allowed', ({ evil }) => get(evil.address.https)],
@@ -88,7 +88,7 @@ export const fetchAttacks: readonly Attack[] = [
   ),
   ...family(
     'fetch through a redirect',
-    ['undici-channel', 'net-connect'],
+    ['undici-requests', 'sockets'],
     [
       ...[301, 302, 303, 307, 308].map((status) => [`${status} to a name`, 'host-not-allowed' as const, ({ good, evil }: { good: { hop(status: number, to: string): string }; evil: { http: string } }) => get(good.hop(status, evil.http))] as const),
       ['to TLS', 'host-not-allowed', ({ good, evil }) => get(good.hop(302, evil.https))],
@@ -111,7 +111,7 @@ export const fetchAttacks: readonly Attack[] = [
   ),
   ...family(
     'WebSocket',
-    ['undici-channel', 'net-connect'],
+    ['undici-requests', 'sockets'],
     [
       ['a name', 'host-not-allowed', ({ evil }) => opened(new WebSocket(evil.ws))],
       ['a name over TLS', 'host-not-allowed', ({ evil }) => opened(new WebSocket(evil.wss))],
@@ -124,7 +124,7 @@ export const fetchAttacks: readonly Attack[] = [
   ),
   ...family(
     'EventSource',
-    ['undici-channel', 'net-connect'],
+    ['undici-requests', 'sockets'],
     [
       ['a name', 'host-not-allowed', ({ evil }) => opened(new EventSource(evil.http))],
       ['an address', 'host-not-allowed', ({ evil }) => opened(new EventSource(evil.address.http))],

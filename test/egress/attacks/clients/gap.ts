@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
+import tls from 'node:tls';
 import { type Attack, family, type Scene } from '../attack.ts';
 import { connected, session, text } from '../outcome.ts';
 
@@ -20,7 +21,6 @@ export const gaps: readonly Attack[] = family(
     ['an event that code outside fires', 'reaches', firedOutside],
     ['a connect that was taken before', 'reaches', ({ early, evil }) => connected(Reflect.apply(early.connect, new net.Socket(), [evil.port, '127.0.0.1']))],
     ['an execFileSync that was taken before', 'reaches', ({ early, evil, program }) => early.execFileSync(process.execPath, [program, String(evil.port)])],
-    ['a Worker that was taken before', 'reaches', ({ early, evil, program }) => once(new early.Worker(program, { argv: [evil.port] }), 'exit')],
     [
       'a socket that was connected before',
       'reaches',
@@ -41,7 +41,8 @@ export const gaps: readonly Attack[] = family(
         await session(client);
       },
     ],
-    ['another :authority to the allowed host that passes on', 'reaches', ({ evil, good }) => session(http2.connect(good.http), { ':authority': evil.authority })],
+    ['another :authority to the allowed host that passes on', 'reaches', ({ evil, good }) => session(http2.connect(good.http), { ':authority': evil.authority }), { raw: true }],
+    ['another server name in a connection to the allowed host that passes on', 'reaches', ({ evil, good }) => connected(tls.connect({ socket: net.connect(good.port, good.host), servername: evil.host }), 'secureConnect'), { raw: true }],
     [
       'words of its own to the allowed host that passes on',
       'reaches',
@@ -50,6 +51,7 @@ export const gaps: readonly Attack[] = family(
         await new Promise<void>((resolve) => socket.end(`GET ${evil.http}/ HTTP/1.1\r\nHost: ${evil.host}\r\nConnection: close\r\n\r\n`, resolve));
         await once(socket.resume(), 'close');
       },
+      { raw: true },
     ],
   ],
 );

@@ -11,12 +11,12 @@ const get = (target: string | URL | RequestOptions, options: RequestOptions = {}
 const to = ({ host, port }: Site): RequestOptions => ({ host, port });
 
 /** Node takes the name in a Host header for the server's of TLS, in clear too, and hands it to the connection. */
-const BOTH = { layers: ['http-channel', 'net-connect'] } as const;
+const BOTH = { layers: ['http-requests', 'sockets'] } as const;
 
 export const httpAttacks: readonly Attack[] = [
   ...family(
     'node:http',
-    ['http-channel', 'net-connect'],
+    ['http-requests', 'sockets'],
     [
       ['get of a name', 'host-not-allowed', ({ evil }) => get(evil.http)],
       ['get of a URL object', 'host-not-allowed', ({ evil }) => get(new URL(evil.http))],
@@ -45,24 +45,24 @@ export const httpAttacks: readonly Attack[] = [
       ['no host', 'host-not-allowed', ({ evil }) => get({ port: evil.port })],
       ['a defaultPort', 'host-not-allowed', ({ evil }) => get({ host: evil.host, defaultPort: evil.port })],
       ['options that change when they are read', 'held', ({ evil, good }) => get(changing(good, evil))],
-      ["an agent that is a proxy's", ['host-not-allowed', 'request-target'], ({ evil, good }) => get(good.http, { agent: new http.Agent({ proxyEnv: { HTTP_PROXY: evil.http } } as object) }), { layers: ['net-connect'], control: 'varies' }],
+      ["an agent that is a proxy's", 'held', ({ evil, good }) => get(good.http, { agent: new http.Agent({ proxyEnv: { HTTP_PROXY: evil.http } } as object) }), { layers: ['sockets'], control: 'varies' }],
     ],
   ),
   ...family(
     'node:https',
-    ['http-channel', 'net-connect'],
+    ['http-requests', 'sockets'],
     [
       ['get of a name', 'host-not-allowed', ({ evil }) => answered(https.get(evil.https))],
       ['get of an address', 'host-not-allowed', ({ evil }) => answered(https.get(evil.address.https))],
       ['an agent of its own', 'host-not-allowed', ({ evil }) => answered(https.get(evil.https, { agent: new https.Agent({ keepAlive: true }) }))],
       ["the allowed host's server name", ['host-not-allowed', 'servername-mismatch'], ({ evil, good }) => answered(https.get(evil.https, { servername: good.host }))],
-      ["the attacker's server name to the allowed host", 'servername-mismatch', ({ evil, good }) => answered(https.get(good.https, { servername: evil.host })), { layers: ['net-connect'] }],
+      ["the attacker's server name to the allowed host", 'servername-mismatch', ({ evil, good }) => answered(https.get(good.https, { servername: evil.host })), { layers: ['sockets'] }],
       ["the attacker's Host header to the allowed host", ['host-header-mismatch', 'servername-mismatch'], ({ evil, good }) => answered(https.get(good.https, { headers: { host: evil.authority } }))],
     ],
   ),
   ...family(
     'node:http, to the allowed host that passes on',
-    ['http-channel'],
+    ['http-requests'],
     [
       ['a Host header', 'host-header-mismatch', ({ evil, good }) => get(good.http, { headers: { host: evil.authority } }), BOTH],
       ['a Host header in another case', 'host-header-mismatch', ({ evil, good }) => get(good.http, { headers: { HOST: evil.authority } }), BOTH],
@@ -108,7 +108,7 @@ export const httpAttacks: readonly Attack[] = [
   ),
   ...family(
     'node:http, connecting elsewhere',
-    ['net-connect'],
+    ['sockets'],
     [
       ['createConnection of the request', 'host-not-allowed', ({ evil, good }) => get(good.http, { createConnection: () => connect(evil.port, '127.0.0.1') })],
       ['createConnection of an agent', 'host-not-allowed', ({ evil, good }) => get(good.http, { agent: agentTo(evil) })],
@@ -127,14 +127,14 @@ export const httpAttacks: readonly Attack[] = [
       ],
       ['a lookup that lies', 'held', ({ good }) => get(good.http, { lookup: lying('::1') })],
       ['a lookup that lies, of an agent', 'held', ({ good }) => get(good.http, { agent: new http.Agent({ lookup: lying('::1') }) })],
-      ['socketPath', 'unix-socket', ({ evil }) => get({ socketPath: evil.path }), { layers: ['unix'] }],
-      ['socketPath beside the allowed host', 'unix-socket', ({ evil, good }) => get({ ...to(good), socketPath: evil.path }), { layers: ['unix'] }],
-      ['socketPath of an agent', 'unix-socket', ({ evil, good }) => get(good.http, { agent: new http.Agent({ socketPath: evil.path } as object) }), { layers: ['unix'] }],
+      ['socketPath', 'unix-socket', ({ evil }) => get({ socketPath: evil.path }), { layers: ['sockets'] }],
+      ['socketPath beside the allowed host', 'unix-socket', ({ evil, good }) => get({ ...to(good), socketPath: evil.path }), { layers: ['sockets'] }],
+      ['socketPath of an agent', 'unix-socket', ({ evil, good }) => get(good.http, { agent: new http.Agent({ socketPath: evil.path } as object) }), { layers: ['sockets'] }],
     ],
   ),
   ...family(
     'node:http, on a connection that was open before',
-    ['http-channel'],
+    ['http-requests'],
     [
       ['an agent of its own', 'host-not-allowed', (scene) => warm(scene, new http.Agent({ keepAlive: true }))],
       ['the global agent', 'host-not-allowed', (scene) => warm(scene, http.globalAgent)],

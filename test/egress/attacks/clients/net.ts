@@ -8,10 +8,13 @@ import { lying } from './dispatcher.ts';
 
 const to = ({ host, port }: Site): net.TcpNetConnectOpts => ({ host, port });
 
+const anyLookup = (address: string): { lookup: net.LookupFunction } => ({ lookup: lying(address) });
+const RAW = { raw: true } as const;
+
 export const netAttacks: readonly Attack[] = [
   ...family(
     'node:net',
-    ['net-connect'],
+    ['sockets'],
     [
       ['connect(port, host)', 'host-not-allowed', ({ evil }) => connected(net.connect(evil.port, evil.host))],
       ['connect(port, host) to an address', 'host-not-allowed', ({ evil }) => connected(net.connect(evil.port, '127.0.0.1'))],
@@ -23,12 +26,10 @@ export const netAttacks: readonly Attack[] = [
       ['createConnection(options)', 'host-not-allowed', ({ evil }) => connected(net.createConnection(to(evil)))],
       ['new Socket().connect(port, host)', 'host-not-allowed', ({ evil }) => connected(new net.Socket().connect(evil.port, evil.host))],
       ['new Socket().connect(options)', 'host-not-allowed', ({ evil }) => connected(new net.Socket().connect(to(evil)))],
-      ['Socket.prototype.connect.call', 'host-not-allowed', ({ evil }) => connected(Reflect.apply(net.Socket.prototype.connect, new net.Socket(), [evil.port, '127.0.0.1']))],
+      ['Socket.prototype.connect', 'host-not-allowed', ({ evil }) => connected(Reflect.apply(net.Socket.prototype.connect, new net.Socket(), [evil.port, '127.0.0.1']))],
       ['Stream', 'host-not-allowed', ({ evil }) => connected(new (net as unknown as { Stream: typeof net.Socket }).Stream().connect(evil.port, '127.0.0.1'))],
       ['a class of its own', 'host-not-allowed', ({ evil }) => connected(new (class extends net.Socket {})().connect(evil.port, '127.0.0.1'))],
-      ['connect twice, first to the allowed host', 'host-not-allowed', ({ evil, good }) => connected(new net.Socket().connect(to(good)).connect(to(evil.address)))],
-      ['a second connection of a socket', 'host-not-allowed', reused],
-      ['a host that is one number', ['host-not-allowed', 'bad-host'], ({ evil }) => connected(net.connect(evil.port, '2130706433'))],
+      ['a host of one number', ['host-not-allowed', 'bad-host'], ({ evil }) => connected(net.connect(evil.port, '2130706433'))],
       ['a short host', ['host-not-allowed', 'bad-host'], ({ evil }) => connected(net.connect(evil.port, '127.1'))],
       ['an octal host', ['host-not-allowed', 'bad-host'], ({ evil }) => connected(net.connect(evil.port, '0177.0.0.1'))],
       ['a hexadecimal host', ['host-not-allowed', 'bad-host'], ({ evil }) => connected(net.connect(evil.port, '0x7f.1'))],
@@ -39,97 +40,100 @@ export const netAttacks: readonly Attack[] = [
       ['an address with a zone', ['host-not-allowed', 'bad-host'], ({ evil }) => connected(net.connect(evil.address6.port, '::1%lo')), { control: 'varies' }],
       ['a full-width host', ['host-not-allowed', 'bad-host'], ({ evil }) => connected(net.connect(evil.port, '１２７.０.０.１'))],
       ['an address with a space', ['host-not-allowed', 'bad-host'], ({ evil }) => connected(net.connect(evil.port, ' 127.0.0.1')), { control: 'dies' }],
-      ['a host with a zero byte', 'fails', ({ evil }) => connected(net.connect(evil.port, '127.0.0.1\0.good')), { control: 'dies' }],
+      ['a host with a zero byte', ['host-not-allowed', 'bad-host'], ({ evil }) => connected(net.connect(evil.port, '127.0.0.1\0.good')), { control: 'dies' }],
       ['a host in upper case with a dot', 'host-not-allowed', ({ evil }) => connected(net.connect(evil.port, `${evil.host.toUpperCase()}.`))],
       ['options that inherit the host', 'host-not-allowed', ({ evil }) => connected(net.connect(Object.create(to(evil.address))))],
-      ['options that change when they are read', 'held', ({ evil, good }) => connected(net.connect(changing(good, evil)))],
-      ['a host that changes when it is read', 'held', ({ evil, good }) => connected(net.connect({ port: evil.port, host: changingText(good.host, '127.0.0.1') as never })), { control: 'dies' }],
-      ['a lookup that lies about the allowed host', 'held', ({ good }) => connected(net.connect({ ...to(good), lookup: lying('::1') }))],
-      ['a lookup that lies at once', 'held', ({ good }) => connected(net.connect({ ...to(good), lookup: (_, options, done) => (options.all ? done(null, [{ address: '::1', family: 6 }]) : done(null, '::1', 6)) }))],
-      [
-        'a lookup that answers twice',
-        'held',
-        ({ good }) =>
-          connected(
-            net.connect({
-              ...to(good),
-              autoSelectFamily: false,
-              lookup: (_, __, done) => {
-                done(null, '127.0.0.1', 4);
-                done(null, '::1', 6);
-              },
-            }),
-          ),
-        { control: 'dies' },
-      ],
-      ["a lookup that lies about the attacker's name", 'host-not-allowed', ({ evil }) => connected(net.connect({ ...to(evil), lookup: lying('127.0.0.1') }))],
-      ['a lookup that gives a host as address', 'held', ({ good }) => connected(net.connect({ ...to(good), lookup: (_, __, done) => done(null, [{ address: 'localhost', family: 4 }] as never) })), { control: 'dies' }],
-      [
-        'happy eyeballs',
-        'held',
-        ({ good }) =>
-          connected(
-            net.connect({
-              ...to(good),
-              autoSelectFamily: true,
-              autoSelectFamilyAttemptTimeout: 10,
-              lookup: (_, __, done) =>
-                done(null, [
-                  { address: '::1', family: 6 },
-                  { address: '127.0.0.1', family: 4 },
-                ]),
-            }),
-          ),
-      ],
-      ['path', 'unix-socket', ({ evil }) => connected(net.connect(evil.path)), { layers: ['unix'] }],
-      ['options.path', 'unix-socket', ({ evil }) => connected(net.connect({ path: evil.path })), { layers: ['unix'] }],
-      ['options.path beside the allowed host', 'unix-socket', ({ evil, good }) => connected(net.connect({ ...to(good), path: evil.path } as net.NetConnectOpts)), { layers: ['unix'] }],
-      ['new Socket().connect(path)', 'unix-socket', ({ evil }) => connected(new net.Socket().connect(evil.path)), { layers: ['unix'] }],
+      ["a lookup of its own for the attacker's name", 'host-not-allowed', ({ evil }) => connected(net.connect({ ...to(evil), ...anyLookup('127.0.0.1') }))],
+      ['the allowed host, without HTTP', 'scheme', ({ good }) => connected(net.connect(to(good))), { goal: 'good' }],
+      ['path', 'unix-socket', ({ evil }) => connected(net.connect(evil.path))],
+      ['options.path', 'unix-socket', ({ evil }) => connected(net.connect({ path: evil.path }))],
+      ['options.path beside the allowed host', 'unix-socket', ({ evil, good }) => connected(net.connect({ ...to(good), path: evil.path } as net.NetConnectOpts))],
+      ['new Socket().connect(path)', 'unix-socket', ({ evil }) => connected(new net.Socket().connect(evil.path))],
     ],
   ),
   ...family(
+    'node:net where raw sockets are allowed',
+    ['sockets'],
+    [
+      ['a name', 'host-not-allowed', ({ evil }) => connected(net.connect(to(evil)))],
+      ['an address', 'host-not-allowed', ({ evil }) => connected(net.connect(to(evil.address)))],
+      ['another port of the allowed host', 'port', ({ evil, good }) => connected(net.connect(evil.port, good.host))],
+      ['a connection after one to the allowed host', 'host-not-allowed', reused],
+      ['connect while it connects to the allowed host', 'host-not-allowed', ({ evil, good }) => connected(new net.Socket().connect(to(good)).connect(to(evil.address)))],
+      ['options that change when they are read', 'held', ({ evil, good }) => connected(net.connect(changing(good, evil)))],
+      ['a host that changes when it is read', 'held', ({ evil, good }) => connected(net.connect({ port: evil.port, host: changingText(good.host, '127.0.0.1') as never })), { control: 'dies' }],
+      ['a lookup that lies', 'held', ({ good }) => connected(net.connect({ ...to(good), ...anyLookup('::1') }))],
+      ['a lookup that lies at once', 'held', ({ good }) => connected(net.connect({ ...to(good), lookup: lyingAtOnce }))],
+      ['a lookup that answers twice', 'held', ({ good }) => connected(net.connect({ ...to(good), autoSelectFamily: false, lookup: answeringTwice })), { control: 'dies' }],
+      ['a lookup that gives a name', 'held', ({ good }) => connected(net.connect({ ...to(good), lookup: (_, __, done) => done(null, [{ address: 'localhost', family: 4 }]) })), { control: 'dies' }],
+      ['happy eyeballs with an address of its own', 'held', ({ good }) => connected(net.connect({ ...to(good), autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 10, lookup: givingBoth }))],
+      ['path', 'unix-socket', ({ evil }) => connected(net.connect(evil.path))],
+    ],
+    RAW,
+  ),
+  ...family(
     'node:tls',
-    ['net-connect'],
+    ['sockets'],
     [
       ['connect(port, host)', 'host-not-allowed', ({ evil }) => connected(tls.connect(evil.port, evil.host), 'secureConnect')],
       ['connect(options)', 'host-not-allowed', ({ evil }) => connected(tls.connect(to(evil)), 'secureConnect')],
       ['connect to an address', 'host-not-allowed', ({ evil }) => connected(tls.connect(evil.port, '127.0.0.1'), 'secureConnect')],
       ['the allowed host as server name', ['host-not-allowed', 'servername-mismatch'], ({ evil, good }) => connected(tls.connect({ ...to(evil), servername: good.host }), 'secureConnect')],
-      ['the attacker as server name', 'servername-mismatch', ({ evil, good }) => connected(tls.connect({ ...to(good), servername: evil.host }), 'secureConnect')],
       ['a socket that it opened', 'host-not-allowed', ({ evil }) => connected(tls.connect({ socket: net.connect(to(evil)), servername: evil.host }), 'secureConnect')],
-      ['a lookup that lies', 'held', ({ good }) => connected(tls.connect({ ...to(good), lookup: lying('::1') }), 'secureConnect')],
-      ['path', 'unix-socket', ({ evil }) => connected(tls.connect({ path: evil.path })), { layers: ['unix'] }],
+      ['path', 'unix-socket', ({ evil }) => connected(tls.connect({ path: evil.path }))],
+      ['the allowed host, without HTTP', 'scheme', ({ good }) => connected(tls.connect({ ...to(good), servername: good.host }), 'secureConnect'), { goal: 'good' }],
+      ['the attacker as server name', 'servername-mismatch', ({ evil, good }) => connected(tls.connect({ ...to(good), servername: evil.host }), 'secureConnect'), RAW],
+      ['a lookup that lies', 'held', ({ good }) => connected(tls.connect({ ...to(good), ...anyLookup('::1') }), 'secureConnect'), RAW],
     ],
   ),
   ...family(
     'node:http2',
-    ['net-connect'],
+    ['sockets'],
     [
       ['connect', 'host-not-allowed', ({ evil }) => session(http2.connect(evil.http))],
       ['connect over TLS', 'host-not-allowed', ({ evil }) => session(http2.connect(evil.https))],
       ['connect to an address', 'host-not-allowed', ({ evil }) => session(http2.connect(evil.address.http))],
       ['createConnection', 'host-not-allowed', ({ evil, good }) => session(http2.connect(good.http, { createConnection: () => net.connect(evil.port, '127.0.0.1') }))],
       ['options over the URL', 'host-not-allowed', ({ evil, good }) => session(http2.connect(good.http, { host: evil.host, port: evil.port } as object))],
-      ['another server name', 'servername-mismatch', ({ evil, good }) => session(http2.connect(good.https, { servername: evil.host }))],
-      ['a lookup that lies', 'held', ({ good }) => session(http2.connect(good.http, { lookup: lying('::1') } as object))],
+      ['the allowed host', 'scheme', ({ good }) => session(http2.connect(good.http)), { goal: 'good' }],
+      ['another server name', 'servername-mismatch', ({ evil, good }) => session(http2.connect(good.https, { servername: evil.host })), RAW],
+      ['a lookup that lies', 'held', ({ good }) => session(http2.connect(good.http, anyLookup('::1') as object)), RAW],
     ],
   ),
   ...family(
     'process.binding',
-    ['binding'],
+    ['process-binding'],
     [
-      ['tcp_wrap', 'held', ({ evil }) => bound('tcp_wrap', 'TCP', 'TCPConnectWrap', [0], (tcp, request) => tcp.connect(request, '127.0.0.1', evil.port))],
-      ['pipe_wrap', 'held', ({ evil }) => bound('pipe_wrap', 'Pipe', 'PipeConnectWrap', [0], (pipe, request) => pipe.connect(request, evil.path))],
-      ['udp_wrap', 'held', ({ evil }) => packet(evil.udpPort)],
+      ['tcp_wrap', 'process-binding', ({ evil }) => bound('tcp_wrap', 'TCP', 'TCPConnectWrap', [0], (tcp, request) => tcp.connect(request, '127.0.0.1', evil.port))],
+      ['pipe_wrap', 'process-binding', ({ evil }) => bound('pipe_wrap', 'Pipe', 'PipeConnectWrap', [0], (pipe, request) => pipe.connect(request, evil.path))],
+      ['udp_wrap', 'process-binding', ({ evil }) => packet(evil.udpPort)],
     ],
   ),
 ];
 
+const lyingAtOnce: net.LookupFunction = (_, options, done) => {
+  if (options.all) done(null, [{ address: '::1', family: 6 }]);
+  else done(null, '::1', 6);
+};
+
+const answeringTwice: net.LookupFunction = (_, __, done) => {
+  done(null, '127.0.0.1', 4);
+  done(null, '::1', 6);
+};
+
+const givingBoth: net.LookupFunction = (_, __, done) => {
+  done(null, [
+    { address: '::1', family: 6 },
+    { address: '127.0.0.1', family: 4 },
+  ]);
+};
+
 /** A socket that was connected to the allowed host, and is connected again. */
 async function reused({ good, evil }: { good: Site; evil: Site }): Promise<void> {
-  const socket = new net.Socket();
+  const socket = new net.Socket().resume();
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   await connected(socket.connect(to(good)));
-  await new Promise((resolve) => socket.resume().once('close', resolve));
+  await closed;
   await connected(socket.connect(evil.port, '127.0.0.1'));
 }
 

@@ -16,7 +16,7 @@ const line = (scene: Scene): string => [node, ...args(scene)].map((word) => `'${
 export const processAttacks: readonly Attack[] = [
   ...family(
     'node:child_process',
-    ['child-process'],
+    ['child-processes'],
     [
       ['spawn', 'child-process', (scene) => exited(childProcess.spawn(node, args(scene), quiet))],
       ['spawn in a shell', 'child-process', (scene) => exited(childProcess.spawn(line(scene), { ...quiet, shell: true }))],
@@ -31,22 +31,23 @@ export const processAttacks: readonly Attack[] = [
       ['execFileSync', 'child-process', (scene) => childProcess.execFileSync(node, args(scene), quiet)],
       ['new ChildProcess().spawn', 'child-process', (scene) => exited(spawned(Reflect.construct(childProcess.ChildProcess, []), scene))],
       ['cluster.fork', 'child-process', (scene) => forked(scene)],
-      ['process.execve', 'child-process', (scene) => (process as { execve?(...args: unknown[]): never }).execve?.(node, [node, ...args(scene)], {}) ?? Promise.reject(new Error('not on this Node')), { control: 'skipped' }],
+      ['process.execve', 'held', (scene) => (process as { execve?(...args: unknown[]): never }).execve?.(node, [node, ...args(scene)], {}) ?? Promise.reject(new Error('not on this Node')), { control: 'skipped' }],
     ],
   ),
   ...family(
     'node:worker_threads',
-    ['worker'],
+    ['workers'],
     [
       ['a Worker', 'worker', ({ program, evil }) => ended(new Worker(program, { argv: [evil.port] }))],
       ['a Worker of a URL', 'worker', ({ program, evil }) => ended(new Worker(pathToFileURL(program), { argv: [evil.port] }))],
       ['a Worker of text', 'worker', ({ evil }) => ended(new Worker(`require('node:net').connect(${evil.port}, '127.0.0.1').end('x')`, { eval: true }))],
       ['a Worker of a data: URL', 'worker', ({ evil }) => ended(new Worker(new URL(`data:text/javascript,import { connect } from 'node:net'; connect(${evil.port}, '127.0.0.1').end('x')`)))],
       ['a class of its own', 'worker', ({ program, evil }) => ended(new (class extends Worker {})(program, { argv: [evil.port] }))],
+      ['a class that was taken before', 'worker', ({ early, program, evil }) => ended(new early.Worker(program, { argv: [evil.port] })), { quiet: true }],
       ['Reflect.construct', 'worker', ({ program, evil }) => ended(Reflect.construct(Worker, [program, { argv: [evil.port] }]))],
     ],
   ),
-  ...family('process.binding', ['binding'], [['spawn_sync', 'held', (scene) => natively({ file: node, args: [node, ...args(scene)], envPairs: [], stdio: pipes() })]]),
+  ...family('process.binding', ['process-binding'], [['spawn_sync', 'process-binding', (scene) => natively({ file: node, args: [node, ...args(scene)], envPairs: [], stdio: pipes() })]]),
 ];
 
 function sync({ error }: { readonly error?: Error | undefined }): void {
