@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Certificate } from '../../helpers/certificate.ts';
 import type { Contact } from './attack.ts';
@@ -10,6 +10,8 @@ import { createPolyglot } from './polyglot.ts';
 
 /** https://www.rfc-editor.org/rfc/rfc6455#section-1.3 */
 const WEBSOCKET = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+type Response = Parameters<RequestListener>[1];
 
 /** Listens on an address; on a free port if none is given. */
 export async function listen(server: Server, address: string, port = 0): Promise<number> {
@@ -24,11 +26,11 @@ export function createAttacker(certificate: Certificate, seen: (contact: Contact
     connection: () => seen('connection'),
     request: (request, response) => {
       seen('request');
-      answer(request, response);
+      answerWith('evil', request, response);
     },
-    upgrade: (key, socket) => {
+    upgrade: (request, socket) => {
       seen('upgrade');
-      acceptUpgrade(key, socket);
+      acceptUpgrade(request, socket);
     },
     tunnel: (_, socket) => {
       seen('tunnel');
@@ -37,18 +39,20 @@ export function createAttacker(certificate: Certificate, seen: (contact: Contact
   });
 }
 
-const answer: RequestListener = (request, response) => {
+/** A text, or one event where events are wanted. */
+export function answerWith(text: string, request: IncomingMessage, response: Response): void {
   request.resume();
   if (request.headers.accept === 'text/event-stream') {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    response.write('data: evil\n\n');
+    response.write(`data: ${text}\n\n`);
   } else {
-    response.end('evil');
+    response.end(text);
   }
-};
+}
 
-export function acceptUpgrade(key: string | undefined, socket: Socket): void {
+export function acceptUpgrade({ headers }: IncomingMessage, socket: Socket): void {
   socket.on('error', () => {});
+  const key = headers['sec-websocket-key'];
   const accept = key === undefined ? [] : [`Sec-WebSocket-Accept: ${sha1(key + WEBSOCKET)}`];
   const head = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade', ...accept];
   socket.write(`${head.join('\r\n')}\r\n\r\n`);

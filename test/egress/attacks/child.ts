@@ -18,7 +18,7 @@ import { described, type Ending, type Library, type Struck, strike } from './str
 import { switchOff } from './switch-off.ts';
 
 export interface ChildOptions {
-  /** The module whose `attacks` are run. */
+  /** The module whose `attacks` are run, imported after the library: what it takes from Node's modules is what is there. */
   readonly list: string;
   /** With `key.pem` and `cert.pem`, which `NODE_EXTRA_CA_CERTS` names; takes unix sockets. */
   readonly directory: string;
@@ -28,6 +28,8 @@ export interface ChildOptions {
   readonly undici?: string | undefined;
   /** Whether undici is loaded before the library or after it. Default: `'before'`. */
   readonly order?: 'before' | 'after' | undefined;
+  /** Whether the list, and with it what it imports, is loaded before the library. Default: false. */
+  readonly listFirst?: boolean | undefined;
   readonly off?: readonly Layer[] | undefined;
   /** Ids. Default: all. */
   readonly only?: readonly string[] | undefined;
@@ -150,11 +152,13 @@ function reasonsIn(lines: readonly string[]): readonly string[] {
     .flatMap(({ kind, reason }) => (kind === 'egress_denied' && reason !== undefined ? [reason] : []));
 }
 
+const loadList = (): Promise<{ readonly attacks: readonly Attack[] }> => import(options.list);
+
+if (options.listFirst) await loadList();
 let undici = options.order === 'after' ? undefined : loadUndici();
 const library = await loadLibrary();
 undici ??= loadUndici();
-// Only now, as tools are imported after the leash: what they take from Node's modules is what is there.
-const { attacks } = (await import(options.list)) as { readonly attacks: readonly Attack[] };
+const { attacks } = await loadList();
 const runs = await runAll(attacks, library, undici?.module);
 await setTimeout(GRACE_MS);
 say({

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { connect, type Server, type Socket } from 'node:net';
 import type { Certificate } from '../../helpers/certificate.ts';
 import type { Contact } from './attack.ts';
-import { acceptUpgrade } from './attacker.ts';
+import { acceptUpgrade, answerWith } from './attacker.ts';
 import { createPolyglot } from './polyglot.ts';
 
 /** A server in the process of its clients is in no call of theirs. */
@@ -28,22 +28,32 @@ export function createGateway(
     },
     request: (request, response) => {
       seen('request');
-      request.resume();
-      const { pathname, searchParams } = new URL(request.url ?? '/', 'http://gateway');
       const answer = (): void => {
-        if (pathname !== '/hop') return void response.end('good');
-        const to = Buffer.from(searchParams.get('to') ?? '').toString('latin1');
-        response.writeHead(Number(searchParams.get('status')), { location: to }).end();
+        const hop = hopOf(request);
+        if (hop === undefined) answerWith('good', request, response);
+        else response.writeHead(hop.status, { location: hop.location }).end();
       };
       if (hostsOf(request).every(isOwn)) answer();
       else passOn(elsewhere(), answer);
     },
-    upgrade: acceptUpgrade,
+    upgrade: (request, socket) => {
+      const hop = hopOf(request);
+      if (hop === undefined) acceptUpgrade(request, socket);
+      else socket.end(`HTTP/1.1 ${hop.status} Moved\r\nLocation: ${hop.location}\r\nContent-Length: 0\r\n\r\n`);
+    },
     tunnel: (authority, socket) => {
       seen('tunnel');
       tunnelTo(Number(authority.split(':').at(-1)), socket);
     },
   });
+}
+
+/** Where a request wants to be redirected to. */
+function hopOf({ url = '/' }: IncomingMessage): { readonly status: number; readonly location: string } | undefined {
+  const { pathname, searchParams } = new URL(url, 'http://gateway');
+  if (pathname !== '/hop') return undefined;
+  const location = Buffer.from(searchParams.get('to') ?? '').toString('latin1');
+  return { status: Number(searchParams.get('status')), location };
 }
 
 /** Answers only when the other host was reached, so that nothing is on its way any more when the client is done. */

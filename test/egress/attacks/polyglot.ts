@@ -1,4 +1,9 @@
-import { createServer as createHttpServer, type Server as HttpServer, type RequestListener } from 'node:http';
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type RequestListener,
+} from 'node:http';
 import { createServer as createHttp2Server, type ServerHttp2Session } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
@@ -10,7 +15,7 @@ export interface Answers {
   /** HTTP/1 and HTTP/2. */
   readonly request: RequestListener;
   /** WebSockets and other upgrades of HTTP/1. */
-  upgrade(key: string | undefined, socket: Socket): void;
+  upgrade(request: IncomingMessage, socket: Socket): void;
   tunnel(authority: string, socket: Socket): void;
   secure?(servername: string, socket: TLSSocket): void;
 }
@@ -45,7 +50,7 @@ export function createPolyglot(certificate: Certificate, answers: Answers): Serv
 
 function createHttp({ request, upgrade, tunnel }: Answers): HttpServer {
   const server = createHttpServer({ keepAliveTimeout: 60_000 }, request);
-  server.on('upgrade', ({ headers }, socket) => upgrade(headers['sec-websocket-key'], socket as Socket));
+  server.on('upgrade', (request, socket) => upgrade(request, socket as Socket));
   server.on('connect', ({ url = '' }, socket) => tunnel(url, socket as Socket));
   server.on('clientError', (_, socket) => void socket.destroy());
   return server;
