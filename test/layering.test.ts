@@ -132,6 +132,13 @@ const forbidden: readonly Plant[] = [
     '@pydantic/genai-prices',
   ]),
   ...plants('src/adapters/ajv.ts', ['../index.ts', 'ajv-formats', 'undici']),
+  ...plants('src/adapters/framework/planted.ts', [
+    '../../index.ts',
+    '../ajv.ts',
+    '../../testing/clock.ts',
+    '../../cli/main.ts',
+    'ai',
+  ]),
   ...plants('src/testing/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../cli/main.ts', '../prices/price.ts']),
   ...plants('src/cli/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../testing/clock.ts']),
   // A folder that nobody gave a place.
@@ -169,6 +176,13 @@ const allowed: readonly Plant[] = [
       'node:fs',
     ]),
   ),
+  ...plants('src/adapters/legal.ts', ['./prices.ts', './framework/planted.ts']),
+  ...plants('src/adapters/framework/legal.ts', [
+    './planted.ts',
+    '../prices.ts',
+    '../../leash.ts',
+    '../../internal/options.ts',
+  ]),
 ];
 
 const made: string[] = [];
