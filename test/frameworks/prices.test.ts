@@ -164,13 +164,14 @@ describe('normalizeUsage', () => {
   });
 
   it('reads a LangChain message', () => {
-    const message = new AIMessage('hello');
-    message.usage_metadata = {
-      input_tokens: 1000,
-      output_tokens: 100,
-      total_tokens: 1100,
-      input_token_details: { cache_read: 200, cache_creation: 0 },
-    };
+    const message = Object.assign(new AIMessage('hello'), {
+      usage_metadata: {
+        input_tokens: 1000,
+        output_tokens: 100,
+        total_tokens: 1100,
+        input_token_details: { cache_read: 200, cache_creation: 0 },
+      },
+    });
     expect(normalizeUsage(message)).toEqual({ ...usage, cacheWriteTokens: 0 });
     expect(normalizeUsage(new AIMessage('hello'))).toBeUndefined();
   });
