@@ -287,6 +287,7 @@ describe('the packed package', () => {
     writeFileSync(join(consumer, 'package.json'), '{ "type": "module" }');
     writeFileSync(join(consumer, 'uses-root.ts'), USES_ROOT);
     writeFileSync(join(consumer, 'uses-ajv.ts'), USES_AJV);
+    writeFileSync(join(consumer, 'uses-subpaths.ts'), USES_SUBPATHS);
   });
 
   afterAll(() => rmSync(consumer, { recursive: true, force: true }));
@@ -314,6 +315,7 @@ describe('the packed package', () => {
     { name: "with the browser's types", lib: 'es2023,dom,esnext.disposable', types: '' },
   ])('type-checks without any peer $name', ({ lib, types }) => {
     expect(typeErrors('uses-root.ts', lib, types)).toEqual([]);
+    expect(typeErrors('uses-subpaths.ts', lib, types)).toEqual([]);
   });
 
   it('needs of the types of a platform only these where a program has none', () => {
@@ -349,4 +351,21 @@ import { createLeash } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
 
 createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
+`;
+
+const USES_SUBPATHS = `
+import { createLeash } from 'leashkit';
+import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
+import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
+
+const audit = recordingSink();
+const leash = createLeash({ guards: [], audit, clock: fakeClock({ now: 0 }) });
+const search = leash.wrap('search', async (input: { q: string }) => input.q);
+void runScriptedAgent({ script: [{ tool: 'search' }], tools: { search }, signal: leash.signal });
+expectDenied(search({ q: 'a' }), 'BUDGET_EXCEEDED').then(({ remaining }) => remaining.length);
+leashMatchers.toHaveRan(audit, 'search', 1);
+const listed: Price = fromGenaiPrices(() => null, { aliases: { a: 'b' } });
+const price: Price = (usage, model) => priceTable({ m: { inputPerMTok: 1, outputPerMTok: '2' } })(usage, model) ?? listed(usage, model);
+const usage = normalizeUsage({});
+if (usage !== undefined) price(usage, { modelId: 'm' });
 `;
