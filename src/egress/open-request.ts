@@ -5,7 +5,7 @@ import { placeOf } from './passes.ts';
 import type { Statement } from './request-head.ts';
 import type { EgressScope } from './scope.ts';
 import { refusalOfServername } from './servername.ts';
-import { dialledHost, isTrusted } from './sockets.ts';
+import { dialledHost, isTrusted, unixPathOf } from './sockets.ts';
 
 /** What of a socket tells where it leads. */
 interface SocketLike {
@@ -29,7 +29,7 @@ export class OpenRequest {
     this.#scope = scope;
     this.#request = request;
     this.#host = host;
-    this.#place = placeOf(request.scheme === 'https', host);
+    this.#place = placeOf(request.scheme === 'https', host, request.port);
     scope.passes.open(this.#place);
   }
 
@@ -48,7 +48,7 @@ export class OpenRequest {
       refusalOfHeader(scope, request, name, hostHeader) ??
       refusalOfServername(scope, targetOf(request, name), servername);
     if (error === undefined) return new OpenRequest(scope, request, name);
-    scope.passes.refuse(placeOf(request.scheme === 'https', name), error);
+    scope.passes.refuse(placeOf(request.scheme === 'https', name, request.port), error);
     return error;
   }
 
@@ -78,6 +78,8 @@ export class OpenRequest {
 
   #verify(socket: SocketLike & object, address: string | undefined): Error | undefined {
     if (isTrusted(socket)) return undefined;
+    const path = unixPathOf(socket);
+    if (path !== undefined) return this.#verifyUnix(socket, path);
     const target = this.#target;
     const { scheme, port } = this.#request;
     if (
@@ -91,6 +93,15 @@ export class OpenRequest {
     }
     // An address that stands in the URL was judged with the rule that allows it.
     return address === this.#host ? undefined : this.#scope.address({ ...target, addr: address }, address);
+  }
+
+  /** A connection in a pool may have been opened for a session that may go there. */
+  #verifyUnix(socket: object, path: string): Error | undefined {
+    const { unixSockets } = this.#scope.passes;
+    if (unixSockets.has(socket)) return undefined;
+    const error = this.#scope.way('unix-socket', path);
+    if (error === undefined) unixSockets.add(socket);
+    return error;
   }
 
   /** What is on record as refused has not been reached. */

@@ -13,6 +13,7 @@ interface Request {
   readonly method?: unknown;
   readonly host?: unknown;
   readonly servername?: unknown;
+  readonly upgrade?: unknown;
   /** undici 8. */
   onResponseError?(error: Error): void;
   /** undici 5 to 7. */
@@ -57,7 +58,11 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       const opened = open.get(request);
       const earlier = refused.get(request);
       const error = earlier ?? opened?.stating(readHead(String(headers))) ?? opened?.sending(socket);
-      if (error === undefined) return;
+      if (error === undefined) {
+        // Nobody tells how that one ends: the connection is the client's from here on.
+        if (request.upgrade) opened?.ended(undefined);
+        return;
+      }
       if (earlier === undefined) refuse(request, error);
       socket.destroy(error);
     },
