@@ -162,7 +162,7 @@ describe('dist', () => {
     expect((await exportedNames('index')).join(' ')).toBe(
       [
         'AuditUnavailableError BudgetExceededError CallCapExceededError ConflictError DeniedError',
-        'EgressDeniedError LeashError ProofInvalidError RateLimitedError SessionEndedError StateLostError',
+        'EgressDeniedError EgressUnenforcedError LeashError ProofInvalidError RateLimitedError SessionEndedError StateLostError',
         'StoreUnavailableError ToolArgsInvalidError args budget callCap checkOpening createLeash currentCall',
         'egress fileSink findLeashError forwardSink headOfNote isLeashError matchesCommitment memorySeen',
         'memorySink memoryStore openCommitment otelSink proofKey proveEvent rateLimit streamSink teeSink',
@@ -176,18 +176,19 @@ describe('dist', () => {
     const types = declaredNames('index').filter((name) => !values.includes(name));
     expect(types.sort().join(' ')).toBe(
       [
-        'Amount AnyDenial ArgsHash ArgsIssue ArgsOf ArgsOptions AuditOptions AuditSink BudgetOptions BudgetReason',
-        'Call CallCapOptions CallRequest ChildOptions Clock Convert Cost Decision DecisionDenial Denial DenialCode',
-        'Durability Duration EgressAddressOptions EgressOptions EgressRule EgressRuleOptions EventProof EventProofOptions',
+        'AddressVerdict Amount AnyDenial ArgsHash ArgsIssue ArgsOf ArgsOptions AuditOptions AuditSink BudgetOptions',
+        'BudgetReason Call CallCapOptions CallRequest ChildOptions Clock Connection Convert Cost Coverage Decision',
+        'DecisionDenial Denial DenialCode Durability Duration Egress EgressAddressOptions EgressCoverage',
+        'EgressOptions EgressRule EgressRuleOptions Enforce EntryPoint EventProof EventProofOptions',
         'EventProofReport EventRef FileSinkOptions Forfeited ForwardedFields Guard Hold HoldState InfoLogger Key',
-        'Leash LeashErrorCode LeashOptions Limit LimitUsage Line LogHead LogKey LogReport LogSource MaybePromise',
-        'MemorySeen MemorySeenOptions MemorySink MemorySinkOptions MemoryStoreOptions Money MoneyUnit OnError',
-        'OpenCommitmentOptions Opening OtelLogRecord OtelLogger OtelSinkOptions Per Preparation PriorHead',
-        'ProofClaims ProofFormat ProofKey ProofOptions ProofReason RateLimitOptions Reading Recovered Reserve',
-        'RootSigner SeenProofs SessionEndedCode Settle Settled SignMode Span StandardResult StandardSchema StopOn',
-        'Store StoreDecision Summary Target TeeSinkOptions Ticket ToolCall ToolDeclaration ToolOptions TornTail',
-        'Units Usage Verdict VerifyCode VerifyOptions VerifyProofOptions VerifyReport WebhookFetch WebhookRequest',
-        'WebhookResponse WebhookSinkOptions Window WritableLike',
+        'Leash LeashEgress LeashErrorCode LeashOptions Limit LimitUsage Line LogHead LogKey LogReport LogSource',
+        'MaybePromise MemorySeen MemorySeenOptions MemorySink MemorySinkOptions MemoryStoreOptions Money MoneyUnit',
+        'OnError OpenCommitmentOptions Opening OtelLogRecord OtelLogger OtelSinkOptions OutgoingRequest Per',
+        'Preparation PriorHead ProofClaims ProofFormat ProofKey ProofOptions ProofReason RateLimitOptions Reading',
+        'Recovered Reserve Resolver RootSigner SeenProofs SessionEndedCode Settle Settled SignMode Span',
+        'StandardResult StandardSchema StopOn Store StoreDecision Summary Target TeeSinkOptions Ticket ToolCall',
+        'ToolDeclaration ToolOptions TornTail Units Usage Verdict VerifyCode VerifyOptions VerifyProofOptions',
+        'VerifyReport WebhookFetch WebhookRequest WebhookResponse WebhookSinkOptions Window WritableLike',
       ].join(' '),
     );
   });
@@ -256,7 +257,7 @@ describe('dist', () => {
 
   it('is small: the root entry, minified and gzipped', async () => {
     const { code } = await bundle('index', true);
-    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(54_000);
+    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(64_000);
   });
 });
 

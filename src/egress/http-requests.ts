@@ -92,6 +92,8 @@ function hold(scope: EgressScope, request: Request): void {
   request[OPEN] = opened;
   request.once('socket', (socket: Socket) => {
     const verify = (): void => {
+      // Its connection was refused, and that is on record.
+      if (socket.destroyed) return;
       const error = opened.sending(socket);
       if (error !== undefined) request.destroy(error);
     };

@@ -4,7 +4,7 @@ import type { Origin } from './origin.ts';
 import { readHead, type Statement } from './request-head.ts';
 import type { EgressScope } from './scope.ts';
 import { refusalOfServername } from './servername.ts';
-import { dialledHost, isTrusted } from './sockets.ts';
+import { dialledHost, isTrusted, unixPathOf } from './sockets.ts';
 
 /** What of a socket tells where it leads. */
 interface SocketLike {
@@ -77,6 +77,8 @@ export class OpenRequest {
 
   #verify(socket: SocketLike & object, address: string | undefined): Error | undefined {
     if (isTrusted(socket)) return undefined;
+    const path = unixPathOf(socket);
+    if (path !== undefined) return this.#verifyUnix(socket, path);
     const { scheme, host, port, target } = this.#origin;
     if (
       address === undefined ||
@@ -89,6 +91,15 @@ export class OpenRequest {
     }
     // An address that stands in the URL was judged with the rule that allows it.
     return address === host ? undefined : this.#scope.address({ ...target, addr: address }, address);
+  }
+
+  /** A connection in a pool may have been opened for a session that may go there. */
+  #verifyUnix(socket: object, path: string): Error | undefined {
+    const { unixSockets } = this.#scope.passes;
+    if (unixSockets.has(socket)) return undefined;
+    const error = this.#scope.way('unix-socket', path);
+    if (error === undefined) unixSockets.add(socket);
+    return error;
   }
 
   /** What is on record as refused has not been reached. */

@@ -25,7 +25,7 @@ export class Origin {
     this.host = host === undefined ? text : formatHost(host);
     this.port = port;
     this.target = Object.freeze({ scheme, host: this.host, port });
-    this.place = placeOf(scheme === 'https', this.host);
+    this.place = placeOf(scheme === 'https', this.host, port);
     const name = this.host.includes(':') ? `[${this.host}]` : this.host;
     this.authority = port === DEFAULT_PORT[scheme] ? name : `${name}:${port}`;
   }

@@ -17,6 +17,7 @@ interface Request {
   readonly servername?: unknown;
   [OPEN]?: OpenRequest;
   [REFUSED]?: Error;
+  readonly upgrade?: unknown;
   /** undici 8. */
   onResponseError?(error: Error): void;
   /** undici 5 to 7. */
@@ -59,7 +60,11 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       const earlier = request[REFUSED];
       const opened = request[OPEN];
       const error = earlier ?? opened?.statingHead(String(headers)) ?? opened?.sending(socket);
-      if (error === undefined) return;
+      if (error === undefined) {
+        // Nobody tells how that one ends: the connection is the client's from here on.
+        if (request.upgrade) opened?.ended(undefined);
+        return;
+      }
       if (earlier === undefined) refuse(request, error);
       socket.destroy(error);
     },
