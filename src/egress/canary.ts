@@ -25,7 +25,9 @@ export const ENTRY_POINTS = [
 export type EntryPoint = (typeof ENTRY_POINTS)[number];
 
 /** The runtime's own, as they were when this module was loaded, whatever is put in their place later. */
-const { fetch, WebSocket } = globalThis;
+const { fetch } = globalThis;
+/** Read when it is used: the runtime loads its undici for it. */
+const webSocket = Object.getOwnPropertyDescriptor(globalThis, 'WebSocket');
 
 /** A name that cannot exist (RFC 6761 §6.4), so that nothing would leave even where nothing holds. */
 const HOST = `${randomUUID()}.leash-canary.invalid`;
@@ -132,6 +134,7 @@ function flights(): readonly Flight[] {
   const childProcess = process.getBuiltinModule('node:child_process');
   const workers = process.getBuiltinModule('node:worker_threads');
   const modules = process.getBuiltinModule('node:module');
+  const WebSocket = (webSocket?.get?.call(globalThis) ?? webSocket?.value) as typeof globalThis.WebSocket | undefined;
   const place = { host: HOST, lookup: nowhere, agent: false };
   const socket = { host: HOST, port: 9, lookup: nowhere };
   /** Without arguments: every one of these refuses that by itself. */
