@@ -4,6 +4,7 @@ import type { ProofFormat } from './audit/proof-claims.ts';
 import { bothOf } from './egress/both-scopes.ts';
 import type { EgressScope } from './egress/scope.ts';
 import type { ToolCall } from './guard.ts';
+import { notOwnWork } from './internal/own-work.ts';
 import { addMoney, type ExactMoney, FREE, type Money, parseMoney } from './money.ts';
 
 export interface ProofOptions {
@@ -142,5 +143,5 @@ export function activeCall(): ActiveCall | undefined {
 }
 
 export function inCall<R>(call: ActiveCall, body: () => R): R {
-  return running.run(call, body);
+  return notOwnWork(() => running.run(call, body));
 }

@@ -1,33 +1,52 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { activeCall } from './call.ts';
+import { type ActiveCall, activeCall } from './call.ts';
 import { bothOf } from './egress/both-scopes.ts';
-import { egressHooks } from './egress/hooks.ts';
+import { egressHooks, type Hooks } from './egress/hooks.ts';
 import type { EgressScope } from './egress/scope.ts';
 import { isOwnWork, ownWorkIsHeldWhere } from './internal/own-work.ts';
 
-/** Scopes that a client of the leash itself runs in, in a call or outside of one. */
-const clients = new AsyncLocalStorage<EgressScope>();
+interface Client {
+  readonly scope: EgressScope;
+  /** Where it was used. */
+  readonly call: ActiveCall | undefined;
+}
+
+/** Clients of the leash itself, in a call or outside of one. */
+const clients = new AsyncLocalStorage<Client>();
 /** Scopes that hold all code of the process. */
 const everywhere = new Set<EgressScope>();
-let held = false;
+let heldBy: Hooks | undefined;
+let openLeashes = 0;
 
 function currentScope(): EgressScope | undefined {
   if (isOwnWork()) return undefined;
-  return scopeHere();
-}
-
-function scopeHere(): EgressScope | undefined {
-  let scope = clients.getStore() ?? activeCall()?.scope;
+  let scope = scopeOfContext();
   for (const other of everywhere) scope = bothOf(scope, other);
   return scope;
 }
 
-/** Puts the hooks in place, once for this copy of the package. */
-export function holdEgress(): void {
-  if (held) return;
-  egressHooks().add(currentScope);
-  ownWorkIsHeldWhere(() => scopeHere() !== undefined);
-  held = true;
+function scopeOfContext(): EgressScope | undefined {
+  const call = activeCall();
+  const client = clients.getStore();
+  if (client === undefined) return call?.scope;
+  // What a client runs, such as the body of a request, may make calls of its own.
+  return client.call === call ? client.scope : bothOf(call?.scope, client.scope);
+}
+
+/** Puts the hooks in place, once for this copy of the package. @returns what says that a leash needs them no longer. */
+export function holdEgress(): () => void {
+  const hooks = egressHooks();
+  if (hooks !== heldBy) {
+    hooks.add(currentScope, () => openLeashes > 0);
+    ownWorkIsHeldWhere(() => hooks.current() !== undefined);
+    heldBy = hooks;
+  }
+  openLeashes++;
+  let open = true;
+  return () => {
+    if (open) openLeashes--;
+    open = false;
+  };
 }
 
 /** Holds all code of the process, until the answer is called. */
@@ -38,5 +57,6 @@ export function holdEverywhere(scope: EgressScope): () => void {
 
 /** Runs a client of a leash: what it reaches is judged by that leash, and by whatever holds the caller. */
 export function asClient<R>(scope: EgressScope, run: () => R): R {
-  return clients.run(bothOf(scope, activeCall()?.scope) as EgressScope, run);
+  const call = activeCall();
+  return clients.run({ scope: bothOf(scope, call?.scope) as EgressScope, call }, run);
 }

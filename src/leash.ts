@@ -4,12 +4,14 @@ import { killSwitch, sessionClose } from './audit/event.ts';
 import { AuditLog } from './audit/log.ts';
 import { type Decision, decide } from './decision.ts';
 import { type CallRequest, declareRequest, declareUnder, givenArgs } from './declaration.ts';
+import { summaryOf } from './egress/coverage.ts';
 import { Ending } from './ending.ts';
 import { type EventRef, type LeashError, SessionEndedError } from './errors.ts';
 import type { Hold } from './hold.ts';
 import { canonicalJson, snapshotJson } from './internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import { checkName, kindOf } from './internal/options.ts';
+import { ownWorkFromHereOn } from './internal/own-work.ts';
 import { VERSION } from './internal/version.ts';
 import type { Leash, LeashEgress, Summary } from './leash-contract.ts';
 import {
@@ -24,7 +26,7 @@ import { type ExactMoney, formatUnits, type Money } from './money.ts';
 import type { Level } from './plan.ts';
 import { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
-import { SessionEgress } from './session-egress.ts';
+import { proveEgress, SessionEgress } from './session-egress.ts';
 import { Spend } from './spend.ts';
 import type { Ticket } from './ticket.ts';
 import { type Cost, declareTool, type Tool } from './tool.ts';
@@ -70,19 +72,25 @@ class Session implements Leash {
     this.#reservations = parent === undefined ? new Reservations(store, clock) : parent.#reservations;
     const named = guards.map((guard) => ({ name: guard.name, settings: guard.settings }));
     const policy = sha256(canonicalJson(snapshotJson(named)));
-    this.#log = new AuditLog({
-      ...audit,
-      clock,
-      originName: audit.origin,
-      lib: `leashkit/${VERSION}`,
-      agent: settings.agent,
-      session: this.id,
-      mode,
-      guards: policy,
-      parent: parent === undefined ? undefined : parent.#log,
-    });
-    this.#ending = new Ending(parent === undefined ? undefined : parent.#ending);
     this.#rules = new Rules(this.#levels, (attempt, refusal) => this.#admission.observe(attempt, refusal));
+    // Before a log says that there is a session.
+    const coverage = proveEgress(this.#rules);
+    this.#log = ownWorkFromHereOn(
+      () =>
+        new AuditLog({
+          ...audit,
+          clock,
+          originName: audit.origin,
+          lib: `leashkit/${VERSION}`,
+          agent: settings.agent,
+          session: this.id,
+          mode,
+          guards: policy,
+          egress: coverage === undefined ? undefined : summaryOf(coverage),
+          parent: parent === undefined ? undefined : parent.#log,
+        }),
+    );
+    this.#ending = new Ending(parent === undefined ? undefined : parent.#ending);
     this.#admission = new Admission({
       rules: this.#rules,
       log: this.#log,

@@ -4,7 +4,7 @@ import { type ActiveCall, activeCall } from './call.ts';
 import type { EntryPoint } from './egress/canary.ts';
 import { coverageOf, type EgressCoverage } from './egress/coverage.ts';
 import { guardedFetch } from './egress/fetch.ts';
-import { egressHooks } from './egress/hooks.ts';
+import { egressHooks, type Hooks } from './egress/hooks.ts';
 import { OwnPool } from './egress/own-pool.ts';
 import { Passes } from './egress/passes.ts';
 import type { EgressScope } from './egress/scope.ts';
@@ -33,9 +33,7 @@ export class SessionEgress {
   readonly #ending: Ending;
   readonly #passes = new Passes();
   readonly #egresses: readonly Egress[];
-  /** Whether code of calls is held. */
-  readonly #holds: boolean;
-  readonly #release: (() => void) | undefined;
+  #release: (() => void)[] = [];
   #pool: OwnPool | undefined;
   #fetch: typeof globalThis.fetch | undefined;
 
@@ -45,21 +43,20 @@ export class SessionEgress {
     this.#record = record;
     this.#ending = ending;
     this.#egresses = rules.egresses(everyGuard);
-    this.#holds = this.#egresses.some(({ enforce }) => enforce !== 'declared');
-    if (!this.#holds) return;
-    holdEgress();
-    this.#check(proved());
+    if (!holds(this.#egresses)) return;
+    this.#release = [holdEgress()];
     if (this.#egresses.some(({ enforce }) => enforce === 'process')) {
       const attempt = named('process', randomUUID());
-      this.#release = holdEverywhere(this.#scope({ attempt, called: false, heeds: holdsProcess }));
+      this.#release.push(holdEverywhere(this.#scope({ attempt, called: false, heeds: holdsProcess })));
     }
   }
 
   get surface(): LeashEgress {
     this.#need('leash.egress');
+    const egresses = this.#egresses;
     return {
-      coverage: () => coverageOf(this.#egresses, proved()),
-      selfTest: () => this.#check(prove()),
+      coverage: () => coverageOf(egresses, proved()),
+      selfTest: () => check(egresses, prove()),
     };
   }
 
@@ -72,13 +69,13 @@ export class SessionEgress {
 
   /** Where the code of a call may go, whatever client it uses. */
   scopeOf(call: ActiveCall): EgressScope | undefined {
-    if (!this.#holds) return undefined;
+    if (!holds(this.#egresses)) return undefined;
     return this.#scope({ attempt: named(call.tool, call.id), called: true, heeds: holdsClients });
   }
 
   /** Ends what the leash itself has connected. */
   close(): void {
-    this.#release?.();
+    for (const release of this.#release.splice(0)) release();
     this.#pool?.destroy();
   }
 
@@ -92,19 +89,8 @@ export class SessionEgress {
     return new SessionScope({ rules: this.#rules, record: this.#record, passes: this.#passes, sessions }, asker);
   }
 
-  #check(seen: ReadonlyMap<EntryPoint, boolean>): EgressCoverage {
-    const coverage = coverageOf(this.#egresses, seen);
-    const missing = Array.from(seen).flatMap(([entry, held]) => (held ? [] : [entry]));
-    if (!this.#holds || missing.length === 0) return coverage;
-    const { node, undici } = coverage;
-    throw new EgressUnenforcedError(
-      `egress({ enforce: '${coverage.enforce}' }) cannot hold ${missing.join(', ')} on Node ${node} with its undici ${undici}. ` +
-        "Load leashkit before anything that replaces parts of the platform, use a Node that leashkit is tested on (22.12 to 26), or hold declared URLs alone with enforce: 'declared'.",
-    );
-  }
-
   #makeFetch(): typeof globalThis.fetch {
-    holdEgress();
+    this.#release.push(holdEgress());
     const pool = new OwnPool();
     this.#pool = pool;
     const { signal } = this.#ending;
@@ -151,14 +137,44 @@ function holdsProcess(guard: Guard): boolean {
   return guard.egress?.enforce === 'process';
 }
 
-let lastProof: ReadonlyMap<EntryPoint, boolean> | undefined;
-
-/** The proof that this process needs once. */
-function proved(): ReadonlyMap<EntryPoint, boolean> {
-  return lastProof ?? prove();
+/** Whether code is held that uses clients of its own. */
+function holds(egresses: readonly Egress[]): boolean {
+  return egresses.some(({ enforce }) => enforce !== 'declared');
 }
 
-function prove(): ReadonlyMap<EntryPoint, boolean> {
-  lastProof = egressHooks().prove();
-  return lastProof;
+type Proof = ReadonlyMap<EntryPoint, boolean>;
+
+let last: { readonly hooks: Hooks; readonly proof: Proof } | undefined;
+
+/** The proof that this process needs once. */
+function proved(): Proof {
+  return last?.hooks === egressHooks() ? last.proof : prove();
+}
+
+function prove(): Proof {
+  const hooks = egressHooks();
+  last = { hooks, proof: hooks.prove() };
+  return last.proof;
+}
+
+/**
+ * What the egress guards of a session will hold; undefined where there are none.
+ *
+ * @throws {EgressUnenforcedError} they cannot.
+ */
+export function proveEgress(rules: Rules): EgressCoverage | undefined {
+  const egresses = rules.egresses(everyGuard);
+  if (egresses.length === 0) return undefined;
+  return holds(egresses) ? check(egresses, proved()) : coverageOf(egresses, undefined);
+}
+
+function check(egresses: readonly Egress[], proof: Proof): EgressCoverage {
+  const coverage = coverageOf(egresses, proof);
+  const missing = Array.from(proof).flatMap(([entry, held]) => (held ? [] : [entry]));
+  if (!holds(egresses) || missing.length === 0) return coverage;
+  const { enforce, node, undici } = coverage;
+  throw new EgressUnenforcedError(
+    `egress({ enforce: '${enforce}' }) cannot hold ${missing.join(', ')} on Node ${node} with its undici ${undici}. ` +
+      "Create the first leash before anything replaces parts of the platform, use a Node that leashkit is tested on (22.12 to 26), or hold declared URLs alone with enforce: 'declared'.",
+  );
 }

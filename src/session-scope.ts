@@ -1,6 +1,7 @@
 import { denialOf, type EgressReason } from './egress/denial.ts';
 import type { Passes } from './egress/passes.ts';
-import type { EgressScope, Way } from './egress/scope.ts';
+import { type EgressScope, targetOf, type Way } from './egress/scope.ts';
+import { AuditUnavailableError } from './errors.ts';
 import {
   ALLOW,
   type Connection,
@@ -58,10 +59,6 @@ export class SessionScope implements EgressScope {
     return this.#network.sessions.includes(other.#network.sessions[0] as string);
   }
 
-  get rawSockets(): boolean {
-    return this.#egresses().every((egress) => egress.rawSockets);
-  }
-
   request(request: OutgoingRequest): Error | undefined {
     return this.#ask(placeOf(request), (guard) => {
       if (guard.egress !== undefined) return guard.egress.request(request);
@@ -103,13 +100,16 @@ export class SessionScope implements EgressScope {
     return this.#ask(target, ({ egress }) => (egress === undefined ? ALLOW : egress.addresses(target, [address])));
   }
 
-  way(way: Way, detail = ''): Error | undefined {
-    const target = { scheme: way, host: '', port: 0 };
+  mayLeave(way: Way, detail = ''): Error | undefined {
+    const target = targetOf(way);
     const denial = denialOf(way, target);
-    const refusal = this.#ask(target, ({ egress }) => {
+    return this.#ask(target, ({ egress }) => {
       return egress === undefined || isOpen(egress, way, detail) ? ALLOW : denial;
     });
-    return refusal ?? this.reached(target);
+  }
+
+  way(way: Way, detail?: string): Error | undefined {
+    return this.mayLeave(way, detail) ?? this.reached(targetOf(way));
   }
 
   refuse(reason: EgressReason, target: Target): Error | undefined {
@@ -129,6 +129,9 @@ export class SessionScope implements EgressScope {
   #ask(target: Target, verdictOf: (guard: Guard) => Verdict | undefined, enforcing = false): Error | undefined {
     const { rules, record } = this.#network;
     const { attempt, heeds } = this.#asker;
+    // Calls wait for it, but a leash may hold code outside of calls.
+    if (record.opening !== undefined)
+      return new AuditUnavailableError('the audit log is not open yet, so nothing is reached');
     const refusal =
       record.refusalOfEnded() === undefined
         ? rules.judge(attempt, (guard) => (heeds(guard) ? verdictOf(guard) : ALLOW), enforcing)

@@ -1,5 +1,6 @@
 import { invariant } from '../internal/invariant.ts';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
+import { ownWork } from '../internal/own-work.ts';
 import type { Key, RootSigner } from './key.ts';
 import { certify, generateSessionKey, keyId, rawPublicKey } from './keys.ts';
 import { keyFields, LogSigner } from './signing.ts';
@@ -90,7 +91,7 @@ export class Checkpoints {
     const { onCheckpoint } = this.#init;
     if (onCheckpoint === undefined) return;
     try {
-      onCheckpoint(this.#signer.note());
+      ownWork(() => onCheckpoint(this.#signer.note()));
     } catch (error) {
       // Whoever keeps heads elsewhere must not stop the log.
       const name = error instanceof Error ? error.name : typeof error;

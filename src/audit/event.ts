@@ -64,6 +64,8 @@ export interface SessionOpen {
   readonly hash: string;
   /** Hex SHA-256 of the canonical JSON of the guards' names and settings. */
   readonly guards: string;
+  /** How far the egress guards reach, where there are some: keys and values as they are to stand in the line. */
+  readonly egress?: Readonly<Record<string, string>> | undefined;
   /** Base64 of the session key, where the log is signed. */
   readonly key?: string | undefined;
   /** Base64 of the root's certificate of that key. */
@@ -77,7 +79,7 @@ export interface SessionOpen {
 export const MAX_PRIOR = 64;
 
 export function sessionOpen(open: SessionOpen): string {
-  const { key, cert, parent, prior } = open;
+  const { egress, key, cert, parent, prior } = open;
   return (
     field('origin', open.origin) +
     field('lib', open.lib) +
@@ -86,6 +88,7 @@ export function sessionOpen(open: SessionOpen): string {
     field('mode', open.mode) +
     field('hash', open.hash) +
     field('guards', open.guards) +
+    (egress === undefined ? '' : `,"egress":${JSON.stringify(egress)}`) +
     (key === undefined ? '' : `,"key":"${key}"`) +
     (cert === undefined ? '' : `,"cert":"${cert}"`) +
     (parent === undefined ? '' : `,"parent":{"log":"${parent.log}","seq":${parent.seq},"hash":"${parent.hash}"}`) +

@@ -48,7 +48,7 @@ export interface LogLine {
 
 /** The table of the format: the keys between `kind` and `prev` in their order, `?` where one may be absent. */
 const LAYOUT: Readonly<Record<string, string>> = {
-  session_open: 'origin lib agent session mode hash guards key? cert? parent? prior?',
+  session_open: 'origin lib agent session mode hash guards egress? key? cert? parent? prior?',
   tool_start: 'call tool args usd? sat? x?',
   tool_ok: 'call tool us usd? sat? overrun? x?',
   tool_error: 'call tool us error usd? sat? overrun? x?',
@@ -109,6 +109,11 @@ const SPELLED: Readonly<Record<string, string>> = {
   observed: '1',
 };
 
+/** What becomes of code that leaves by each entry point; an entry point that a runtime does not have is left out. */
+const EGRESS = 'leash fetch ws http https net tls http2 udp lookup dns child worker unix binding'.split(' ');
+const ENFORCE: readonly unknown[] = ['declared', 'scope', 'process'];
+const STATES: readonly unknown[] = ['held', 'refused', 'open', 'unheld'];
+
 const INTEGERS: ReadonlySet<string> = new Set('seq us port count from to bytes calls denied size'.split(' '));
 
 const spellings: ReadonlyMap<string, RegExp> = new Map(
@@ -125,6 +130,17 @@ function isText(value: unknown): boolean {
 
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isEgress(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { enforce, ...entries } = value;
+  const present = ['enforce', ...EGRESS].filter((key) => Object.hasOwn(value, key));
+  return (
+    Object.keys(value).join(' ') === present.join(' ') &&
+    ENFORCE.includes(enforce) &&
+    Object.values(entries).every((state) => STATES.includes(state))
+  );
 }
 
 /** Exactly these keys, in this order, with the values that they must have. */
@@ -159,6 +175,8 @@ function isValid(key: string, value: unknown): boolean {
   switch (key) {
     case 'ts':
       return typeof value === 'string' && isTimestamp(value);
+    case 'egress':
+      return isEgress(value);
     case 'parent':
       return isReference(value, 'log seq hash');
     case 'prior':

@@ -13,7 +13,7 @@ import { inTime } from './in-time.ts';
 import type { RootSigner } from './key.ts';
 import type { AuditSink, Recovered } from './sink.ts';
 
-export interface LogInit extends Pick<SessionOpen, 'lib' | 'agent' | 'session' | 'mode' | 'guards'> {
+export interface LogInit extends Pick<SessionOpen, 'lib' | 'agent' | 'session' | 'mode' | 'guards' | 'egress'> {
   /** The log of the leash that this one's is a child of. */
   readonly parent: AuditLog | undefined;
   readonly sink: AuditSink;
@@ -123,8 +123,8 @@ export class AuditLog {
 
   #open(init: LogInit, cert: string | undefined): void {
     const recovered: Recovered | undefined = ownWork(() => this.#sink.recover?.());
-    const { lib, agent, session, mode, guards } = init;
-    const open = { origin: this.origin, lib, agent, session, mode, hash: init.args, guards, parent: init.parent?.head };
+    const { lib, agent, session, mode, guards, egress, args: hash, parent } = init;
+    const open = { origin: this.origin, lib, agent, session, mode, hash, guards, egress, parent: parent?.head };
     const key = this.#checkpoints?.publicKey;
     let lines = this.#link('session_open', sessionOpen({ ...open, key, cert, prior: recovered?.prior }));
     const first = this.#prev;

@@ -2,7 +2,7 @@ import type { Connection, OutgoingRequest, Target } from '../guard.ts';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
 import type { EgressReason } from './denial.ts';
 import type { Passes } from './passes.ts';
-import type { EgressScope, Way } from './scope.ts';
+import { type EgressScope, targetOf, type Way } from './scope.ts';
 
 /** A call inside a call of another leash: both hold it. The inner one is asked first and resolves the names. */
 class BothScopes implements EgressScope {
@@ -20,10 +20,6 @@ class BothScopes implements EgressScope {
 
   covers(other: EgressScope): boolean {
     return this.#inner.covers(other) || this.#outer.covers(other);
-  }
-
-  get rawSockets(): boolean {
-    return this.#inner.rawSockets && this.#outer.rawSockets;
   }
 
   request(request: OutgoingRequest): Error | undefined {
@@ -51,8 +47,12 @@ class BothScopes implements EgressScope {
     return this.#inner.address(target, address) ?? this.#outer.address(target, address);
   }
 
+  mayLeave(way: Way, detail?: string): Error | undefined {
+    return this.#inner.mayLeave(way, detail) ?? this.#outer.mayLeave(way, detail);
+  }
+
   way(way: Way, detail?: string): Error | undefined {
-    return this.#inner.way(way, detail) ?? this.#outer.way(way, detail);
+    return this.mayLeave(way, detail) ?? this.reached(targetOf(way));
   }
 
   refuse(reason: EgressReason, target: Target): Error | undefined {

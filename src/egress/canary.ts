@@ -1,36 +1,46 @@
 import { randomUUID } from 'node:crypto';
+import type { LookupFunction } from 'node:net';
 import type { Connection, OutgoingRequest } from '../guard.ts';
 import { Passes } from './passes.ts';
 import type { EgressScope, Way } from './scope.ts';
 
-/** A way out of the process, as people call it. */
-export type EntryPoint =
-  | 'fetch'
-  | 'WebSocket'
-  | 'node:http'
-  | 'node:https'
-  | 'node:net'
-  | 'node:tls'
-  | 'node:http2'
-  | 'node:dgram'
-  | 'dns.lookup'
-  | 'dns.resolve'
-  | 'child processes'
-  | 'workers'
-  | 'unix sockets'
-  | 'process.binding';
+/** Ways out of the process, as people call them. */
+export const ENTRY_POINTS = [
+  'fetch',
+  'WebSocket',
+  'node:http',
+  'node:https',
+  'node:net',
+  'node:tls',
+  'node:http2',
+  'node:dgram',
+  'dns.lookup',
+  'dns.resolve',
+  'child processes',
+  'workers',
+  'unix sockets',
+  'process.binding',
+] as const;
 
-/** The runtime's own, as they were when this module was loaded, whatever is put in their place later. */
-const { fetch, WebSocket } = globalThis;
+export type EntryPoint = (typeof ENTRY_POINTS)[number];
+
+/** The runtime's own, as it was when this module was loaded, whatever is put in its place later. */
+const { fetch } = globalThis;
 
 /** A name that cannot exist (RFC 6761 §6.4), so that nothing would leave even where nothing holds. */
 const HOST = `${randomUUID()}.leash-canary.invalid`;
 const REFUSED = new Error('a canary of the leash, which is never let out');
 
+/** A connection without a request is judged a tick later; a canary wants to know at once. */
+class OpenToAll extends Passes {
+  override has(): boolean {
+    return true;
+  }
+}
+
 /** Refuses everything, and knows what it was asked. */
 export class Canary implements EgressScope {
-  readonly passes: Passes = new Passes();
-  readonly rawSockets = true;
+  readonly passes: Passes = new OpenToAll();
   seen: Set<string> = new Set();
 
   covers(): boolean {
@@ -61,6 +71,10 @@ export class Canary implements EgressScope {
     return REFUSED;
   }
 
+  mayLeave(way: Way): Error {
+    return this.#see(way);
+  }
+
   way(way: Way): Error {
     return this.#see(way);
   }
@@ -80,74 +94,101 @@ export class Canary implements EgressScope {
 }
 
 interface Flight {
+  readonly entry: EntryPoint;
   /** What the canary must have been asked. */
   readonly asked: string;
+  /** Gets no further than the first check of its arguments, or to a lookup that finds nothing, where it is not held. */
   fly(): unknown;
 }
 
-/** Each entry point is used once, in one step: what is not seen in it is not held. No packet leaves, no name is asked for. */
+/**
+ * Each way out of each entry point is used once, in one step: an entry point is held if all of them were seen in it. No
+ * packet leaves, no name is asked for, no process and no thread starts, held or not.
+ */
 export function sendCanaries(canary: Canary): ReadonlyMap<EntryPoint, boolean> {
   const held = new Map<EntryPoint, boolean>();
-  for (const [entry, { asked, fly }] of Object.entries(flights()) as [EntryPoint, Flight][]) {
+  for (const { entry, asked, fly } of flights()) {
     canary.seen = new Set();
     try {
       fly();
     } catch {}
-    held.set(entry, canary.seen.has(asked));
+    held.set(entry, canary.seen.has(asked) && held.get(entry) !== false);
   }
   return held;
 }
 
-function flights(): Partial<Record<EntryPoint, Flight>> {
-  const ignore = (): void => {};
+type Methods = Record<string, (...args: unknown[]) => unknown>;
+
+const ignore = (): void => {};
+const nowhere: LookupFunction = (_, __, callback) => callback(REFUSED, '');
+
+function flights(): readonly Flight[] {
   const http = process.getBuiltinModule('node:http');
   const https = process.getBuiltinModule('node:https');
   const net = process.getBuiltinModule('node:net');
   const tls = process.getBuiltinModule('node:tls');
   const dns = process.getBuiltinModule('node:dns');
   const dgram = process.getBuiltinModule('node:dgram');
-  const { ChildProcess } = process.getBuiltinModule('node:child_process');
+  const childProcess = process.getBuiltinModule('node:child_process');
   const workers = process.getBuiltinModule('node:worker_threads');
-  return {
-    fetch: { asked: 'request:http', fly: () => fetch(`http://${HOST}/`).catch(ignore) },
+  const modules = process.getBuiltinModule('node:module');
+  // Not before it is needed: looking at it loads the runtime's undici.
+  const { WebSocket } = globalThis;
+  const place = { host: HOST, lookup: nowhere, agent: false };
+  const socket = { host: HOST, port: 9, lookup: nowhere };
+  /** Without arguments: every one of these refuses that by itself. */
+  const bare = (entry: EntryPoint, asked: string, owner: object, names: readonly string[]): readonly Flight[] =>
+    names
+      .filter((name) => name in owner)
+      .map((name) => ({ entry, asked, fly: () => settle((owner as Methods)[name]?.()) }));
+  const questions = ['resolve', 'resolve4', 'resolve6', 'resolveTxt', 'reverse', 'lookupService'];
+  return [
+    { entry: 'fetch', asked: 'request:http', fly: () => settle(fetch(`http://${HOST}/`)) },
     ...(WebSocket === undefined
-      ? undefined
-      : {
-          WebSocket: {
+      ? []
+      : [
+          {
+            entry: 'WebSocket',
             asked: 'request:http',
             fly: () => new WebSocket(`ws://${HOST}/`).addEventListener('error', ignore),
-          },
-        }),
-    'node:http': { asked: 'request:http', fly: () => http.request({ host: HOST, agent: false }).on('error', ignore) },
-    'node:https': {
-      asked: 'request:https',
-      fly: () => https.request({ host: HOST, agent: false }).on('error', ignore),
-    },
-    'node:net': { asked: 'connection:tcp', fly: () => net.connect({ host: HOST, port: 9 }).on('error', ignore) },
-    'node:tls': { asked: 'connection:tls', fly: () => tls.connect({ host: HOST, port: 9 }).on('error', ignore) },
+          } as const,
+        ]),
+    { entry: 'node:http', asked: 'request:http', fly: () => http.request(place).on('error', ignore) },
+    { entry: 'node:https', asked: 'request:https', fly: () => https.request(place).on('error', ignore) },
+    { entry: 'node:net', asked: 'connection:tcp', fly: () => net.connect(socket).on('error', ignore) },
+    { entry: 'node:tls', asked: 'connection:tls', fly: () => tls.connect(socket).on('error', ignore) },
     // Loading HTTP/2 is slow, and it connects as everyone does.
-    'node:http2': {
+    {
+      entry: 'node:http2',
       asked: 'connection:tls',
-      fly: () => tls.connect({ host: HOST, port: 9, ALPNProtocols: ['h2'] }).on('error', ignore),
+      fly: () => tls.connect({ ...socket, ALPNProtocols: ['h2'] }).on('error', ignore),
     },
-    'node:dgram': {
+    ...['send', 'connect', 'addMembership', 'addSourceSpecificMembership'].map((name) => ({
+      entry: 'node:dgram' as const,
       asked: 'udp',
-      fly: () => {
-        const socket = dgram.createSocket('udp4');
-        socket.send('', 9, '127.0.0.1', () => socket.close());
+      fly: (): unknown => {
+        const closed = dgram.createSocket('udp4').on('error', ignore);
+        closed.close();
+        return (closed as unknown as Methods)[name]?.('', 9, '127.0.0.1', ignore);
       },
-    },
-    'dns.lookup': { asked: 'name', fly: () => dns.lookup(HOST, ignore) },
-    'dns.resolve': { asked: 'dns-query', fly: () => dns.resolve4(HOST, ignore) },
-    'child processes': {
-      asked: 'child-process',
-      fly: () => (new ChildProcess() as unknown as { spawn(options: object): void }).spawn({ file: '', args: [] }),
-    },
-    workers: { asked: 'worker', fly: () => new workers.Worker('', { eval: true }).terminate() },
-    'unix sockets': { asked: 'unix-socket', fly: () => net.connect({ path: `/${HOST}` }).on('error', ignore) },
-    'process.binding': {
-      asked: 'process-binding',
-      fly: () => (process as unknown as { binding(name: string): void }).binding('tcp_wrap'),
-    },
-  };
+    })),
+    // A family that there is not.
+    { entry: 'dns.lookup', asked: 'name', fly: () => dns.lookup(HOST, { family: 5 }, ignore) },
+    { entry: 'dns.lookup', asked: 'name', fly: () => settle(dns.promises.lookup(HOST, { family: 5 })) },
+    ...[dns, new dns.Resolver(), dns.promises, new dns.promises.Resolver()].flatMap((owner) =>
+      bare('dns.resolve', 'dns-query', owner, questions),
+    ),
+    ...bare('child processes', 'child-process', childProcess.ChildProcess.prototype, ['spawn']),
+    ...bare('child processes', 'child-process', childProcess, ['spawnSync', 'execSync', 'execFileSync']),
+    ...bare('child processes', 'child-process', process, ['execve']),
+    { entry: 'workers', asked: 'worker', fly: () => new (workers.Worker as unknown as new () => unknown)() },
+    ...bare('workers', 'worker', modules, ['register']),
+    { entry: 'unix sockets', asked: 'unix-socket', fly: () => net.connect({ path: `/${HOST}` }).on('error', ignore) },
+    ...bare('process.binding', 'process-binding', process, ['binding']),
+  ];
+}
+
+/** What comes of a canary later is nobody's. */
+function settle(outcome: unknown): void {
+  if (outcome instanceof Promise) outcome.catch(ignore);
 }

@@ -1,5 +1,5 @@
 import type { Egress, Enforce } from '../guard.ts';
-import type { EntryPoint } from './canary.ts';
+import { ENTRY_POINTS, type EntryPoint } from './canary.ts';
 
 /**
  * What becomes of code that leaves by an entry point: `held`, the rules judge it; `refused`, nothing leaves; `open`, an
@@ -18,20 +18,58 @@ export interface EgressCoverage {
   readonly entries: Readonly<Record<EntryPoint | 'leash.fetch', Coverage>>;
 }
 
+type Entry = keyof EgressCoverage['entries'];
+
+/** What a log says of the network when a session opens: `enforce`, then what becomes of each entry point. */
+export type EgressSummary = Readonly<Record<string, string>>;
+
+const SHORT: Readonly<Record<Entry, string>> = {
+  'leash.fetch': 'leash',
+  fetch: 'fetch',
+  WebSocket: 'ws',
+  'node:http': 'http',
+  'node:https': 'https',
+  'node:net': 'net',
+  'node:tls': 'tls',
+  'node:http2': 'http2',
+  'node:dgram': 'udp',
+  'dns.lookup': 'lookup',
+  'dns.resolve': 'dns',
+  'child processes': 'child',
+  workers: 'worker',
+  'unix sockets': 'unix',
+  'process.binding': 'binding',
+};
+
 const ALL_REFUSED: ReadonlySet<EntryPoint> = new Set(['dns.resolve', 'process.binding']);
 
-/** What several guards hold together: the strictest of them. */
-export function coverageOf(egresses: readonly Egress[], proved: ReadonlyMap<EntryPoint, boolean>): EgressCoverage {
+/**
+ * What several guards hold together: the strictest of them.
+ *
+ * @param proved what canaries have seen, undefined where none was sent.
+ */
+export function coverageOf(
+  egresses: readonly Egress[],
+  proved: ReadonlyMap<EntryPoint, boolean> | undefined,
+): EgressCoverage {
   const enforce = strictest(egresses);
   const holding = egresses.filter((egress) => egress.enforce !== 'declared');
   const entries = Object.fromEntries(
-    Array.from(proved, ([entry, seen]) => [entry, seen && holding.length > 0 ? coverage(entry, holding) : 'unheld']),
+    ENTRY_POINTS.filter((entry) => proved === undefined || proved.has(entry)).map((entry) => [
+      entry,
+      proved?.get(entry) && holding.length > 0 ? coverage(entry, holding) : 'unheld',
+    ]),
   ) as Record<EntryPoint, Coverage>;
   const { node, undici = 'none' } = process.versions;
   return Object.freeze({ enforce, node, undici, entries: Object.freeze({ 'leash.fetch': 'held', ...entries }) });
 }
 
-export function strictest(egresses: readonly Egress[]): Enforce {
+/** As the log has it. */
+export function summaryOf({ enforce, entries }: EgressCoverage): EgressSummary {
+  return { enforce, ...Object.fromEntries(Object.entries(entries).map(([entry, is]) => [SHORT[entry as Entry], is])) };
+}
+
+function strictest(egresses: readonly Egress[]): Enforce {
   if (egresses.some(({ enforce }) => enforce === 'process')) return 'process';
   return egresses.some(({ enforce }) => enforce === 'scope') ? 'scope' : 'declared';
 }

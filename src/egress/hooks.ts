@@ -12,12 +12,18 @@ import { holdUndiciRequests } from './undici-requests.ts';
 import { holdWorkers } from './workers.ts';
 
 /** What every copy of the package in the process shares. Its shape belongs to the number in `KEY`. */
-interface Hooks {
-  /** Adds a source of scopes. All of them hold what runs. */
-  add(source: CurrentScope): Restore;
+export interface Hooks {
+  /**
+   * Adds a source of scopes. All of them hold what runs.
+   *
+   * @param isInUse tells whether a leash that is open counts on it; code of those that are closed goes nowhere all the same.
+   */
+  add(source: CurrentScope, isInUse: () => boolean): void;
+  /** What all sources together say. */
+  readonly current: CurrentScope;
   /** Which entry points are held, seen with a canary each. */
   prove(): ReadonlyMap<EntryPoint, boolean>;
-  /** Takes everything out again, unless a source is left. @returns whether it did. */
+  /** Takes everything out again, unless a source is in use. @returns whether it did. */
   remove(): boolean;
 }
 
@@ -42,12 +48,17 @@ export function egressHooks(): Hooks {
   return shared[KEY];
 }
 
+/**
+ * Gives the platform back as it was. What still runs of leashes that are closed is held no more.
+ *
+ * @returns false, and nothing has changed, while a leash that holds code is open, in whatever copy of the package.
+ */
 export function removeEgressHooks(): boolean {
   return shared[KEY]?.remove() ?? true;
 }
 
 function install(): Hooks {
-  const sources = new Set<CurrentScope>();
+  const sources = new Map<CurrentScope, () => boolean>();
   let only: CurrentScope | undefined;
   let canary: EgressScope | undefined;
 
@@ -55,27 +66,20 @@ function install(): Hooks {
     if (canary !== undefined) return canary;
     if (only !== undefined) return only();
     let found: EgressScope | undefined;
-    for (const source of sources) {
+    for (const source of sources.keys()) {
       found = bothOf(found, source());
     }
     return found;
   };
-  const count = (): void => {
-    only = sources.size === 1 ? [...sources][0] : undefined;
-  };
-
   const { syncBuiltinESMExports } = process.getBuiltinModule('node:module');
   const restores = Object.values(HOOKS).map((hold) => hold(current));
   syncBuiltinESMExports();
   return {
-    add: (source) => {
-      sources.add(source);
-      count();
-      return () => {
-        sources.delete(source);
-        count();
-      };
+    add: (source, isInUse) => {
+      only = sources.size === 0 ? source : undefined;
+      sources.set(source, isInUse);
     },
+    current,
     prove: () => {
       const seen = new Canary();
       canary = seen;
@@ -86,7 +90,7 @@ function install(): Hooks {
       }
     },
     remove: () => {
-      if (sources.size > 0) return false;
+      if ([...sources.values()].some((isInUse) => isInUse())) return false;
       for (const restore of restores.toReversed()) restore();
       syncBuiltinESMExports();
       delete shared[KEY];

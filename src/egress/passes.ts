@@ -2,14 +2,17 @@
 const MAX_PLACES = 4_096;
 
 /**
- * Which hosts have an allowed HTTP request under way. A client opens connections below the request, where its method and
- * path are not known any more; a connection to a host without one was not asked for by HTTP.
+ * Which places have an allowed HTTP request under way. A client opens connections below the request, where its method and
+ * path are not known any more; a connection to a place without one was not asked for by HTTP.
  */
 export class Passes {
   readonly #open = new Map<string, number>();
   readonly #refused = new Map<string, Error>();
-  /** Connections that were found to be what their request asked for, with the host that they were asked for. */
+  /** Connections that were found to be what their request asked for, with the place that they were asked for. */
   readonly verified: WeakMap<object, { readonly place: string; readonly address: string }> = new WeakMap();
+
+  /** Unix sockets that this session may use. */
+  readonly unixSockets: WeakSet<object> = new WeakSet();
 
   has(place: string): boolean {
     return this.#open.has(place);
@@ -47,6 +50,6 @@ export class Passes {
   }
 }
 
-export function placeOf(tls: boolean, host: string): string {
-  return tls ? `https://${host}` : `http://${host}`;
+export function placeOf(tls: boolean, host: string, port: number): string {
+  return `${tls ? 'https' : 'http'}://${host}:${port}`;
 }

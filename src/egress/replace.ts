@@ -4,8 +4,9 @@ type AnyFunction = (...args: never[]) => unknown;
 export type Restore = () => void;
 
 /**
- * Puts a function of the platform behind another, which looks like it: same name, length and properties. Whoever has put
- * a third one above it in the meantime keeps that one, and `replacement` is asked to step aside by its own means.
+ * Puts a function of the platform behind another, which looks like it: same name, length and properties. Nothing happens
+ * where there is none, or where it cannot be replaced: what is not held shows when canaries are sent. Restoring leaves what
+ * somebody has put there in the meantime.
  */
 export function replace<O extends object>(
   object: O,
@@ -19,7 +20,7 @@ export function replace<O extends object>(
   const own = Object.getOwnPropertyDescriptors(original) as PropertyDescriptorMap;
   delete own['prototype'];
   Object.defineProperties(replacement, own);
-  Object.defineProperty(object, key, { ...descriptor, value: replacement });
+  if (!Reflect.defineProperty(object, key, { ...descriptor, value: replacement })) return () => {};
   return () => {
     if (Object.getOwnPropertyDescriptor(object, key)?.value === replacement) {
       Object.defineProperty(object, key, descriptor);

@@ -17,8 +17,6 @@ export interface EgressScope {
   covers(other: EgressScope): boolean;
   request(request: OutgoingRequest): Error | undefined;
   connection(connection: Connection): Error | undefined;
-  /** Whether a TCP connection may be made for something else than a request that was allowed. */
-  readonly rawSockets: boolean;
   /** Before a name is resolved. */
   name(host: string): Error | undefined;
   /** The addresses of a name, not judged yet. */
@@ -27,12 +25,19 @@ export interface EgressScope {
   dialable(host: string, port: number, answers: readonly string[]): readonly string[] | Error;
   /** Whether an address that a connection already has may be used for a host. */
   address(target: Target, address: string): Error | undefined;
-  /** @param detail the socket's path, the name that is asked for; never on record beyond what its way shows. */
+  /** @param detail the socket's path; never on record. */
+  mayLeave(way: Way, detail?: string): Error | undefined;
+  /** The same, and puts on record that code leaves by it. */
   way(way: Way, detail?: string): Error | undefined;
   /** Refuses a request or connection that contradicts what was judged, unless what is refused is only observed. */
   refuse(reason: EgressReason, target: Target): Error | undefined;
   /** Puts on record what was reached. The error says that it could not be recorded. */
   reached(target: Target): Error | undefined;
+}
+
+/** A way has no place. */
+export function targetOf(way: Way): Target {
+  return { scheme: way, host: '', port: 0 };
 }
 
 /** The scope of the code that runs now; undefined outside of every leash. */

@@ -15,8 +15,10 @@ type Options = Record<PropertyKey, unknown>;
 
 /** The host that a socket of a leashed call was dialled for, in canonical form. */
 const dialled = new WeakMap<object, string>();
-/** Unix sockets that were allowed, and tunnels that the leash has built itself: nothing else is asked of them. */
+/** Tunnels that the leash has built itself: nothing else is asked of them. */
 const trusted = new WeakSet<object>();
+/** Where a unix socket of a leashed call leads. */
+const unixPaths = new WeakMap<object, string>();
 
 export function trust(socket: object): void {
   trusted.add(socket);
@@ -24,6 +26,11 @@ export function trust(socket: object): void {
 
 export function isTrusted(socket: object): boolean {
   return trusted.has(socket);
+}
+
+/** Undefined for a socket that is none, or was opened outside of every leash. */
+export function unixPathOf(socket: object): string | undefined {
+  return unixPaths.get(socket);
 }
 
 /** In canonical form; undefined for a socket that nothing is known of. */
@@ -73,7 +80,7 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
   }
   const name = target.host;
   options['host'] = name;
-  const place = placeOf(tls, name);
+  const place = placeOf(tls, name, port);
 
   const begin = (requested: boolean): unknown => {
     const refusal =
@@ -81,10 +88,12 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
       (tls ? refusalOfServername(scope, target, options['servername']) : undefined);
     if (refusal !== undefined) return fail(socket, refusal);
     trusted.delete(socket);
+    unixPaths.delete(socket);
     dialled.set(socket, name);
     if (host.kind === 'name') options['lookup'] = judgedLookup(scope, name, port);
     if (!requested) {
-      socket.once('connect', () => {
+      // Before the client hears of it, and closes what it has.
+      socket.prependOnceListener('connect', () => {
         const failure = scope.reached({ ...target, addr: socket.remoteAddress });
         if (failure !== undefined) socket.destroy(failure);
       });
@@ -93,7 +102,6 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
   };
 
   if (scope.passes.has(place)) return begin(true);
-  if (scope.rawSockets) return begin(false);
   // A client of node:http connects before it tells that it has a request: what it told is known a tick later.
   (socket as { connecting: boolean }).connecting = true;
   process.nextTick(() => {
@@ -111,13 +119,16 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
 }
 
 function connectUnix(scope: EgressScope, socket: Socket, options: Options, dial: () => unknown): unknown {
-  const path = options['path'];
-  const refusal = scope.way('unix-socket', typeof path === 'string' ? path : '');
+  const given = options['path'];
+  const path = typeof given === 'string' ? given : '';
+  const refusal = scope.way('unix-socket', path);
   if (refusal !== undefined) return fail(socket, refusal);
   // A socket that was bound before takes the host beside a path.
   delete options['host'];
   delete options['port'];
-  trust(socket);
+  dialled.delete(socket);
+  unixPaths.set(socket, path);
+  scope.passes.unixSockets.add(socket);
   return dial();
 }
 

@@ -28,7 +28,7 @@ export function holdWorkers(current: CurrentScope): Restore {
     (message as { worker: WorkerThread }).worker.terminate().catch(() => {});
   };
   subscribe(STARTED, started);
-  workerThreads.Worker = held;
+  Reflect.set(workerThreads, 'Worker', held);
   // Hooks of the module loader run on a thread of their own.
   const modules = process.getBuiltinModule('node:module');
   const restoreRegister = replace(modules as unknown as Record<string, unknown>, 'register', (original) => {

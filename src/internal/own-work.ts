@@ -1,6 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-const working = new AsyncLocalStorage<true>();
+const KEY = Symbol.for('leashkit.own-work.1');
+const shared = globalThis as { [KEY]?: AsyncLocalStorage<boolean> };
+
+/** Of all copies of the package in the process: a leash of one may be used in a call of another. */
+const working: AsyncLocalStorage<boolean> = shared[KEY] ?? new AsyncLocalStorage();
+shared[KEY] = working;
 let isHeld: () => boolean = () => false;
 
 /** Tells whether the running code is held by a leash. */
@@ -14,6 +19,16 @@ export function ownWorkIsHeldWhere(held: () => boolean): void {
  */
 export function ownWork<R>(work: () => R): R {
   return isHeld() ? working.run(true, work) : work();
+}
+
+/** The same for what begins before a leash holds, and goes on when it does. */
+export function ownWorkFromHereOn<R>(work: () => R): R {
+  return working.run(true, work);
+}
+
+/** Ends that for a call which a part of the leash makes. */
+export function notOwnWork<R>(work: () => R): R {
+  return isOwnWork() ? working.run(false, work) : work();
 }
 
 export function isOwnWork(): boolean {

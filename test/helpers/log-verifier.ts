@@ -73,7 +73,7 @@ export type Heads = Readonly<Record<string, string>>;
 
 /** The table of the format: keys between `"kind"` and `"prev"`, in their order. */
 const LAYOUT: Readonly<Record<string, string>> = {
-  session_open: 'origin lib agent session mode hash guards key? cert? parent? prior?',
+  session_open: 'origin lib agent session mode hash guards egress? key? cert? parent? prior?',
   tool_start: 'call tool args usd? sat? x?',
   tool_ok: 'call tool us usd? sat? overrun? x?',
   tool_error: 'call tool us error usd? sat? overrun? x?',
@@ -124,6 +124,14 @@ const VALUES: Readonly<Record<string, (value: unknown) => boolean>> = {
   session: text,
   mode: oneOf('enforce', 'observe'),
   guards: matches(HEX),
+  egress: (value) =>
+    record(value) &&
+    /^enforce( leash)?( fetch)?( ws)?( http)?( https)?( net)?( tls)?( http2)?( udp)?( lookup)?( dns)?( child)?( worker)?( unix)?( binding)?$/.test(
+      Object.keys(value as object).join(' '),
+    ) &&
+    Object.entries(value as object).every(([key, state]) =>
+      oneOf(...(key === 'enforce' ? ['declared', 'scope', 'process'] : ['held', 'refused', 'open', 'unheld']))(state),
+    ),
   key: matches(BASE64),
   cert: matches(BASE64),
   root: matches(BASE64),

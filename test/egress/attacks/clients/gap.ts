@@ -21,38 +21,11 @@ export const gaps: readonly Attack[] = family(
     ['an event that code outside fires', 'reaches', firedOutside],
     ['a connect that was taken before', 'reaches', ({ early, evil }) => connected(Reflect.apply(early.connect, new net.Socket(), [evil.port, '127.0.0.1']))],
     ['an execFileSync that was taken before', 'reaches', ({ early, evil, program }) => early.execFileSync(process.execPath, [program, String(evil.port)])],
-    [
-      'a socket that was connected before',
-      'reaches',
-      async ({ evil, outside }) => {
-        const socket = await outside(() => open(evil.port));
-        await new Promise<void>((resolve) => socket.end('GET / HTTP/1.1\r\nHost: x\r\n\r\n', resolve));
-      },
-    ],
-    [
-      'an HTTP/2 session that was open before',
-      'reaches',
-      async ({ evil, outside }) => {
-        const client = await outside(async () => {
-          const opened = http2.connect(evil.http);
-          await new Promise((resolve) => opened.once('connect', resolve));
-          return opened;
-        });
-        await session(client);
-      },
-    ],
+    ['a socket that was connected before', 'reaches', saidBefore],
+    ['an HTTP/2 session that was open before', 'reaches', askedBefore],
     ['another :authority to the allowed host that passes on', 'reaches', ({ evil, good }) => session(http2.connect(good.http), { ':authority': evil.authority }), { raw: true }],
     ['another server name in a connection to the allowed host that passes on', 'reaches', ({ evil, good }) => connected(tls.connect({ socket: net.connect(good.port, good.host), servername: evil.host }), 'secureConnect'), { raw: true }],
-    [
-      'words of its own to the allowed host that passes on',
-      'reaches',
-      async ({ evil, good }) => {
-        const socket = net.connect(good.port, good.host);
-        await new Promise<void>((resolve) => socket.end(`GET ${evil.http}/ HTTP/1.1\r\nHost: ${evil.host}\r\nConnection: close\r\n\r\n`, resolve));
-        await once(socket.resume(), 'close');
-      },
-      { raw: true },
-    ],
+    ['words of its own to the allowed host that passes on', 'reaches', spoken, { raw: true }],
   ],
 );
 
@@ -65,8 +38,28 @@ async function firedOutside(scene: Scene): Promise<unknown> {
   return answer;
 }
 
-async function open(port: number): Promise<net.Socket> {
-  const socket = net.connect(port, '127.0.0.1');
-  await new Promise((resolve) => socket.once('connect', resolve));
-  return socket;
+async function saidBefore({ evil, outside }: Scene): Promise<void> {
+  const socket = await outside(async () => {
+    const open = net.connect(evil.port, '127.0.0.1');
+    await once(open, 'connect');
+    return open;
+  });
+  await new Promise<void>((resolve) => socket.end('GET / HTTP/1.0\r\n\r\n', resolve));
+}
+
+async function askedBefore({ evil, outside }: Scene): Promise<void> {
+  const client = await outside(async () => {
+    const open = http2.connect(evil.http);
+    await once(open, 'connect');
+    return open;
+  });
+  await session(client);
+}
+
+/** A request that no client of HTTP has made. */
+async function spoken({ good, evil }: Scene): Promise<void> {
+  const socket = net.connect(good.port, good.host).resume();
+  const closed = once(socket, 'close');
+  socket.end(`GET ${evil.http}/ HTTP/1.1\r\nHost: ${evil.authority}\r\nConnection: close\r\n\r\n`);
+  await closed;
 }
