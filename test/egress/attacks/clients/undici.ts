@@ -113,6 +113,9 @@ export const undiciAttacks: readonly Attack[] = [
       ],
       ['a ProxyAgent', ['host-not-allowed', 'connect-method', 'request-target'], (scene) => warm(scene, new scene.undici.ProxyAgent(scene.good.http), { origin: scene.evil.http })],
       ['through a redirect', 'host-not-allowed', warmRedirect],
+      ['the end of a body', 'host-not-allowed', (scene) => afterEvent(scene, 'end')],
+      ['a chunk of a body', 'host-not-allowed', (scene) => afterEvent(scene, 'data')],
+      ['a handler of its own', 'host-not-allowed', afterHandler],
       ['a Host header to the allowed host', 'host-header-mismatch', (scene) => warm(scene, new scene.undici.Client(scene.good.http), {}, { headers: { host: scene.evil.authority } })],
       ['an absolute request target to the allowed host', 'request-target', (scene) => warm(scene, new scene.undici.Client(scene.good.http), {}, { path: `${scene.evil.http}/` })],
     ],
@@ -218,6 +221,33 @@ async function tunnelled({ undici, good, evil }: Scene): Promise<void> {
 async function warm({ outside }: Scene, dispatcher: Undici.Dispatcher, options: object = {}, changed: object = {}): Promise<string> {
   await outside(() => ask(dispatcher, options));
   return ask(dispatcher, { ...options, ...changed });
+}
+
+/** Callbacks of a connection are called by it, and it knows the code alone that has opened it. */
+async function afterEvent({ undici, good, evil, outside }: Scene, event: 'data' | 'end'): Promise<unknown> {
+  const agent = new undici.Agent();
+  await outside(() => ask(agent, { origin: good.http }));
+  const { body } = await agent.request({ ...get, origin: good.http });
+  return new Promise((resolve, reject) => {
+    body.once(event, () => read(undici.request(evil.http)).then(resolve, reject)).resume();
+  });
+}
+
+async function afterHandler({ undici, good, evil, outside }: Scene): Promise<unknown> {
+  const agent = new undici.Agent();
+  await outside(() => ask(agent, { origin: good.http }));
+  return new Promise((resolve, reject) => {
+    agent.dispatch(
+      { ...get, origin: good.http },
+      {
+        onRequestStart: () => {},
+        onResponseStart: () => {},
+        onResponseData: () => {},
+        onResponseEnd: () => void read(undici.request(evil.http)).then(resolve, reject),
+        onResponseError: (_: unknown, error: Error) => reject(error),
+      },
+    );
+  });
 }
 
 async function warmRedirect({ undici, good, evil, outside }: Scene): Promise<string> {
