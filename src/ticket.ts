@@ -110,7 +110,11 @@ export class HeldCall implements Ticket {
       return this.#rejected(error);
     }
     if (promised) {
-      return Promise.resolve(result).then(
+      // Some clients send their request only when somebody waits for it: that is the tool's work too.
+      const adopted = new Promise((resolve, reject) => {
+        this.within(() => (result as PromiseLike<unknown>).then(resolve, reject));
+      });
+      return adopted.then(
         (value) => this.#resolved(value),
         (error) => this.#rejected(error),
       );
