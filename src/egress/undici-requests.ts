@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { OpenRequest } from './open-request.ts';
@@ -51,8 +52,9 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       const { request } = message as Message;
       const statement = { method: String(request.method), path: String(request.path), host: textOf(request.host) };
       const opened = OpenRequest.begin(scope, originOf(String(request.origin)), statement, textOf(request.servername));
-      if (opened instanceof Error) refuse(request, opened);
-      else request[OPEN] = opened;
+      if (opened instanceof Error) return refuse(request, opened);
+      request[OPEN] = opened;
+      keepContext(request);
     },
     // Headers are about to be written. Whoever could not be told above is stopped here.
     'undici:client:sendHeaders': (message) => {
@@ -78,6 +80,38 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
   return () => {
     for (const [channel, listener] of Object.entries(listeners)) unsubscribe(channel, listener);
   };
+}
+
+/** What a connection tells its request. The names of undici 8, then those of undici 5 to 7. */
+const CALLBACKS = [
+  'onRequestStart',
+  'onRequestUpgrade',
+  'onResponseStart',
+  'onResponseData',
+  'onResponseEnd',
+  'onResponseError',
+  'onConnect',
+  'onUpgrade',
+  'onHeaders',
+  'onData',
+  'onComplete',
+  'onError',
+] as const;
+
+/**
+ * A connection calls back as the code that has opened it, which may be in another call, or in none. What a handler does
+ * then, an interceptor that follows a redirect included, is the work of the code that made the request.
+ */
+function keepContext(request: Request): void {
+  const inContext = AsyncLocalStorage.snapshot();
+  const members = request as unknown as Record<string, unknown>;
+  for (const name of CALLBACKS) {
+    const callback = members[name];
+    if (typeof callback !== 'function') continue;
+    members[name] = function (this: unknown, ...args: unknown[]): unknown {
+      return inContext(() => Reflect.apply(callback, this, args));
+    };
+  }
 }
 
 function textOf(value: unknown): string | undefined {
