@@ -62,6 +62,7 @@ export function holdSockets(current: CurrentScope): Restore {
 
 function connectUnder(scope: EgressScope, original: Connect, socket: Socket, args: unknown[]): unknown {
   const { options, callback } = readArgs(args);
+  if (socket.destroyed) reopen(socket);
   const dial = (): unknown => Reflect.apply(original, socket, callback === undefined ? [options] : [options, callback]);
   if (options['path']) return connectUnix(scope, socket, options, dial);
   const port = Number(options['port']);
@@ -130,6 +131,14 @@ function connectUnix(scope: EgressScope, socket: Socket, options: Options, dial:
   unixPaths.set(socket, path);
   scope.passes.unixSockets.add(socket);
   return dial();
+}
+
+/** One that was closed may be connected again: as the platform does it, which without that would hear of no failure. */
+function reopen(socket: Socket): void {
+  const state = socket as unknown as { _undestroy(): void; _peername: unknown; _sockname: unknown };
+  state._undestroy();
+  state._peername = undefined;
+  state._sockname = undefined;
 }
 
 /** As the platform fails: with an event, after this step, which goes on to use the socket. */
