@@ -14,7 +14,8 @@ export function readHead(head: string): Statement {
   const lines = head.split('\r\n');
   const hosts = values(lines, 'host');
   const host = hosts.length === 0 ? undefined : hosts.join(', ');
-  if (!head.startsWith(':')) {
+  // Pseudo-headers stand before or behind all others, by the version of undici.
+  if (!lines.some((line) => line.startsWith(':'))) {
     const [method = '', path = ''] = (lines[0] ?? '').split(' ');
     return { method, path, host };
   }
