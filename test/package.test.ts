@@ -125,6 +125,7 @@ describe('package.json', () => {
   it('maps one subpath to each entry of the build, types first', () => {
     expect(entry).toEqual({
       index: 'src/index.ts',
+      'ai-sdk': 'src/adapters/ai-sdk.ts',
       ajv: 'src/adapters/ajv.ts',
       sqlite: 'src/adapters/sqlite.ts',
       cli: 'src/cli/main.ts',
@@ -190,6 +191,16 @@ describe('dist', () => {
     );
   });
 
+  it('exports these names from ai-sdk', async () => {
+    expect((await exportedNames('ai-sdk')).join(' ')).toBe('leashModel leashStop leashTool leashTools withLeash');
+    expect(declaredNames('ai-sdk').sort().join(' ')).toBe(
+      [
+        'InputOf InputsOf LanguageModel LeashModelOptions LeashToolsOptions OutputOf Price PromptParts TokenUsage ToolsIn',
+        'WithLeashOptions leashModel leashStop leashTool leashTools withLeash',
+      ].join(' '),
+    );
+  });
+
   it('exports these names from ajv', async () => {
     expect(await exportedNames('ajv')).toEqual(['jsonSchemaArgs']);
     expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
@@ -206,6 +217,7 @@ describe('dist', () => {
 
   it.each([
     { name: 'index', code: [], types: [] },
+    { name: 'ai-sdk', code: [], types: [] },
     { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
     { name: 'sqlite', code: [], types: [] },
     { name: 'cli', code: [], types: [] },

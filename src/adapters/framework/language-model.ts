@@ -1,0 +1,181 @@
+import { checkInteger, checkOneOf, checkOptions, kindOf, shown } from '../../internal/options.ts';
+import type { Leash } from '../../leash-contract.ts';
+import { normalizeUsage, type Price, type TokenUsage } from '../prices.ts';
+import { withMembers } from './members.ts';
+import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
+import { leashedOnce } from './once.ts';
+import { type PromptParts, promptBound } from './prompt-bound.ts';
+import { settledStream } from './settled-stream.ts';
+import { eitherSignal } from './signal.ts';
+
+/** A model of the AI SDK's language model specification, as far as the leash knows it. */
+export interface LanguageModel {
+  /** `'v2'`, `'v3'` or `'v4'`. */
+  readonly specificationVersion: string;
+  readonly provider: string;
+  readonly modelId: string;
+  doGenerate(...params: never[]): PromiseLike<unknown>;
+  doStream(...params: never[]): PromiseLike<unknown>;
+}
+
+export interface LeashModelOptions extends ModelCallOptions {
+  /**
+   * The tokens of a prompt at most, for a request that has files, or to hold less than one for each byte of the text.
+   * A number that turns out too small lets the budget be overrun once.
+   */
+  readonly inputTokens?: ((request: PromptParts) => number) | undefined;
+  /**
+   * The tokens that the provider may spend on reasoning beyond `maxOutputTokens`. Integer >= 0. Needed under a budget for
+   * a request with `reasoning`: OpenAI and Google count it in (0), Anthropic puts it on top for models with a thinking
+   * budget. Default: the `budgetTokens` in the request's `providerOptions`.
+   */
+  readonly reasoningTokens?: number | undefined;
+}
+
+export const MODEL_OPTIONS = ['inputTokens', 'maxOutputTokens', 'reasoningTokens', 'onError'] as const;
+
+const VERSIONS = ['v2', 'v3', 'v4'];
+
+interface CallOptions extends PromptParts {
+  readonly maxOutputTokens?: number | undefined;
+  readonly abortSignal?: unknown;
+  readonly reasoning?: unknown;
+  readonly providerOptions?: unknown;
+}
+
+interface Answer {
+  readonly usage?: unknown;
+  readonly providerMetadata?: unknown;
+  readonly stream?: ReadableStream<unknown>;
+}
+
+/** @throws {TypeError | RangeError} no model, no price, or an option. */
+export function leashLanguageModel<M extends LanguageModel>(
+  leash: Leash,
+  model: M,
+  price: Price | 'free',
+  options: LeashModelOptions = {},
+): M {
+  checkModel(model);
+  if (price !== 'free' && typeof price !== 'function') {
+    throw new TypeError(`the price of model "${model.modelId}" must be a function or 'free', got ${shown(price)}`);
+  }
+  checkModelOptions(options);
+  return leashedOnce(leash, model, () => {
+    const held = (method: 'doGenerate' | 'doStream') => (request: CallOptions) =>
+      answer(leash, model, method, price, options, request);
+    return withMembers(model, { doGenerate: held('doGenerate'), doStream: held('doStream') });
+  });
+}
+
+function checkModel(model: unknown): void {
+  if (typeof model === 'string') {
+    throw new TypeError(`leashModel expects a model, got its name: make one of it, with gateway() or your provider`);
+  }
+  if (typeof model !== 'object' || model === null)
+    throw new TypeError(`leashModel expects a model, got ${kindOf(model)}`);
+  const { specificationVersion, modelId, doGenerate, doStream } = model as Partial<LanguageModel>;
+  if (typeof modelId !== 'string' || typeof doGenerate !== 'function' || typeof doStream !== 'function') {
+    throw new TypeError('leashModel expects a language model with `modelId`, `doGenerate` and `doStream`');
+  }
+  if (!VERSIONS.includes(specificationVersion as string)) {
+    throw new TypeError(
+      `leashModel knows models of specification v2, v3 and v4, got ${shown(specificationVersion)}: nobody would count what it uses`,
+    );
+  }
+}
+
+function checkModelOptions(options: LeashModelOptions): void {
+  checkOptions('leashModel', options, MODEL_OPTIONS);
+  const { inputTokens, maxOutputTokens, reasoningTokens, onError } = options;
+  if (inputTokens !== undefined && typeof inputTokens !== 'function') {
+    throw new TypeError(`\`leashModel.inputTokens\` must be a function, got ${shown(inputTokens)}`);
+  }
+  if (maxOutputTokens !== undefined) checkInteger('leashModel.maxOutputTokens', maxOutputTokens, 1);
+  if (reasoningTokens !== undefined) checkInteger('leashModel.reasoningTokens', reasoningTokens, 0);
+  if (onError !== undefined) checkOneOf('leashModel.onError', onError, ['forfeit', 'refund']);
+}
+
+async function answer(
+  leash: Leash,
+  model: LanguageModel,
+  method: 'doGenerate' | 'doStream',
+  price: Price | 'free',
+  options: LeashModelOptions,
+  request: CallOptions,
+): Promise<unknown> {
+  const call = await beginModelCall(
+    leash,
+    price,
+    {
+      provider: model.provider,
+      modelId: model.modelId,
+      inputTokens: () => (options.inputTokens ?? promptBound)(request),
+      maxOutputTokens: request.maxOutputTokens,
+      extraOutputTokens: () => options.reasoningTokens ?? reasoningBeside(request),
+    },
+    options,
+  );
+  const clamped = call.maxOutputTokens === undefined ? {} : { maxOutputTokens: call.maxOutputTokens };
+  const abortSignal = eitherSignal(request.abortSignal, leash.signal);
+  let given: Answer;
+  try {
+    given = (await model[method]({ ...request, ...clamped, abortSignal } as never)) as Answer;
+  } catch (error) {
+    await call.fail();
+    throw error;
+  }
+  if (given.usage === undefined && given.stream !== undefined) {
+    return { ...given, stream: settledStream(given.stream, answerLife(leash, model, call)) };
+  }
+  await call.settle(usageOf(model, given));
+  return given;
+}
+
+function answerLife(leash: Leash, model: LanguageModel, call: ModelCall): Parameters<typeof settledStream>[1] {
+  return {
+    part: (part) =>
+      (part as { type?: unknown } | null)?.type === 'finish' ? call.settle(usageOf(model, part as Answer)) : undefined,
+    ended: () => call.settle(undefined),
+    cut: () => call.cut(),
+    signal: leash.signal,
+  };
+}
+
+/** @throws {TypeError} the request wants reasoning, and nobody said how much of it is beyond `maxOutputTokens`. */
+function reasoningBeside({ reasoning, providerOptions }: CallOptions): number {
+  if (reasoning !== undefined && reasoning !== 'provider-default' && reasoning !== 'none') {
+    throw new TypeError(
+      'a request with `reasoning` needs the option `reasoningTokens` of leashModel: 0 where the provider counts it within `maxOutputTokens`',
+    );
+  }
+  let tokens = 0;
+  for (const ofProvider of Object.values(Object(providerOptions))) {
+    for (const option of Object.values(Object(ofProvider))) {
+      const { budgetTokens } = Object(option) as { budgetTokens?: unknown };
+      if (typeof budgetTokens === 'number') tokens = Math.max(tokens, budgetTokens);
+    }
+  }
+  return tokens;
+}
+
+/** What an answer has used. Specification v2 leaves open what its counts include; where they differ, the larger counts. */
+function usageOf(
+  { specificationVersion, provider }: LanguageModel,
+  { usage, providerMetadata }: Answer,
+): TokenUsage | undefined {
+  const known = normalizeUsage(usage);
+  if (specificationVersion !== 'v2' || known === undefined) return known;
+  let { inputTokens, outputTokens, cacheReadTokens = 0, cacheWriteTokens = 0 } = known;
+  // Google's thoughts are in the total alone.
+  const { totalTokens } = usage as { totalTokens?: unknown };
+  if (Number.isSafeInteger(totalTokens)) outputTokens = Math.max(outputTokens, (totalTokens as number) - inputTokens);
+  // Anthropic and Bedrock count cached tokens beside the others, and those that were written elsewhere.
+  const { anthropic, bedrock } = Object(providerMetadata) as { anthropic?: unknown; bedrock?: { usage?: unknown } };
+  if (anthropic !== undefined || bedrock !== undefined || /anthropic|bedrock/.test(provider)) {
+    const written = Object(anthropic).cacheCreationInputTokens ?? Object(bedrock?.usage).cacheWriteInputTokens;
+    if (Number.isSafeInteger(written)) cacheWriteTokens = Math.max(cacheWriteTokens, written);
+    inputTokens += cacheReadTokens + cacheWriteTokens;
+  }
+  return { ...known, inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens };
+}
