@@ -126,19 +126,19 @@ async function answer(
     throw error;
   }
   if (given.usage === undefined && given.stream !== undefined) {
-    return { ...given, stream: settledStream(given.stream, answerLife(leash, model, call)) };
+    return { ...given, stream: settledStream(given.stream, answerLife(model, call, abortSignal)) };
   }
   await call.settle(usageOf(model, given));
   return given;
 }
 
-function answerLife(leash: Leash, model: LanguageModel, call: ModelCall): Parameters<typeof settledStream>[1] {
+function answerLife(model: LanguageModel, call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {
   return {
     part: (part) =>
       (part as { type?: unknown } | null)?.type === 'finish' ? call.settle(usageOf(model, part as Answer)) : undefined,
     ended: () => call.settle(undefined),
     cut: () => call.cut(),
-    signal: leash.signal,
+    signal,
   };
 }
 
