@@ -80,7 +80,7 @@ async function hold(leash: Leash, estimate: Cost | (() => Cost), note: string): 
     return await leash.hold(estimate, note);
   } catch (error) {
     // Why the session has ended says more than that it has.
-    throw isLeashError(error) && error.code.startsWith('SESSION_') ? (leash.breach ?? error) : error;
+    throw isLeashError(error) ? (leash.breach ?? error) : error;
   }
 }
 
@@ -142,7 +142,7 @@ function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefaul
     return usd <= room.usd && sat <= room.sat;
   };
   const limited = Number.isFinite(room.usd) || Number.isFinite(room.sat);
-  const allowed = limited ? largestThatFits(Math.min(wanted, LEAST_OUTPUT_TOKENS), wanted, fits) : wanted;
+  const allowed = largestThatFits(Math.min(wanted, LEAST_OUTPUT_TOKENS), wanted, fits);
   const { usd, sat } = costOf(allowed);
   const cost = { usd: formatUnits('usd', usd), sat: formatUnits('sat', sat) };
   return { cost, maxOutputTokens: limited ? allowed : undefined };
@@ -151,7 +151,6 @@ function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefaul
 /** Between the two, or the smaller one where not even that fits: the leash has to say so. */
 function largestThatFits(least: number, most: number, fits: (count: number) => boolean): number {
   if (fits(most)) return most;
-  if (!fits(least)) return least;
   let low = least;
   let high = most;
   while (high - low > 1) {

@@ -90,6 +90,14 @@ describe('a request to a held model', () => {
     expect(raw.requests[0]?.maxOutputTokens).toBe(Math.floor((2000 - bound * 1.25) / 10));
   });
 
+  it('fits into a budget in sats', async () => {
+    const { leash } = leashOf([budget({ sat: 400 }), budget({ usd: 1 })]);
+    const raw = new FakeModel(() => ({ usage: tokens(1, 1) }));
+    const model = leashLanguageModel(leash, raw, ({ outputTokens }) => ({ sat: outputTokens, usd: '0.001' }));
+    await model.doGenerate(ask);
+    expect(raw.requests[0]?.maxOutputTokens).toBe(400);
+  });
+
   it.each([
     { name: 'no budget', guards: [callCap(5)], options: {} },
     { name: 'budgets of tools alone', guards: [budget({ usd: 0, tools: ['t'] })], options: {} },
@@ -119,6 +127,7 @@ describe('a request to a held model', () => {
   });
 
   it.each([
+    { name: 'a hundred tokens fit to the last cent', room: 100, asked: 500, sent: 100 },
     { name: '16 tokens still fit', room: 16, asked: 500, sent: 16 },
     { name: 'fewer than 16 fit', room: 15, asked: 500, sent: undefined },
     { name: 'all that is asked for fits', room: 3, asked: 3, sent: 3 },
@@ -127,12 +136,16 @@ describe('a request to a held model', () => {
     const { leash } = leashOf([budget({ usd: String((bound * 1.25 + room * 10) / 1e6) })]);
     const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
     const answered = await model.doGenerate({ ...ask, maxOutputTokens: asked }).catch((error: unknown) => error);
-    if (sent === undefined) expect(answered).toMatchObject({ code: 'BUDGET_EXCEEDED' });
+    if (sent === undefined) {
+      const requested = String((bound * 1.25 + Math.min(asked, 16) * 10) / 1e6);
+      expect(answered).toMatchObject({ code: 'BUDGET_EXCEEDED', requested });
+    }
     expect(raw.requests.map(({ maxOutputTokens }) => maxOutputTokens)).toEqual(sent === undefined ? [] : [sent]);
   });
 
   it('never spends more than the cap, whatever an honest provider reports', async () => {
     const rate = fc.integer({ min: 0, max: 200 });
+    const share = fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true }));
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 30_000 }),
@@ -141,7 +154,7 @@ describe('a request to a held model', () => {
           fc.record({
             text: fc.string({ unit: 'binary', maxLength: 40 }),
             asked: fc.option(fc.integer({ min: 1, max: 3000 }), { nil: undefined }),
-            used: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 4, maxLength: 4 }),
+            used: fc.tuple(share, share, share, share),
             together: fc.boolean(),
           }),
           { maxLength: 12 },
@@ -163,11 +176,11 @@ describe('a request to a held model', () => {
           const model = new FakeModel(async (request) => {
             const { used } = request.providerOptions as { used: [number, number, number, number] };
             await new Promise(setImmediate);
-            const share = (i: 0 | 1 | 2 | 3, most: number): number => Math.floor(most * used[i]);
-            const input = share(0, promptBound(request));
-            const read = share(1, input);
-            const write = share(2, input - read);
-            const output = share(3, request.maxOutputTokens ?? Number.NaN);
+            const part = (i: 0 | 1 | 2 | 3, most: number): number => Math.floor(most * used[i]);
+            const input = part(0, promptBound(request));
+            const read = part(1, input);
+            const write = part(2, input - read);
+            const output = part(3, request.maxOutputTokens ?? Number.NaN);
             const cost =
               (input - read - write) * rates.input + read * rates.read + write * rates.write + output * rates.output;
             spent += cost;
@@ -304,6 +317,15 @@ describe('the end of a request', () => {
     const { leash } = leashOf([budget({ usd: 1 })]);
     await held(leash, answer).model.doGenerate(request);
     expect(await usd(leash)).toEqual({ spent, held: '0' });
+  });
+
+  it('refuses the next one where it cost more than there was', async () => {
+    const { leash } = leashOf([budget({ usd: '0.005' })]);
+    const { model, raw } = held(leash, () => ({ usage: tokens(1000, 1000) }));
+    await model.doGenerate(request);
+    expect(await usd(leash)).toEqual({ spent: '0.011', held: '0' });
+    expect(await rejection(model.doGenerate(request))).toMatchObject({ code: 'BUDGET_EXCEEDED', remaining: '-0.006' });
+    expect(raw.requests).toHaveLength(1);
   });
 
   it.each([
@@ -472,6 +494,12 @@ describe('usage as specification v2 tells it', () => {
       provider: 'anthropic.messages',
       usage: { inputTokens: 10, outputTokens: 5, cachedInputTokens: 4 },
       metadata: { anthropic: { cacheCreationInputTokens: null } },
+      told: '14.005004',
+    },
+    {
+      name: 'Anthropic, which says nothing more',
+      provider: 'vertex.anthropic.messages',
+      usage: { inputTokens: 10, outputTokens: 5, cachedInputTokens: 4 },
       told: '14.005004',
     },
     {

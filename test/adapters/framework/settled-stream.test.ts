@@ -80,11 +80,14 @@ describe('settledStream', () => {
     feed.enqueue(1);
     await reader.read();
     const reading = when === 'while it is read' ? reader.read() : undefined;
+    await new Promise(setImmediate);
     const reason = new Error('stopped');
     controller.abort(reason);
     expect(of.told).toEqual(['part 1', 'cut']);
     expect(await rejection(reading ?? reader.read())).toBe(reason);
     expect(cancelled).toHaveBeenCalledWith(reason);
+    await new Promise(setImmediate);
+    expect(of.told).toEqual(['part 1', 'cut']);
   });
 
   it('does not begin where it was broken off before', async () => {
@@ -119,6 +122,14 @@ describe('settledStream', () => {
       controller.signal.dispatchEvent(new Event('abort'));
       expect(of.told).toEqual(told);
     }
+  });
+
+  it('fails when its end cannot be settled', async () => {
+    const { stream, feed } = source();
+    const problem = new Error('store is down');
+    const reader = settledStream(stream, { ...life(), ended: () => Promise.reject(problem) }).getReader();
+    feed.close();
+    expect(await rejection(reader.read())).toBe(problem);
   });
 
   it('fails, and reads no further, when a part cannot be settled', async () => {
