@@ -1,4 +1,3 @@
-import { isLeashError } from '../../errors.ts';
 import type { Hold } from '../../hold.ts';
 import { checkInteger } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
@@ -80,7 +79,7 @@ async function hold(leash: Leash, estimate: Cost | (() => Cost), note: string): 
     return await leash.hold(estimate, note);
   } catch (error) {
     // Why the session has ended says more than that it has.
-    throw isLeashError(error) ? (leash.breach ?? error) : error;
+    throw leash.breach ?? error;
   }
 }
 
