@@ -119,7 +119,7 @@ function readUnguarded(option: unknown, names: readonly string[]): (name: string
  * default, so combine it: `stopWhen: [isStepCount(20), leashStop(leash)]`.
  */
 export function leashStop(leash: Leash): () => boolean {
-  return () => leash.breach !== undefined || leash.signal.aborted;
+  return () => leash.signal.aborted;
 }
 
 /**

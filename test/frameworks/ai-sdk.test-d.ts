@@ -1,5 +1,5 @@
 import type { LanguageModelV4 } from '@ai-sdk/provider';
-import { dynamicTool, generateText, isStepCount, jsonSchema, streamText, ToolLoopAgent, tool } from 'ai';
+import { dynamicTool, generateText, isStepCount, jsonSchema, streamText, ToolLoopAgent, type ToolSet, tool } from 'ai';
 import { MockLanguageModelV4 } from 'ai/test';
 import * as ai5 from 'ai-5';
 import type { LanguageModelV2 } from 'ai-5-provider';
@@ -76,6 +76,8 @@ const tools = { search, count, withContext, untyped, dynamic };
 
 // What the leash is told of a tool has the type of its input.
 {
+  const set: ToolSet = leashTools(leash, {} as ToolSet, { costs: { anything: 'free' } });
+  expectType<Eq<typeof set, ToolSet>>(true);
   leashTools(leash, tools, {
     costs: {
       search: (input) => {
@@ -173,11 +175,10 @@ const tools = { search, count, withContext, untyped, dynamic };
 
 // Everything at once: results stay exact.
 {
+  const settings = { model: new MockLanguageModelV4(), tools: { search }, prompt: 'go' };
   async () => {
     const options = { price, costs: { search: 'free' } } as const;
-    const { toolResults } = await generateText(
-      withLeash(leash, { model: new MockLanguageModelV4(), tools: { search }, prompt: 'go' }, options),
-    );
+    const { toolResults } = await generateText(withLeash(leash, settings, options));
     for (const result of toolResults) if (!result.dynamic) expectType<Eq<typeof result.output.hits, string[]>>(true);
   };
   // @ts-expect-error: no such tool.

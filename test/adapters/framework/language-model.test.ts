@@ -319,6 +319,37 @@ describe('the end of a request', () => {
     expect(await usd(leash)).toEqual({ spent, held: '0' });
   });
 
+  it.each([
+    { name: 'no answer', answer: () => undefined },
+    {
+      name: 'a stream that somebody else reads',
+      answer: () => {
+        const stream = ReadableStream.from([]);
+        stream.getReader();
+        return { stream };
+      },
+    },
+  ])('holds nothing after $name', async ({ answer }) => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    expect(await rejection(held(leash, answer).model.doStream(request))).toBeInstanceOf(TypeError);
+    expect(await usd(leash)).toEqual({ spent: estimate, held: '0' });
+  });
+
+  it('asks for a price of the model and of nothing else', async () => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    const asked: unknown[][] = [];
+    const raw = new FakeModel(() => ({ usage: tokens(3, 4, 2, 1) }));
+    const model = leashLanguageModel(leash, raw, (...given) => {
+      asked.push(given);
+      return '$0.01';
+    });
+    await model.doGenerate(request);
+    expect(new Set(asked.map(([, of]) => JSON.stringify(of)))).toEqual(
+      new Set(['{"provider":"fake.chat","modelId":"fake-1"}']),
+    );
+    expect(asked.at(-1)?.[0]).toEqual({ inputTokens: 3, outputTokens: 4, cacheReadTokens: 2, cacheWriteTokens: 1 });
+  });
+
   it('refuses the next one where it cost more than there was', async () => {
     const { leash } = leashOf([budget({ usd: '0.005' })]);
     const { model, raw } = held(leash, () => ({ usage: tokens(1000, 1000) }));
@@ -340,9 +371,11 @@ describe('the end of a request', () => {
     const { leash } = leashOf([budget({ usd: 1 })]);
     let asked = 0;
     const raw = new FakeModel(() => ({ usage: tokens(1, 1) }));
-    const model = leashLanguageModel(leash, raw, (...of_) =>
-      raw.requests.length === 0 ? price(...of_) : (asked++, of()),
-    );
+    const model = leashLanguageModel(leash, raw, (...given) => {
+      if (raw.requests.length === 0) return price(...given);
+      asked++;
+      return of();
+    });
     await model.doGenerate(request);
     expect(asked).toBe(1);
     expect(await usd(leash)).toEqual({ spent: estimate, held: '0' });
