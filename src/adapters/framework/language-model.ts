@@ -20,8 +20,9 @@ export interface LanguageModel {
 
 export interface LeashModelOptions extends ModelCallOptions {
   /**
-   * The tokens of a prompt at most, for a request that has files, or to hold less than one for each byte of the text.
-   * A number that turns out too small lets the budget be overrun once.
+   * The tokens of a prompt at most: to hold less than one for each byte of its text, and for a request with files, with
+   * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that turns
+   * out too small lets the budget be overrun once.
    */
   readonly inputTokens?: ((request: PromptParts) => number) | undefined;
   /**
@@ -40,7 +41,6 @@ interface CallOptions extends PromptParts {
   readonly maxOutputTokens?: number | undefined;
   readonly abortSignal?: unknown;
   readonly reasoning?: unknown;
-  readonly providerOptions?: unknown;
 }
 
 interface Answer {

@@ -38,7 +38,7 @@ export interface ModelCall {
   cut(): Promise<void>;
 }
 
-export const DEFAULT_MAX_OUTPUT_TOKENS = 4096;
+const DEFAULT_MAX_OUTPUT_TOKENS = 4096;
 
 /** No request is cut down below this: some providers refuse smaller numbers, and less is hardly an answer. */
 const LEAST_OUTPUT_TOKENS = 16;
