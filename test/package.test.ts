@@ -127,7 +127,9 @@ describe('package.json', () => {
       index: 'src/index.ts',
       'ai-sdk': 'src/adapters/ai-sdk.ts',
       ajv: 'src/adapters/ajv.ts',
+      prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
+      testing: 'src/testing/index.ts',
       cli: 'src/cli/main.ts',
     });
     expect(manifest.bin).toEqual({ leash: './dist/cli.js' });
@@ -195,8 +197,8 @@ describe('dist', () => {
     expect((await exportedNames('ai-sdk')).join(' ')).toBe('leashModel leashStop leashTool leashTools withLeash');
     expect(declaredNames('ai-sdk').sort().join(' ')).toBe(
       [
-        'InputOf InputsOf LanguageModel LeashModelOptions LeashToolsOptions OutputOf Price PromptParts TokenUsage ToolsIn',
-        'WithLeashOptions leashModel leashStop leashTool leashTools withLeash',
+        'InputOf InputsOf LanguageModel LeashModelOptions LeashToolsOptions OutputOf Price PricedModel PromptParts TokenUsage',
+        'ToolsIn WithLeashOptions leashModel leashStop leashTool leashTools withLeash',
       ].join(' '),
     );
   });
@@ -204,6 +206,33 @@ describe('dist', () => {
   it('exports these names from ajv', async () => {
     expect(await exportedNames('ajv')).toEqual(['jsonSchemaArgs']);
     expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
+  });
+
+  it('exports these names from prices', async () => {
+    expect(await exportedNames('prices')).toEqual(['fromGenaiPrices', 'normalizeUsage', 'priceTable']);
+    expect(declaredNames('prices').sort().join(' ')).toBe(
+      [
+        'CalcPrice GenaiPrice GenaiPricesOptions LongContextRates ModelRates Price PriceTableOptions PricedModel',
+        'TokenRates TokenUsage fromGenaiPrices normalizeUsage priceTable',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from testing', async () => {
+    expect(await exportedNames('testing')).toEqual([
+      'expectDenied',
+      'fakeClock',
+      'leashMatchers',
+      'recordingSink',
+      'runScriptedAgent',
+    ]);
+    expect(declaredNames('testing').sort().join(' ')).toBe(
+      [
+        'AgentCall AgentOptions AgentRun AnyCode ErrorOf ExpectedDenial ExpectedDenials FakeClock FakeClockOptions',
+        'LeashMatchers MatcherResult RecordedEvent RecordingSink Refusable ScriptedCall ScriptedTurn expectDenied',
+        'fakeClock leashMatchers recordingSink runScriptedAgent',
+      ].join(' '),
+    );
   });
 
   it('exports these names from sqlite', async () => {
@@ -219,7 +248,9 @@ describe('dist', () => {
     { name: 'index', code: [], types: [] },
     { name: 'ai-sdk', code: [], types: [] },
     { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
+    { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
+    { name: 'testing', code: [], types: [] },
     { name: 'cli', code: [], types: [] },
   ])('reaches from $name nothing outside Node but its peer', async ({ name, code, types }) => {
     const { imports, dynamicImports } = await bundle(name, false);
@@ -268,6 +299,7 @@ describe('the packed package', () => {
     writeFileSync(join(consumer, 'package.json'), '{ "type": "module" }');
     writeFileSync(join(consumer, 'uses-root.ts'), USES_ROOT);
     writeFileSync(join(consumer, 'uses-ajv.ts'), USES_AJV);
+    writeFileSync(join(consumer, 'uses-subpaths.ts'), USES_SUBPATHS);
   });
 
   afterAll(() => rmSync(consumer, { recursive: true, force: true }));
@@ -295,6 +327,7 @@ describe('the packed package', () => {
     { name: "with the browser's types", lib: 'es2023,dom,esnext.disposable', types: '' },
   ])('type-checks without any peer $name', ({ lib, types }) => {
     expect(typeErrors('uses-root.ts', lib, types)).toEqual([]);
+    expect(typeErrors('uses-subpaths.ts', lib, types)).toEqual([]);
   });
 
   it('needs of the types of a platform only these where a program has none', () => {
@@ -336,4 +369,21 @@ import { createLeash } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
 
 createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
+`;
+
+const USES_SUBPATHS = `
+import { createLeash } from 'leashkit';
+import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
+import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
+
+const audit = recordingSink();
+const leash = createLeash({ guards: [], audit, clock: fakeClock({ now: 0 }) });
+const search = leash.wrap('search', async (input: { q: string }) => input.q);
+void runScriptedAgent({ script: [{ tool: 'search' }], tools: { search }, signal: leash.signal });
+expectDenied(search({ q: 'a' }), 'BUDGET_EXCEEDED').then(({ remaining }) => remaining.length);
+leashMatchers.toHaveRan(audit, 'search', 1);
+const listed: Price = fromGenaiPrices(() => null, { aliases: { a: 'b' } });
+const price: Price = (usage, model) => priceTable({ m: { inputPerMTok: 1, outputPerMTok: '2' } })(usage, model) ?? listed(usage, model);
+const usage = normalizeUsage({});
+if (usage !== undefined) price(usage, { modelId: 'm' });
 `;

@@ -1,5 +1,6 @@
 import { checkOptions, checkTools, kindOf, shown } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
+import type { Price } from '../prices/price.ts';
 import type { ToolOptions } from '../tool.ts';
 import {
   type LanguageModel,
@@ -10,11 +11,11 @@ import {
 import { withMembers } from './framework/members.ts';
 import { leashedOnce } from './framework/once.ts';
 import { leashBody, readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
-import type { Price } from './prices.ts';
 
+export type { Price, PricedModel } from '../prices/price.ts';
+export type { TokenUsage } from '../prices/token-usage.ts';
 export type { LanguageModel, LeashModelOptions } from './framework/language-model.ts';
 export type { PromptParts } from './framework/prompt-bound.ts';
-export type { Price, TokenUsage } from './prices.ts';
 
 type AnyExecute = (...params: never[]) => unknown;
 

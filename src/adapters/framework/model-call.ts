@@ -2,12 +2,13 @@ import type { Hold } from '../../hold.ts';
 import { checkInteger } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
 import { type ExactMoney, formatUnits, type Money, parseMoney } from '../../money.ts';
+import type { Price, PricedModel } from '../../prices/price.ts';
+import type { TokenUsage } from '../../prices/token-usage.ts';
 import type { Cost } from '../../tool.ts';
-import type { Price, TokenUsage } from '../prices.ts';
 
 /** What a request to a model is going to be, in the words of no framework. */
 export interface ModelRequest {
-  readonly model: Parameters<Price>[1];
+  readonly model: PricedModel;
   /** An upper bound of the tokens of the prompt. @throws {TypeError} nobody can know. */
   readonly inputTokens: () => number;
   /** The largest number of output tokens that the request asks for; undefined where it leaves that to the provider. */
@@ -161,7 +162,7 @@ function largestThatFits(least: number, most: number, fits: (count: number) => b
 }
 
 /** The most that so many tokens can cost: nobody knows before whether the provider reads or writes its cache. */
-function most(price: Price, model: ModelRequest['model'], usage: TokenUsage): ExactMoney {
+function most(price: Price, model: PricedModel, usage: TokenUsage): ExactMoney {
   const { inputTokens } = usage;
   const ways = [usage, { ...usage, cacheReadTokens: inputTokens }, { ...usage, cacheWriteTokens: inputTokens }];
   let usd = 0;
@@ -176,7 +177,7 @@ function most(price: Price, model: ModelRequest['model'], usage: TokenUsage): Ex
   return { usd, sat };
 }
 
-function unpricedModel({ provider, modelId }: ModelRequest['model']): TypeError {
+function unpricedModel({ provider, modelId }: PricedModel): TypeError {
   const of = provider === undefined ? '' : ` of provider "${provider}"`;
   return new TypeError(
     `model "${modelId}"${of} has no price: add it to the prices, or say 'free' where it costs nothing`,
