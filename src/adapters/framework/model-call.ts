@@ -9,7 +9,7 @@ import type { Cost } from '../../tool.ts';
 /** What a request to a model is going to be, in the words of no framework. */
 export interface ModelRequest {
   readonly model: PricedModel;
-  /** An upper bound of the tokens of the prompt. @throws {TypeError} nobody can know. */
+  /** An upper bound of the tokens of the prompt, >= 1. @throws {TypeError} nobody can know. */
   readonly inputTokens: () => number;
   /** The largest number of output tokens that the request asks for; undefined where it leaves that to the provider. */
   readonly maxOutputTokens: number | undefined;
@@ -132,7 +132,7 @@ interface Bound {
 }
 
 function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefault: number): Bound {
-  const inputTokens = checkInteger('inputTokens', request.inputTokens(), 0);
+  const inputTokens = checkInteger('inputTokens', request.inputTokens(), 1);
   const extra = checkInteger('reasoningTokens', request.extraOutputTokens(), 0);
   const wanted = checkInteger('maxOutputTokens', request.maxOutputTokens ?? byDefault, 1);
   const costOf = (output: number): ExactMoney =>
@@ -161,15 +161,22 @@ function largestThatFits(least: number, most: number, fits: (count: number) => b
   return low;
 }
 
-/** The most that so many tokens can cost: nobody knows before whether the provider reads or writes its cache. */
+/**
+ * The most that so many tokens can cost: nobody knows before whether the provider reads or writes its cache. A price that
+ * knows nothing of caches is not asked for more than it knows.
+ */
 function most(price: Price, model: PricedModel, usage: TokenUsage): ExactMoney {
   const { inputTokens } = usage;
-  const ways = [usage, { ...usage, cacheReadTokens: inputTokens }, { ...usage, cacheWriteTokens: inputTokens }];
+  const plain = price(usage, model);
+  if (plain === undefined) throw unpricedModel(model);
   let usd = 0;
   let sat = 0;
-  for (const way of ways) {
-    const money = price(way, model);
-    if (money === undefined) throw unpricedModel(model);
+  for (const money of [
+    plain,
+    price({ ...usage, cacheReadTokens: inputTokens }, model),
+    price({ ...usage, cacheWriteTokens: inputTokens }, model),
+  ]) {
+    if (money === undefined) continue;
     const cost = parseMoney(`the price of model "${model.modelId}"`, money);
     usd = Math.max(usd, cost.usd);
     sat = Math.max(sat, cost.sat);

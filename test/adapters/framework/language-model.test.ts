@@ -10,6 +10,8 @@ import { createLeash } from '../../../src/leash.ts';
 import type { Leash } from '../../../src/leash-contract.ts';
 import type { LeashOptions } from '../../../src/leash-options.ts';
 import type { Price } from '../../../src/prices/price.ts';
+import { priceTable } from '../../../src/prices/price-table.ts';
+import type { TokenUsage } from '../../../src/prices/token-usage.ts';
 import { FakeModel, type ModelRequest, promptOf, tokens } from '../../helpers/language-model.ts';
 import { lateStore } from '../../helpers/late-store.ts';
 import { rejection } from '../../helpers/refused.ts';
@@ -96,6 +98,20 @@ describe('a request to a held model', () => {
     const model = leashLanguageModel(leash, raw, ({ outputTokens }) => ({ sat: outputTokens, usd: '0.001' }));
     await model.doGenerate(ask);
     expect(raw.requests[0]?.maxOutputTokens).toBe(400);
+  });
+
+  it('is held for what a price knows, where it knows nothing of caches', async () => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    const plain = priceTable({ 'fake-1': { inputPerMTok: 1, outputPerMTok: 10 } });
+    const raw = new FakeModel(() => ({ usage: tokens(12, 30) }));
+    let during = {};
+    const model = leashLanguageModel(leash, raw, (usage, of) => {
+      during = { ...during, [JSON.stringify(Object.keys(usage))]: plain(usage, of) };
+      return plain(usage, of);
+    });
+    await model.doGenerate({ ...ask, maxOutputTokens: 100 });
+    expect(await usd(leash)).toEqual({ spent: '0.000312', held: '0' });
+    expect(during).toMatchObject({ '["inputTokens","outputTokens","cacheWriteTokens"]': undefined });
   });
 
   it.each([
@@ -236,6 +252,13 @@ describe('a request whose cost nobody can tell', () => {
       request: { ...ask, reasoning: 'high' },
       error: TypeError,
       message: '`reasoningTokens`',
+    },
+    {
+      name: 'a price of the cache that is no money',
+      price: ({ cacheReadTokens }: TokenUsage) => ({ usd: cacheReadTokens === undefined ? 0 : Number.NaN }),
+      request: ask,
+      error: RangeError,
+      message: 'model "fake-1"',
     },
     {
       name: 'no number of tokens',
