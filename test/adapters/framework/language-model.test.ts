@@ -289,6 +289,15 @@ describe('a request whose cost nobody can tell', () => {
     expect(eventsOf(sink)).toMatchObject([denied, denied]);
   });
 
+  it.each([0, -1, 1.5, Number.NaN])('is not sent where its prompt is told to have %d tokens', async (count) => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }), { inputTokens: () => count });
+    const refused = await rejection(model.doGenerate(ask));
+    expect(refused).toBeInstanceOf(RangeError);
+    expect(refused.message).toContain('`inputTokens`');
+    expect(raw.requests).toEqual([]);
+  });
+
   it('is sent when its tokens are told', async () => {
     const { leash } = leashOf([budget({ usd: 1 })]);
     const options = { inputTokens: () => 300, reasoningTokens: 50, maxOutputTokens: 100 };
