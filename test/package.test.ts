@@ -125,6 +125,7 @@ describe('package.json', () => {
   it('maps one subpath to each entry of the build, types first', () => {
     expect(entry).toEqual({
       index: 'src/index.ts',
+      'ai-sdk': 'src/adapters/ai-sdk.ts',
       ajv: 'src/adapters/ajv.ts',
       prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
@@ -193,6 +194,16 @@ describe('dist', () => {
     );
   });
 
+  it('exports these names from ai-sdk', async () => {
+    expect((await exportedNames('ai-sdk')).join(' ')).toBe('leashModel leashStop leashTool leashTools withLeash');
+    expect(declaredNames('ai-sdk').sort().join(' ')).toBe(
+      [
+        'InputOf InputsOf LanguageModel LeashModelOptions LeashToolsOptions OutputOf Price PricedModel PromptParts TokenUsage',
+        'ToolsIn WithLeashOptions leashModel leashStop leashTool leashTools withLeash',
+      ].join(' '),
+    );
+  });
+
   it('exports these names from ajv', async () => {
     expect(await exportedNames('ajv')).toEqual(['jsonSchemaArgs']);
     expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
@@ -236,6 +247,7 @@ describe('dist', () => {
 
   it.each([
     { name: 'index', code: [], types: [] },
+    { name: 'ai-sdk', code: [], types: [] },
     { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
     { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
@@ -337,6 +349,7 @@ describe('the packed package', () => {
 
 const USES_ROOT = `
 import { budget, callCap, createLeash, egress, isLeashError, memoryStore, rateLimit, type Leash } from 'leashkit';
+import { leashModel, leashStop, leashTools } from 'leashkit/ai-sdk';
 
 const guards = [budget({ usd: 5 }), callCap(50), rateLimit({ max: 10, per: '1m' }), egress({ allow: ['example.com'] })];
 const leash: Leash = createLeash({ guards, store: memoryStore() });
@@ -345,6 +358,11 @@ const charge = leash.wrap('charge', async (input: { cents: number }) => input.ce
 });
 const paid: Promise<number> = charge({ cents: 18 });
 paid.catch((error: unknown) => isLeashError(error) && error.code);
+
+const search = { execute: async (input: { query: string }) => input.query };
+const held: { search: typeof search } = leashTools(leash, { search }, { costs: { search: ({ query }) => ({ usd: query.length }) } });
+const stop: () => boolean = leashStop(leash);
+export { held, leashModel, stop };
 `;
 
 const USES_AJV = `
