@@ -1,4 +1,5 @@
 import type { execFileSync } from 'node:child_process';
+import type { lookup } from 'node:dns';
 import type { Socket } from 'node:net';
 import type { Worker } from 'node:worker_threads';
 import type * as Undici from 'undici';
@@ -86,6 +87,7 @@ export interface Good extends Site {
 
 export interface Early {
   readonly connect: typeof Socket.prototype.connect;
+  readonly lookup: typeof lookup;
   readonly execFileSync: typeof execFileSync;
   readonly Worker: typeof Worker;
 }
@@ -156,6 +158,8 @@ export interface Options {
   readonly control?: 'reaches' | 'dies' | 'varies' | 'skipped';
   /** Under a leash with `rawSockets: 'allow'`. */
   readonly raw?: true;
+  /** It looks names up itself: where undici was loaded first, with what it took from `node:dns` before there was a leash. */
+  readonly looksUp?: true;
   /** The client tells nobody why it failed; the reason is in the log alone. */
   readonly quiet?: true;
   /** Needs undici from npm. */
@@ -178,6 +182,7 @@ export interface Attack {
   readonly strike: (scene: Scene) => unknown;
   readonly control: NonNullable<Options['control']>;
   readonly raw: boolean;
+  readonly looksUp: boolean;
   readonly quiet: boolean;
   readonly npm: boolean;
   readonly moment: NonNullable<Options['moment']>;
@@ -196,6 +201,7 @@ export function family(
   return rows.map(([target, expected, strike, own]) => ({
     control: 'reaches',
     raw: false,
+    looksUp: false,
     quiet: false,
     npm: false,
     moment: 'during',

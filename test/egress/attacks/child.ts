@@ -50,6 +50,8 @@ export interface Report {
   readonly node: string;
   /** Version. */
   readonly undici: string | undefined;
+  /** Undici was loaded before the library. */
+  readonly undiciFirst: boolean;
   readonly results: readonly Result[];
   /** What nobody handled when all had run. */
   readonly loose: readonly string[];
@@ -70,7 +72,8 @@ const GRACE_MS = 300;
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ChildOptions;
 /** From before anything else is loaded. */
-const early = { connect: net.Socket.prototype.connect, execFileSync, Worker };
+const { lookup } = process.getBuiltinModule('node:dns');
+const early = { connect: net.Socket.prototype.connect, lookup, execFileSync, Worker };
 
 const loose: string[] = [];
 process.on('unhandledRejection', (error) => loose.push(`rejection: ${described(error)}`));
@@ -165,6 +168,7 @@ say({
   report: {
     node: process.versions.node,
     undici: undici?.version,
+    undiciFirst: options.order !== 'after',
     results: runs.map(({ attack, stage, ending, lines, loose }) => ({
       id: attack.id,
       ending,

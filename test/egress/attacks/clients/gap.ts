@@ -4,6 +4,7 @@ import http, { type ClientRequest } from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
+import { promisify } from 'node:util';
 import { type Attack, family, type Scene } from '../attack.ts';
 import { answered, connected, session, text } from '../outcome.ts';
 
@@ -21,6 +22,7 @@ export const gaps: readonly Attack[] = family(
     ['a snapshot of the context outside', 'reaches', ({ evil }) => snapshot(() => text(fetch(evil.http)))],
     ['an event that code outside fires', 'reaches', firedOutside],
     ['a connect that was taken before', 'reaches', ({ early, evil }) => connected(Reflect.apply(early.connect, new net.Socket(), [evil.port, '127.0.0.1']))],
+    ['a lookup that was taken before', 'reaches', ({ early, evil }) => promisify(early.lookup)(evil.host), { layers: ['name-queries'] }],
     ['an execFileSync that was taken before', 'reaches', ({ early, evil, program }) => early.execFileSync(process.execPath, [program, String(evil.port)])],
     ['a socket that was connected before', 'reaches', saidBefore],
     ['an HTTP/2 session that was open before', 'reaches', askedBefore],
