@@ -151,8 +151,8 @@ async function runAll(
 
 function reasonsIn(lines: readonly string[]): readonly string[] {
   return lines
-    .map((line) => JSON.parse(line) as { readonly kind: string; readonly reason?: string })
-    .flatMap(({ kind, reason }) => (kind === 'egress_denied' && reason !== undefined ? [reason] : []));
+    .map((line) => JSON.parse(line) as { readonly code?: string; readonly reason?: string })
+    .flatMap(({ code, reason }) => (code === 'EGRESS_DENIED' && reason !== undefined ? [reason] : []));
 }
 
 const loadList = (): Promise<{ readonly attacks: readonly Attack[] }> => import(options.list);
