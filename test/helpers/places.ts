@@ -3,7 +3,7 @@ import { createServer as createHttpServer, type RequestListener, type Server } f
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { selfSigned } from './certificate.ts';
+import { type Certificate, selfSigned } from './certificate.ts';
 
 export interface Place extends AsyncDisposable {
   readonly port: number;
@@ -13,7 +13,7 @@ export interface Place extends AsyncDisposable {
   readonly connections: () => number;
 }
 
-export const certificate = selfSigned(['a.test', 'b.test', 'localhost'], ['127.0.0.1']);
+export const certificate: Certificate = selfSigned(['a.test', 'b.test', 'localhost'], ['127.0.0.1']);
 
 /** An HTTP server on loopback that takes WebSockets too. It answers with the path that it was asked for. */
 export function startPlace(respond?: RequestListener): Promise<Place> {
