@@ -32,10 +32,12 @@ afterEach(async () => {
 
 let place: Place;
 beforeAll(async () => {
-  place = await startPlace((request, response) => {
-    const to = new URL(request.url ?? '', 'http://x').searchParams.get('to');
-    if (to === null) response.end('ok');
-    else response.writeHead(302, { location: to }).end();
+  place = await startPlace({
+    respond: (request, response) => {
+      const to = new URL(request.url ?? '', 'http://x').searchParams.get('to');
+      if (to === null) response.end('ok');
+      else response.writeHead(302, { location: to }).end();
+    },
   });
 });
 afterAll(() => place[Symbol.asyncDispose]());
