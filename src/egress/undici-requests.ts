@@ -1,13 +1,23 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncResource } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
+import { bindMethods } from './context.ts';
 import { OpenRequest } from './open-request.ts';
 import { type Origin, originAt } from './origin.ts';
 import type { Restore } from './replace.ts';
 import type { CurrentScope } from './scope.ts';
+import { diallerOf } from './sockets.ts';
 
 const OPEN = Symbol('leashkit.open-request');
 const REFUSED = Symbol('leashkit.refused');
+const CONTEXT = Symbol('leashkit.context');
+
+/** How undici 5 to 7, and 8, tell a request what becomes of it. */
+const ANSWERS = [
+  ...['onBodySent', 'onRequestSent', 'onResponseStarted'],
+  ...['onConnect', 'onHeaders', 'onUpgrade', 'onData', 'onComplete', 'onError'],
+  ...['onRequestStart', 'onResponseStart', 'onRequestUpgrade', 'onResponseData', 'onResponseEnd', 'onResponseError'],
+];
 
 /** A request of undici 5 to 8, of which only `origin`, `path`, `method` and `headers` are documented. */
 interface Request {
@@ -17,6 +27,7 @@ interface Request {
   readonly host?: unknown;
   readonly servername?: unknown;
   [OPEN]?: OpenRequest;
+  [CONTEXT]?: AsyncResource;
   [REFUSED]?: Error;
   readonly upgrade?: unknown;
   /** undici 8. */
@@ -48,13 +59,13 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
   const listeners: Record<string, (message: unknown) => void> = {
     'undici:request:create': (message) => {
       const scope = current();
-      if (scope === undefined) return;
       const { request } = message as Message;
+      request[CONTEXT] = new AsyncResource('leashkit.request');
+      if (scope === undefined) return;
       const statement = { method: String(request.method), path: String(request.path), host: textOf(request.host) };
       const opened = OpenRequest.begin(scope, originOf(String(request.origin)), statement, textOf(request.servername));
-      if (opened instanceof Error) return refuse(request, opened);
-      request[OPEN] = opened;
-      keepContext(request);
+      if (opened instanceof Error) refuse(request, opened);
+      else request[OPEN] = opened;
     },
     // Headers are about to be written. Whoever could not be told above is stopped here.
     'undici:client:sendHeaders': (message) => {
@@ -65,6 +76,8 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       if (error === undefined) {
         // Nobody tells how that one ends: the connection is the client's from here on.
         if (request.upgrade) opened?.ended(undefined);
+        const context = request[CONTEXT];
+        if (context !== undefined && diallerOf(socket) !== opened?.scope) bindMethods(request, ANSWERS, context);
         return;
       }
       if (earlier === undefined) refuse(request, error);
@@ -80,38 +93,6 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
   return () => {
     for (const [channel, listener] of Object.entries(listeners)) unsubscribe(channel, listener);
   };
-}
-
-/** What a connection tells its request. The names of undici 8, then those of undici 5 to 7. */
-const CALLBACKS = [
-  'onRequestStart',
-  'onRequestUpgrade',
-  'onResponseStart',
-  'onResponseData',
-  'onResponseEnd',
-  'onResponseError',
-  'onConnect',
-  'onUpgrade',
-  'onHeaders',
-  'onData',
-  'onComplete',
-  'onError',
-] as const;
-
-/**
- * A connection calls back as the code that has opened it, which may be in another call, or in none. What a handler does
- * then, an interceptor that follows a redirect included, is the work of the code that made the request.
- */
-function keepContext(request: Request): void {
-  const inContext = AsyncLocalStorage.snapshot();
-  const members = request as unknown as Record<string, unknown>;
-  for (const name of CALLBACKS) {
-    const callback = members[name];
-    if (typeof callback !== 'function') continue;
-    members[name] = function (this: unknown, ...args: unknown[]): unknown {
-      return inContext(() => Reflect.apply(callback, this, args));
-    };
-  }
 }
 
 function textOf(value: unknown): string | undefined {

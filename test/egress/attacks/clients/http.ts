@@ -70,6 +70,7 @@ export const httpAttacks: readonly Attack[] = [
       ['two Host headers', 'held', ({ evil, good }) => get(good.http, { headers: ['Host', good.authority, 'Host', evil.authority] })],
       ['a Host header that is set later', 'host-header-mismatch', ({ evil, good }) => answered(http.request(good.http).setHeader('host', evil.authority))],
       ['a Host header that replaces another later', 'host-header-mismatch', ({ evil, good }) => answered(withHeader(http.request(good.http), evil))],
+      ['a head that it hands to private functions', 'host-header-mismatch', written],
       ['an absolute request target', 'request-target', ({ evil, good }) => get({ ...to(good), path: `${evil.http}/` })],
       ['an absolute request target that is set later', 'request-target', ({ evil, good }) => answered(Object.assign(http.request(good.http), { path: `${evil.http}/` }))],
       ['CONNECT', 'connect-method', ({ evil, good }) => tunnelled(http.request({ ...to(good), method: 'CONNECT', path: evil.authority }))],
@@ -121,6 +122,12 @@ function withHeader(request: ClientRequest, { authority }: Site): ClientRequest 
   request.removeHeader('host');
   request.setHeaders(new Headers({ host: authority }));
   return request;
+}
+
+function written({ good, evil }: Scene): Promise<string> {
+  const request = http.request(good.http) as ClientRequest & { _storeHeader(line: string, headers: object): void };
+  request._storeHeader('GET / HTTP/1.1\r\n', { host: evil.authority });
+  return answered(request);
 }
 
 function agentTo({ port }: Site): http.Agent {

@@ -29,6 +29,7 @@ export const processAttacks: readonly Attack[] = [
       ['spawnSync', 'child-process', (scene) => sync(childProcess.spawnSync(node, args(scene)))],
       ['execSync', 'child-process', (scene) => childProcess.execSync(line(scene), quiet)],
       ['execFileSync', 'child-process', (scene) => childProcess.execFileSync(node, args(scene), quiet)],
+      ['an execFileSync that was taken before', 'child-process', (scene) => scene.early.execFileSync(node, args(scene), quiet)],
       ['new ChildProcess().spawn', 'child-process', (scene) => exited(spawned(Reflect.construct(childProcess.ChildProcess, []), scene))],
       ['cluster.fork', 'child-process', (scene) => forked(scene)],
       ['process.execve', 'held', (scene) => (process as { execve?(...args: unknown[]): never }).execve?.(node, [node, ...args(scene)], {}) ?? Promise.reject(new Error('not on this Node')), { control: 'skipped' }],
