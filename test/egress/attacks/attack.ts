@@ -16,6 +16,7 @@ export type Layer =
   | 'name-queries'
   | 'child-processes'
   | 'workers'
+  | 'saved-functions'
   | 'process-binding';
 
 export type Reason =
