@@ -34,6 +34,13 @@ describe('readHead', () => {
     ['no more than a method', 'GET', 'GET', '', undefined],
     ['HTTP/2', h1(':authority: a.test', ':method: GET', ':path: /x', ':scheme: https'), 'GET', '/x', 'a.test'],
     [
+      'HTTP/2 with headers in front',
+      h1('accept: */*', ':authority: a.test', ':method: GET', ':path: /'),
+      'GET',
+      '/',
+      'a.test',
+    ],
+    [
       'HTTP/2 with another host too',
       h1(':authority: a.test', ':method: GET', ':path: /x', 'host: b.test'),
       'GET',

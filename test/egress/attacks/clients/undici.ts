@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { connect } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { finished } from 'node:stream/promises';
@@ -76,6 +77,9 @@ export const undiciAttacks: readonly Attack[] = [
       ['a Host header in an iterable that changes', 'held', ({ undici, good, evil }) => read(undici.request(good.http, { headers: changingHeaders(evil.authority) })), { control: 'dies' }],
       ['a Host header on a Client', 'host-header-mismatch', ({ undici, good, evil }) => ask(new undici.Client(good.http), { headers: { host: evil.authority } })],
       ['a Host header over TLS', ['host-header-mismatch', 'servername-mismatch'], ({ undici, good, evil }) => read(undici.request(good.https, { headers: { host: evil.authority } })), BOTH],
+      ['a path that is set when the request was judged', 'request-target', (scene) => changed(scene, (request, { evil }) => Object.assign(request, { path: `${evil.http}/` }))],
+      ['a host that is set when the request was judged', 'host-header-mismatch', (scene) => changed(scene, (request, { evil }) => Object.assign(request, { host: evil.authority }))],
+      ['a Host header that is added when the request was judged', 'host-header-mismatch', (scene) => changed(scene, (request, { evil }) => request.addHeader('host', evil.authority))],
       ['another server name', 'servername-mismatch', ({ undici, good, evil }) => ask(new undici.Client(good.https, { connect: { servername: evil.host } })), { layers: ['sockets'] }],
       ['another server name for one request', 'servername-mismatch', ({ undici, good, evil }) => ask(new undici.Client(good.https), { servername: evil.host }), BOTH],
     ],
@@ -161,6 +165,17 @@ const waiting: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (o
   setTimeout(() => dispatch(options, handler), 5);
   return true;
 };
+
+/** Changes a request where undici lets everybody see it, behind whoever looked at it before. */
+async function changed(scene: Scene, change: (request: { addHeader(name: string, value: string): unknown }, scene: Scene) => unknown): Promise<string> {
+  const listener = (message: unknown): void => void change((message as { request: Parameters<typeof change>[0] }).request, scene);
+  subscribe('undici:request:create', listener);
+  try {
+    return await ask(new scene.undici.Client(scene.good.http));
+  } finally {
+    unsubscribe('undici:request:create', listener);
+  }
+}
 
 /** A class that not every version has. */
 function newer(undici: object, name: string, url: string): Undici.Dispatcher {
