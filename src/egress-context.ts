@@ -3,7 +3,7 @@ import { type ActiveCall, activeCall } from './call.ts';
 import { bothOf } from './egress/both-scopes.ts';
 import { egressHooks, type Hooks } from './egress/hooks.ts';
 import type { EgressScope } from './egress/scope.ts';
-import { isOwnWork, ownWorkIsHeldWhere } from './internal/own-work.ts';
+import { isOwnWork, notOwnWork, ownWorkIsHeldWhere } from './internal/own-work.ts';
 
 interface Client {
   readonly scope: EgressScope;
@@ -55,8 +55,12 @@ export function holdEverywhere(scope: EgressScope): () => void {
   return () => everywhere.delete(scope);
 }
 
-/** Runs a client of a leash: what it reaches is judged by that leash, and by whatever holds the caller. */
+/** What holds a client of a leash that is used here: that leash, and whatever holds the caller. */
+export function heldHere(scope: EgressScope): EgressScope {
+  return isOwnWork() ? scope : (bothOf(scope, activeCall()?.scope) as EgressScope);
+}
+
+/** Runs a client of a leash under what holds it, wherever the client has come to. */
 export function asClient<R>(scope: EgressScope, run: () => R): R {
-  const call = activeCall();
-  return clients.run({ scope: bothOf(scope, call?.scope) as EgressScope, call }, run);
+  return notOwnWork(() => clients.run({ scope, call: activeCall() }, run));
 }

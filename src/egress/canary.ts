@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
-import type { Connection, OutgoingRequest } from '../guard.ts';
-import { Passes } from './passes.ts';
+import type { Connection, OutgoingRequest, Target } from '../guard.ts';
+import type { EgressReason } from './denial.ts';
+import { Passes, type Verified } from './passes.ts';
+import { runtimeAgent } from './runtime-agent.ts';
 import type { EgressScope, Way } from './scope.ts';
 
 /** Ways out of the process, as people call them. */
@@ -24,11 +26,14 @@ export const ENTRY_POINTS = [
 
 export type EntryPoint = (typeof ENTRY_POINTS)[number];
 
+// What is read next loads the runtime's undici, where its Agent can be found only while that happens.
+runtimeAgent();
 /** The runtime's own, as they were when this module was loaded, whatever is put in their place later. */
 const { fetch, WebSocket } = globalThis;
 
 /** A name that cannot exist (RFC 6761 §6.4), so that nothing would leave even where nothing holds. */
 const HOST = `${randomUUID()}.leash-canary.invalid`;
+export const CANARY_ORIGIN: string = `http://${HOST}`;
 const REFUSED = new Error('a canary of the leash, which is never let out');
 
 /** A connection without a request is judged a tick later; a canary wants to know at once. */
@@ -41,7 +46,17 @@ class OpenToAll extends Passes {
 /** Refuses everything, and knows what it was asked. */
 export class Canary implements EgressScope {
   readonly passes: Passes = new OpenToAll();
+  readonly verified: Verified = new WeakMap();
+  readonly via = undefined;
   seen: Set<string> = new Set();
+
+  through(): EgressScope {
+    return this;
+  }
+
+  get atEdge(): EgressScope {
+    return this;
+  }
 
   covers(): boolean {
     return true;
@@ -79,8 +94,9 @@ export class Canary implements EgressScope {
     return this.#see(way);
   }
 
-  refuse(): Error {
-    return REFUSED;
+  refuse(_: EgressReason, { scheme }: Target): Error {
+    // A request that goes to a proxy is refused for what it is, before anybody asks where it goes.
+    return this.#see(`request:${scheme}`);
   }
 
   reached(): Error {

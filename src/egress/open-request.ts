@@ -5,7 +5,7 @@ import { placeOf } from './passes.ts';
 import type { Statement } from './request-head.ts';
 import type { EgressScope } from './scope.ts';
 import { refusalOfServername } from './servername.ts';
-import { dialledHost, isTrusted, unixPathOf } from './sockets.ts';
+import { dialledHost, tunnelPlace, unixPathOf } from './sockets.ts';
 
 /** What of a socket tells where it leads. */
 interface SocketLike {
@@ -40,13 +40,8 @@ export class OpenRequest {
     hostHeader: string | undefined,
     servername?: string | undefined,
   ): OpenRequest | Error {
-    const host = canonicalHost(request.host);
-    const name = host === undefined ? request.host : formatHost(host);
-    const error =
-      refusalOfForm(scope, request, name) ??
-      scope.request(request) ??
-      refusalOfHeader(scope, request, name, hostHeader) ??
-      refusalOfServername(scope, targetOf(request, name), servername);
+    const name = nameOf(request);
+    const error = refusalOf(scope, request, hostHeader === undefined ? [] : [hostHeader], servername);
     if (error === undefined) return new OpenRequest(scope, request, name);
     scope.passes.refuse(placeOf(request.scheme === 'https', name, request.port), error);
     return error;
@@ -65,7 +60,7 @@ export class OpenRequest {
 
   /** Before anything is written to a connected socket: it leads to where the request was allowed to go. */
   sending(socket: SocketLike & object): Error | undefined {
-    const { verified } = this.#scope.passes;
+    const { verified } = this.#scope;
     const known = verified.get(socket);
     const address = socket.remoteAddress;
     if (known === undefined || known.place !== this.#place || known.address !== address) {
@@ -73,14 +68,16 @@ export class OpenRequest {
       if (error !== undefined) return this.#refused(error);
       if (address !== undefined) verified.set(socket, { place: this.#place, address });
     }
-    return this.#record(isTrusted(socket) ? undefined : address);
+    // Of a tunnel that is the address of the proxy.
+    return this.#record(tunnelPlace(socket) === undefined ? address : undefined);
   }
 
   #verify(socket: SocketLike & object, address: string | undefined): Error | undefined {
-    if (isTrusted(socket)) return undefined;
     const path = unixPathOf(socket);
     if (path !== undefined) return this.#verifyUnix(socket, path);
     const target = this.#target;
+    const tunnel = tunnelPlace(socket);
+    if (tunnel !== undefined) return tunnel === this.#place ? undefined : this.#scope.refuse('request-target', target);
     const { scheme, port } = this.#request;
     if (
       address === undefined ||
@@ -130,6 +127,28 @@ export class OpenRequest {
   get #target(): Target {
     return { scheme: this.#request.scheme, host: this.#host, port: this.#request.port };
   }
+}
+
+/**
+ * What a scope says of a request, and of what stands beside it.
+ *
+ * @param hosts what is sent as `Host`, as often as it is.
+ */
+export function refusalOf(
+  scope: EgressScope,
+  request: OutgoingRequest,
+  hosts: readonly string[],
+  servername: unknown,
+): Error | undefined {
+  const name = nameOf(request);
+  let error = refusalOfForm(scope, request, name) ?? scope.request(request);
+  for (const host of hosts) error ??= refusalOfHeader(scope, request, name, host);
+  return error ?? refusalOfServername(scope, targetOf(request, name), servername);
+}
+
+function nameOf({ host: text }: OutgoingRequest): string {
+  const host = canonicalHost(text);
+  return host === undefined ? text : formatHost(host);
 }
 
 function targetOf({ scheme, port }: OutgoingRequest, host: string): Target {

@@ -1,10 +1,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
+interface OwnWork {
+  readonly context: AsyncLocalStorage<boolean>;
+  /** The running step alone, whatever context it runs in. */
+  step: boolean;
+}
+
 const KEY = Symbol.for('leashkit.own-work.1');
-const shared = globalThis as { [KEY]?: AsyncLocalStorage<boolean> };
+const shared = globalThis as { [KEY]?: OwnWork };
 
 /** Of all copies of the package in the process: a leash of one may be used in a call of another. */
-const working: AsyncLocalStorage<boolean> = shared[KEY] ?? new AsyncLocalStorage();
+const working: OwnWork = shared[KEY] ?? { context: new AsyncLocalStorage(), step: false };
 shared[KEY] = working;
 let isHeld: () => boolean = () => false;
 
@@ -18,19 +24,33 @@ export function ownWorkIsHeldWhere(held: () => boolean): void {
  * are the user's own, and a call of a tool must not decide what they may reach.
  */
 export function ownWork<R>(work: () => R): R {
-  return isHeld() ? working.run(true, work) : work();
+  return isHeld() ? working.context.run(true, work) : work();
 }
 
 /** The same for what begins before a leash holds, and goes on when it does. */
 export function ownWorkFromHereOn<R>(work: () => R): R {
-  return working.run(true, work);
+  return working.context.run(true, work);
+}
+
+/**
+ * The same for one step. What it makes keeps the context that it was made in: code of a call that hears later of a socket
+ * opened here is held as before.
+ */
+export function ownStep<R>(work: () => R): R {
+  const before = working.step;
+  working.step = true;
+  try {
+    return work();
+  } finally {
+    working.step = before;
+  }
 }
 
 /** Ends that for a call which a part of the leash makes. */
 export function notOwnWork<R>(work: () => R): R {
-  return isOwnWork() ? working.run(false, work) : work();
+  return isOwnWork() ? working.context.run(false, work) : work();
 }
 
 export function isOwnWork(): boolean {
-  return working.getStore() === true;
+  return working.step || working.context.getStore() === true;
 }
