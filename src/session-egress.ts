@@ -114,14 +114,9 @@ export class SessionEgress {
       },
       attempt: () => this.#attemptOf(name).attempt,
       scope,
-      admit: ({ request, misplaced, hosts, servername }, via) => {
+      admit: (asked, via) => {
         const held = scope(via);
-        const { atEdge } = held;
-        return (
-          (misplaced && atEdge.refuse(misplaced.reason, misplaced.target)) ??
-          refusalOf(atEdge, request, hosts, servername) ??
-          held
-        );
+        return refusalOf(held.atEdge, asked) ?? held;
       },
       endWith: (end) => this.#endWith(end),
       covers: (version, proves) => void this.#copies.set(version, proves),
@@ -275,6 +270,6 @@ function check(egresses: readonly Egress[], proof: Proof, copies: readonly strin
   const { enforce, node, undici } = coverage;
   throw new EgressUnenforcedError(
     `egress({ enforce: '${enforce}' }) cannot hold ${missing.join(', ')} on Node ${node} with its undici ${undici}. ` +
-      "Load leashkit before anything that replaces parts of the platform, use a Node that leashkit is tested on (22.12 to 26), or hold declared URLs alone with enforce: 'declared'.",
+      "Create the first leash before anything replaces parts of the platform, use a Node that leashkit is tested on (22.12 to 26), or hold declared URLs alone with enforce: 'declared'.",
   );
 }

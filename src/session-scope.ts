@@ -140,7 +140,8 @@ export class SessionScope implements EgressScope {
   }
 
   address(target: Target, address: string): Error | undefined {
-    return this.#ask(target, ({ egress }) => (egress === undefined ? ALLOW : egress.addresses(target, [address])));
+    const shown = asInUrl(target);
+    return this.#ask(shown, ({ egress }) => (egress === undefined ? ALLOW : egress.addresses(shown, [address])));
   }
 
   mayLeave(way: Way, detail = ''): Error | undefined {
@@ -156,13 +157,13 @@ export class SessionScope implements EgressScope {
   }
 
   refuse(reason: EgressReason, target: Target): Error | undefined {
-    const denial = denialOf(reason, target);
+    const denial = denialOf(reason, asInUrl(target));
     return this.#ask(target, ({ egress }) => (egress === undefined ? ALLOW : denial));
   }
 
   reached(target: Target): Error | undefined {
     const { attempt, called } = this.#asker;
-    return this.#network.record.reached(called ? attempt : undefined, target);
+    return this.#network.record.reached(called ? attempt : undefined, asInUrl(target));
   }
 
   #egresses(): readonly Egress[] {
@@ -190,9 +191,14 @@ function explained(refusal: Refusal): Refusal {
   return variable === undefined ? refusal : { ...refusal, message: environmentProxyMessage(variable) };
 }
 
+/** As guards have it: IPv6 in brackets. */
+function asInUrl(target: Target): Target {
+  return /^[^[]*:/.test(target.host) ? { ...target, host: `[${target.host}]` } : target;
+}
+
 /** The session is over: its code goes nowhere any more. */
 function revoked(target: Target): Refusal {
-  return fromVerdict('session', denialOf('revoked', target));
+  return fromVerdict('session', denialOf('revoked', asInUrl(target)));
 }
 
 function isOpen(egress: Egress, way: Way, detail: string): boolean {

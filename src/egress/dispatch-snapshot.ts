@@ -1,5 +1,6 @@
-import type { OutgoingRequest, Target } from '../guard.ts';
+import type { Target } from '../guard.ts';
 import type { EgressReason } from './denial.ts';
+import { type Origin, originAt } from './origin.ts';
 import { targetOf } from './policy.ts';
 
 /** The options of undici's `dispatch`. */
@@ -9,9 +10,11 @@ export type DispatchOptions = Record<PropertyKey, unknown>;
 export interface DispatchSnapshot {
   /** A copy, with the origin as it was judged and headers as a flat list. */
   readonly options: DispatchOptions;
-  readonly request: OutgoingRequest;
+  readonly origin: Origin;
   /** Why it is no HTTP request to any host, if it is not. */
   readonly misplaced: { readonly reason: EgressReason; readonly target: Target } | undefined;
+  readonly method: string;
+  readonly path: string;
   /** What is to be sent as `Host`, as often as it is. */
   readonly hosts: readonly string[];
   readonly servername: unknown;
@@ -27,50 +30,50 @@ export function readDispatch(given: unknown, bound?: string): DispatchSnapshot {
   // That of `undici.request`, which some versions leave in.
   delete options['dispatcher'];
   const { method, path, servername } = options;
-  const origin = bound ?? options['origin'];
-  if (origin === undefined || origin === null) throw new TypeError('a request needs an `origin`');
+  const named = bound ?? options['origin'];
+  if (named === undefined || named === null) throw new TypeError('a request needs an `origin`');
   if (typeof method !== 'string') throw new TypeError('the `method` of a request must be a string');
   if (typeof path !== 'string') throw new TypeError('the `path` of a request must be a string');
   const headers = flatHeaders(options['headers']);
   if (headers !== undefined) options['headers'] = headers;
-  const { scheme, host, port, text, misplaced } = readOrigin(String(origin));
+  const { text, origin, misplaced } = placeOf(String(named));
   options['origin'] = text;
-  const request: OutgoingRequest = { scheme, host, port, method, path };
-  return { options, request, misplaced, hosts: hostsOf(headers ?? []), servername };
+  return { options, origin, misplaced, method, path, hosts: hostsOf(headers ?? []), servername };
 }
 
-interface Origin extends Pick<OutgoingRequest, 'scheme' | 'host' | 'port'>, Pick<DispatchSnapshot, 'misplaced'> {
+interface Placed extends Pick<DispatchSnapshot, 'origin' | 'misplaced'> {
   readonly text: string;
 }
 
-const MAX_ORIGINS = 1_000;
-const origins = new Map<string, Origin>();
+const MAX_PLACES = 1_000;
+const MAX_ORIGIN_LENGTH = 300;
+const places = new Map<string, Placed>();
 
-function readOrigin(text: string): Origin {
-  let origin = origins.get(text);
-  if (origin === undefined) {
-    origin = parseOrigin(text);
-    if (origins.size >= MAX_ORIGINS) origins.clear();
-    origins.set(text, origin);
+function placeOf(text: string): Placed {
+  let place = places.get(text);
+  if (place !== undefined) return place;
+  place = readPlace(text);
+  if (text.length <= MAX_ORIGIN_LENGTH) {
+    if (places.size >= MAX_PLACES) places.clear();
+    places.set(text, place);
   }
-  return origin;
+  return place;
 }
 
-function parseOrigin(text: string): Origin {
-  const nowhere: Target = { scheme: 'http', host: '', port: 0 };
+function readPlace(text: string): Placed {
   let url: URL;
   try {
     url = new URL(text);
   } catch {
-    return { scheme: 'http', host: '', port: 0, text, misplaced: { reason: 'bad-host', target: nowhere } };
+    const origin = originAt('http', '', 0);
+    return { text, origin, misplaced: { reason: 'bad-host', target: origin.target } };
   }
   const target = targetOf(url);
-  const scheme = url.protocol === 'https:' ? 'https' : 'http';
-  const place = { scheme, host: url.hostname, port: target.port } as const;
-  if (!/^https?:$/.test(url.protocol)) return { ...place, text, misplaced: { reason: 'scheme', target } };
-  // The parser keeps neither in an origin, so that what else stands there would get lost.
-  if (`${url.origin}/` !== url.href) return { ...place, text, misplaced: { reason: 'bad-host', target } };
-  return { ...place, text: url.origin, misplaced: undefined };
+  const origin = originAt(url.protocol === 'https:' ? 'https' : 'http', url.hostname, target.port);
+  if (!/^https?:$/.test(url.protocol)) return { text, origin, misplaced: { reason: 'scheme', target } };
+  // The parser keeps neither credentials nor a path in an origin, so that they would get lost.
+  if (`${url.origin}/` !== url.href) return { text, origin, misplaced: { reason: 'bad-host', target } };
+  return { text: url.origin, origin, misplaced: undefined };
 }
 
 /** Also what is inherited: undici reads it too. */

@@ -94,6 +94,9 @@ function install(): Hooks {
     },
     remove: () => {
       if ([...sources.values()].some((isInUse) => isInUse())) return false;
+      // Where somebody has put something above a hook, it stays below that, without anything to say.
+      sources.clear();
+      only = undefined;
       for (const restore of restores.toReversed()) restore();
       syncBuiltinESMExports();
       delete shared[KEY];

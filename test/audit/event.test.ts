@@ -295,7 +295,7 @@ describe('what a session logs', () => {
     });
     const denied = 'tool args guard';
     expect(told).toEqual([
-      'session_open origin lib agent session mode hash guards',
+      'session_open origin lib agent session mode hash guards egress',
       'tool_start tool args usd',
       'egress_ok tool scheme host port addr',
       'egress_denied EGRESS_DENIED tool scheme host port reason',

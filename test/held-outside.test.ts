@@ -1,0 +1,380 @@
+import { exec, execFile, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import dns, { promises as dnsPromises, lookup } from 'node:dns';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import net, { connect, Socket } from 'node:net';
+import { promisify } from 'node:util';
+import workerThreads, { Worker } from 'node:worker_threads';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { egressHooks, removeEgressHooks } from '../src/egress/hooks.ts';
+import { findLeashError } from '../src/errors.ts';
+import { type HeldLeash, holdWith } from './helpers/held-leash.ts';
+import { type Place, startPlace } from './helpers/places.ts';
+
+type Functions = Record<string, (...args: unknown[]) => unknown>;
+
+/** Everything that is replaced, by the name of its owner. */
+const owners = (): Readonly<Record<string, Functions>> => {
+  const builtin = (id: string) => process.getBuiltinModule(id) as never;
+  const { Agent } = builtin('node:http') as { Agent: { prototype: Functions } };
+  const { ChildProcess } = builtin('node:child_process') as { ChildProcess: { prototype: Functions } };
+  const { Socket: Datagrams } = builtin('node:dgram') as { Socket: { prototype: Functions } };
+  return {
+    socket: (builtin('node:net') as { Socket: { prototype: Functions } }).Socket.prototype,
+    agent: Agent.prototype,
+    datagrams: Datagrams.prototype,
+    dns: dns as unknown as Functions,
+    resolver: dns.Resolver.prototype as unknown as Functions,
+    dnsPromises: dns.promises as unknown as Functions,
+    promisesResolver: dns.promises.Resolver.prototype as unknown as Functions,
+    childProcess: builtin('node:child_process'),
+    child: ChildProcess.prototype,
+    process: process as unknown as Functions,
+    module: builtin('node:module'),
+  };
+};
+
+function functionsOf(): Map<string, { readonly fn: (...args: unknown[]) => unknown; readonly looks: object }> {
+  const found = new Map();
+  for (const [owner, object] of Object.entries(owners())) {
+    for (const [key, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(object))) {
+      const { value } = descriptor;
+      if (typeof value !== 'function') continue;
+      const { name, length } = value;
+      const own = Reflect.ownKeys(value).filter((each) => each !== 'prototype');
+      const { enumerable, writable, configurable } = descriptor;
+      found.set(`${owner}.${key}`, { fn: value, looks: { name, length, own, enumerable, writable, configurable } });
+    }
+  }
+  return found;
+}
+
+const before = functionsOf();
+const WorkerBefore = workerThreads.Worker;
+/** What a module in CommonJS keeps that was loaded before there was a leash. */
+const kept = createRequire(import.meta.url)('node:dns').lookup as typeof lookup;
+let held: HeldLeash;
+let place: Place;
+beforeAll(async () => {
+  place = await startPlace();
+  held = holdWith({ allow: [] });
+});
+afterAll(async () => {
+  await held.leash.close();
+  await place[Symbol.asyncDispose]();
+});
+
+describe('the platform', () => {
+  it('looks as it did', () => {
+    const now = functionsOf();
+    expect([...now.keys()]).toEqual([...before.keys()]);
+    const replaced = [...now].filter(([key, { fn }]) => before.get(key)?.fn !== fn);
+    const names = replaced.map(([key]) => key).filter((key) => !/(?:resolve\w*|reverse|lookupService)$/.test(key));
+    expect(names.sort()).toEqual([
+      'agent.addRequest',
+      'agent.createSocket',
+      'child.spawn',
+      'childProcess.execFileSync',
+      'childProcess.execSync',
+      'childProcess.spawnSync',
+      'datagrams.addMembership',
+      'datagrams.addSourceSpecificMembership',
+      'datagrams.connect',
+      'datagrams.send',
+      'dns.lookup',
+      'dnsPromises.lookup',
+      'module.register',
+      'process.binding',
+      ...('execve' in process ? ['process.execve'] : []),
+      'socket.connect',
+    ]);
+    const questions = [...before.keys()].filter((key) => /(?:resolve\w*|reverse|lookupService)$/.test(key));
+    expect(replaced.length - names.length).toBe(questions.length);
+    for (const [key, { looks }] of replaced) expect({ key, looks }).toEqual({ key, looks: before.get(key)?.looks });
+    expect(Worker).not.toBe(WorkerBefore);
+    expect([Worker.name, Worker.length, Worker.prototype]).toEqual([
+      WorkerBefore.name,
+      WorkerBefore.length,
+      WorkerBefore.prototype,
+    ]);
+  });
+
+  it('is held by the names that modules imported before there was a leash', async () => {
+    const tried = await held.call(async () => {
+      const reasons: unknown[] = [];
+      const tell = (error: unknown) => reasons.push((findLeashError(error) as { reason?: string } | undefined)?.reason);
+      await once(connect(place.port, '127.0.0.1'), 'x').catch(tell);
+      await new Promise<void>((resolve) => lookup('b.test', (error) => resolve(void tell(error))));
+      await dnsPromises.lookup('b.test').catch(tell);
+      await promisify(lookup)('b.test').catch(tell);
+      await (async () => promisify(execFile)('true'))().catch(tell);
+      try {
+        new Worker('', { eval: true });
+      } catch (error) {
+        tell(error);
+      }
+      return reasons;
+    });
+    expect(tried).toEqual([
+      'host-not-allowed',
+      'host-not-allowed',
+      'host-not-allowed',
+      'host-not-allowed',
+      'child-process',
+      'worker',
+    ]);
+  });
+
+  // What a module took out of the platform's own objects before, nobody can hold: load the leash first.
+  it('is not held by what a module in CommonJS took before there was a leash', async () => {
+    expect(kept).toBe(before.get('dns.lookup')?.fn);
+    expect(await held.call(() => promisify(kept)('127.0.0.1'))).toEqual({ address: '127.0.0.1', family: 4 });
+  });
+});
+
+describe('outside of a call', () => {
+  const thrown = (body: () => unknown): unknown => {
+    try {
+      body();
+      return 'nothing';
+    } catch (error) {
+      return (error as { code?: unknown }).code;
+    }
+  };
+  /** What both do with the same arguments: this one, and the one that was there. */
+  const same = (key: string, self: object, ...args: unknown[]): void => {
+    const [owner = '', name = ''] = key.split('.');
+    const now = owners()[owner]?.[name];
+    const was = before.get(key)?.fn;
+    expect(now).not.toBe(was);
+    expect(thrown(() => Reflect.apply(now as never, self, args))).toBe(
+      thrown(() => Reflect.apply(was as never, self, args)),
+    );
+  };
+
+  it.each([
+    [[]],
+    [[undefined]],
+    [[null]],
+    [[{}]],
+    [[{ port: -1 }]],
+    [[{ port: 70_000 }]],
+    [[{ port: 'x' }]],
+    [[{ port: 1, host: 1 }]],
+    [[{ port: 1, lookup: 1 }]],
+    [[{ path: 1 }]],
+    [[() => {}]],
+    [[Symbol('x')]],
+  ])('connect refuses %o as it did', (args) => {
+    const socket = new Socket().on('error', () => {});
+    same('socket.connect', socket, ...args);
+    socket.destroy();
+  });
+
+  it.each([
+    [[]],
+    [['localhost']],
+    [[1, () => {}]],
+    [['localhost', { family: 9 }, () => {}]],
+    [['localhost', { hints: 1e9 }, () => {}]],
+    [['localhost', 'x', () => {}]],
+    [['localhost', { all: 1 }, () => {}]],
+    [['localhost', 4, {}]],
+  ])('dns.lookup refuses %o as it did', (args) => {
+    same('dns.lookup', dns, ...args);
+  });
+
+  it('connect takes all its forms', async () => {
+    const { port } = place;
+    const forms: ((socket: Socket, done: () => void) => Socket)[] = [
+      (socket, done) => socket.connect(port, '127.0.0.1', done),
+      (socket, done) => socket.connect({ port, host: '127.0.0.1' }, done),
+      (socket, done) =>
+        socket.connect(
+          { port, host: 'any', lookup: (_, __, callback) => callback(null, '127.0.0.1', 4), autoSelectFamily: false },
+          done,
+        ),
+      (socket, done) =>
+        (socket.connect as unknown as (port: string, host: string, done: () => void) => Socket)(
+          String(port),
+          '127.0.0.1',
+          done,
+        ),
+    ];
+    for (const form of forms) {
+      const socket = new Socket();
+      await new Promise<void>((resolve) => expect(form(socket, resolve)).toBe(socket));
+      expect(socket.remotePort).toBe(port);
+      socket.destroy();
+    }
+    const made = net.createConnection({ port, host: '127.0.0.1' });
+    await once(made, 'connect');
+    made.destroy();
+  });
+
+  it('dns.lookup answers in all its forms', async () => {
+    expect(await promisify(lookup)('127.0.0.1')).toEqual({ address: '127.0.0.1', family: 4 });
+    expect(await promisify(lookup)('127.0.0.1', { all: true })).toEqual([{ address: '127.0.0.1', family: 4 }]);
+    expect(await dnsPromises.lookup('::1', 6)).toEqual({ address: '::1', family: 6 });
+    expect(await new Promise((resolve) => lookup('127.0.0.1', (...all) => resolve(all)))).toEqual([
+      null,
+      '127.0.0.1',
+      4,
+    ]);
+  });
+
+  it('processes, workers and datagrams do what they did', async () => {
+    expect(await promisify(exec)('echo hello')).toEqual({ stdout: 'hello\n', stderr: '' });
+    expect(await promisify(execFile)('echo', ['hello'])).toEqual({ stdout: 'hello\n', stderr: '' });
+    expect(await once(spawn('true'), 'close')).toEqual([0, null]);
+    expect(thrown(() => new Worker(1 as never))).toBe('ERR_INVALID_ARG_TYPE');
+    class Mine extends Worker {}
+    const mine = new Mine('', { eval: true });
+    expect([mine instanceof Mine, mine instanceof Worker, mine instanceof WorkerBefore]).toEqual([true, true, true]);
+    await once(mine, 'exit');
+    const server = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = createSocket('udp4');
+    client.send('hello', server.address().port, '127.0.0.1');
+    expect(String((await once(server, 'message'))[0])).toBe('hello');
+    client.close();
+    server.close();
+  });
+});
+
+describe('inside of a call', () => {
+  const allowed = () => holdWith({ allow: [`http://a.test:${place.port}`], rawSockets: 'allow' });
+
+  it('dns.lookup answers in all its forms', async () => {
+    await using leash = allowed();
+    const all = await leash.call(async () => [
+      await promisify(lookup)('a.test'),
+      await promisify(lookup)('a.test', { all: true }),
+      await promisify(lookup)('a.test', 4),
+      await dnsPromises.lookup('a.test', { all: true, family: 4 }),
+      await dnsPromises.lookup('a.test', { family: 'IPv4' as never }),
+      await new Promise((resolve) => lookup('a.test', (...each) => resolve(each))),
+      await promisify(lookup)('a.test', 6).catch(({ code, syscall, hostname }) => ({ code, syscall, hostname })),
+      await dnsPromises.lookup('a.test', { family: 'IPv6' as never }).catch(({ code }) => code),
+    ]);
+    const one = { address: '127.0.0.1', family: 4 };
+    const none = { code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname: 'a.test' };
+    expect(all).toEqual([one, [one], one, [one], one, [null, '127.0.0.1', 4], none, 'ENOTFOUND']);
+  });
+
+  it('connect takes all its forms, and reads each option once', async () => {
+    await using leash = allowed();
+    const { port } = place;
+    let reads = 0;
+    const inherited = Object.create(
+      { host: 'a.test' },
+      { port: { enumerable: true, get: () => (reads++ === 0 ? port : 1) } },
+    );
+    const forms: ((socket: Socket, done: () => void) => Socket)[] = [
+      (socket, done) => socket.connect(port, 'a.test', done),
+      (socket, done) => socket.connect({ port, host: 'a.test' }, done),
+      (socket, done) =>
+        socket.connect({ port, host: 'A.TEST.', lookup: (_, __, callback) => callback(null, '10.0.0.1', 4) }, done),
+      (socket, done) =>
+        (socket.connect as unknown as (port: string, host: string, done: () => void) => Socket)(
+          String(port),
+          'a.test',
+          done,
+        ),
+      (socket, done) => socket.connect(inherited, done),
+      (socket, done) => socket.once('connect', done).connect({ port, host: 'a.test' }),
+    ];
+    await leash.call(async () => {
+      for (const form of forms) {
+        const socket = new Socket();
+        await new Promise<void>((resolve, reject) => {
+          socket.on('error', reject);
+          expect(form(socket, resolve)).toBe(socket);
+          expect(socket.connecting).toBe(true);
+        });
+        expect([socket.remoteAddress, socket.remotePort]).toEqual(['127.0.0.1', port]);
+        socket.destroy();
+      }
+    });
+    expect(leash.said()).toEqual(Array(forms.length).fill(`ok tcp a.test:${port} 127.0.0.1`));
+  });
+
+  it.each([
+    [{ port: -1 }, 'ERR_SOCKET_BAD_PORT'],
+    [{ port: 'x' }, 'ERR_SOCKET_BAD_PORT'],
+    [{ port: 1.5 }, 'ERR_SOCKET_BAD_PORT'],
+    [{}, 'ERR_MISSING_ARGS'],
+    [{ port: 1, host: 1 }, 'ERR_INVALID_ARG_TYPE'],
+  ])('connect with %o is refused by the platform', async (options, code) => {
+    await using leash = allowed();
+    const error = await leash.call(() => once(new Socket().connect(options as never), 'connect')).catch((each) => each);
+    expect(error).toMatchObject({ code });
+    expect(leash.said()).toEqual([]);
+  });
+
+  it('a socket that is given up before it is dialled is dialled no more', async () => {
+    await using leash = allowed();
+    const before = place.connections();
+    await leash.call(async () => {
+      const socket = connect(place.port, 'a.test');
+      socket.destroy();
+      await once(socket, 'close');
+    });
+    expect(leash.said()).toEqual([]);
+    expect(place.connections()).toBe(before);
+  });
+});
+
+describe('removal', () => {
+  it('waits for leashes that hold, and gives everything back', async () => {
+    expect(removeEgressHooks()).toBe(false);
+    const everywhere = holdWith({ allow: [], enforce: 'process' });
+    await held.leash.close();
+    expect(removeEgressHooks()).toBe(false);
+    const declared = holdWith({ allow: [], enforce: 'declared' });
+    await everywhere.leash.close();
+    void declared.leash.fetch;
+    expect(removeEgressHooks()).toBe(false);
+    await declared.leash.close();
+
+    const hooks = egressHooks();
+    expect(removeEgressHooks()).toBe(true);
+    const now = functionsOf();
+    for (const [key, { fn }] of before) expect(now.get(key)?.fn === fn, key).toBe(true);
+    expect([workerThreads.Worker, Worker, connect]).toEqual([WorkerBefore, WorkerBefore, net.connect]);
+    expect(lookup).toBe(before.get('dns.lookup')?.fn);
+    expect(removeEgressHooks()).toBe(true);
+
+    // And the next leash holds again.
+    await using next = holdWith({ allow: [] });
+    expect(egressHooks()).not.toBe(hooks);
+    expect(next.leash.egress.coverage().entries.fetch).toBe('held');
+    const error = await next.call(() => fetch('http://b.test/')).catch((each: unknown) => each);
+    expect(findLeashError(error)).toMatchObject({ reason: 'host-not-allowed' });
+    expect(next.said()).toEqual(['denied http b.test:80 host-not-allowed']);
+  });
+
+  it('leaves what somebody else has put above', async () => {
+    const leash = holdWith({ allow: [] });
+    const ours = Socket.prototype.connect;
+    const theirs = function connect(this: Socket, ...args: never[]) {
+      return Reflect.apply(ours, this, args);
+    } as typeof ours;
+    Socket.prototype.connect = theirs;
+    await leash.leash.close();
+    expect(removeEgressHooks()).toBe(true);
+    expect(Socket.prototype.connect).toBe(theirs);
+    // What lies below is out of work, also when there are hooks again.
+    await using next = holdWith({ allow: [`http://a.test:${place.port}`], rawSockets: 'allow' });
+    await next.call(async () => {
+      const socket = connect(place.port, 'a.test');
+      await once(socket, 'connect');
+      socket.destroy();
+    });
+    expect(next.said()).toEqual([`ok tcp a.test:${place.port} 127.0.0.1`]);
+    await next.leash.close();
+    removeEgressHooks();
+    Socket.prototype.connect = before.get('socket.connect')?.fn as typeof ours;
+  });
+});
