@@ -1,12 +1,13 @@
+import { AsyncResource } from 'node:async_hooks';
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import * as undici from 'undici';
 import { CANARY_ORIGIN, Canary } from '../egress/canary.ts';
-import type { Connect } from '../egress/connector.ts';
+import type { Connect, ConnectCallback } from '../egress/connector.ts';
 import { readFetchInit } from '../egress/request-snapshot.ts';
 import type { EgressScope } from '../egress/scope.ts';
 import { connectThrough } from '../egress/tunnel.ts';
-import { asClient } from '../egress-context.ts';
+import { asClient, stepAsClient } from '../egress-context.ts';
 import { findLeashError } from '../errors.ts';
 import type { EgressProxy } from '../guard.ts';
 import { checkOptions } from '../internal/options.ts';
@@ -140,7 +141,7 @@ class LeashDispatcher extends undici.Dispatcher {
     const client = this.#client;
     return dispatchUnder({ client, via: client.proxy, bound: undefined }, options, handler, (judged, scope) => {
       const agent = typeof handler?.onRequestStart === 'function' ? this.#agent : this.#former;
-      return agent.dispatch(scoped(judged, scope), handler);
+      return agent.dispatch(originated(judged, scope), handler);
     });
   }
 
@@ -179,13 +180,23 @@ function settle(done: Promise<void>, callback: (() => void) | undefined): never 
   return undefined as never;
 }
 
-/** Carries what holds a request through the pools, where the context may be that of another. */
-const SCOPE = Symbol('leashkit scope');
+/** What holds a request, and where it was made: below the pools the context may be that of another. */
+interface Origination {
+  readonly scope: EgressScope;
+  readonly context: AsyncResource;
+}
 
-type Scoped = undici.Dispatcher.DispatchOptions & { readonly [SCOPE]?: EgressScope };
+const ORIGINATION = Symbol('leashkit.origination');
 
-function scoped(options: object, scope: EgressScope): Scoped {
-  return Object.assign(options, { [SCOPE]: scope }) as Scoped;
+type Originated = undici.Dispatcher.DispatchOptions & { readonly [ORIGINATION]?: Origination };
+
+function originated(options: object, scope: EgressScope): Originated {
+  const origination: Origination = { scope, context: new AsyncResource('leashkit.request') };
+  return Object.assign(options, { [ORIGINATION]: origination }) as Originated;
+}
+
+function inOrigination<R>({ scope, context }: Origination, step: () => R): R {
+  return context.runInAsyncScope(() => stepAsClient(scope, step));
 }
 
 function makeAgent(
@@ -214,21 +225,22 @@ function makeAgent(
 
 /** One connection at a time, which is made for the request that was dispatched last. */
 class ScopedClient extends undici.Client {
-  readonly #latest: { scope: EgressScope | undefined };
+  readonly #latest: { origination: Origination | undefined };
 
   constructor(origin: string | URL, options: undici.Client.Options, connect: Connect) {
-    const latest: { scope: EgressScope | undefined } = { scope: undefined };
+    const latest: { origination: Origination | undefined } = { origination: undefined };
     super(origin, {
       ...options,
-      connect: (target, callback) => asClient(latest.scope as EgressScope, () => connect(target, callback as never)),
+      connect: (target, callback) =>
+        inOrigination(latest.origination as Origination, () => connect(target, callback as ConnectCallback)),
     });
     this.#latest = latest;
   }
 
-  override dispatch(options: Scoped, handler: Handler): boolean {
-    const scope = options[SCOPE] as EgressScope;
-    this.#latest.scope = scope;
-    return asClient(scope, () => super.dispatch(options, handler));
+  override dispatch(options: Originated, handler: Handler): boolean {
+    const origination = options[ORIGINATION] as Origination;
+    this.#latest.origination = origination;
+    return inOrigination(origination, () => super.dispatch(options, handler));
   }
 }
 
@@ -256,7 +268,7 @@ function canaryReturns(): boolean {
   };
   try {
     const request = { origin: CANARY_ORIGIN, path: '/', method: 'GET' } as const;
-    agent.dispatch(scoped(request, canary), { ...silent, onResponseError: tell, onError: tell } as Handler);
+    agent.dispatch(originated(request, canary), { ...silent, onResponseError: tell, onError: tell } as Handler);
   } catch {}
   agent.destroy().catch(() => {});
   return told && canary.seen.has('request:http');

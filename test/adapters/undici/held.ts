@@ -23,7 +23,7 @@ const respond: RequestListener = (request, response) => {
 export function isHeld({ undici, adapter }: Copy): void {
   let place: Place;
   beforeAll(async () => {
-    place = await startPlace(respond);
+    place = await startPlace({ respond });
   });
   afterAll(() => place[Symbol.asyncDispose]());
 
