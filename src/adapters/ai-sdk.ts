@@ -1,5 +1,6 @@
 import { checkOptions, checkTools, kindOf, shown } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
+import type { Price } from '../prices/price.ts';
 import type { ToolOptions } from '../tool.ts';
 import {
   type LanguageModel,
@@ -10,11 +11,11 @@ import {
 import { withMembers } from './framework/members.ts';
 import { leashedOnce } from './framework/once.ts';
 import { leashBody, readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
-import type { Price } from './prices.ts';
 
+export type { Price, PricedModel } from '../prices/price.ts';
+export type { TokenUsage } from '../prices/token-usage.ts';
 export type { LanguageModel, LeashModelOptions } from './framework/language-model.ts';
 export type { PromptParts } from './framework/prompt-bound.ts';
-export type { Price, TokenUsage } from './prices.ts';
 
 type AnyExecute = (...params: never[]) => unknown;
 
@@ -58,10 +59,8 @@ export function leashTool<Tool extends object, Args = InputOf<Tool>>(
   tool: Tool,
   options: ToolOptions<[input: InputOf<Tool>, ...context: unknown[]], OutputOf<Tool>, Args> = {},
 ): Tool {
-  if (typeof tool !== 'object' || tool === null)
-    throw new TypeError(`tool "${name}" must be a tool object, got ${kindOf(tool)}`);
+  const execute = bodyOf(name, tool);
   return leashedOnce(leash, tool, () => {
-    const { execute } = tool as { readonly execute?: unknown };
     if (execute === undefined) {
       throw new TypeError(
         `tool "${name}" has no \`execute\` that the leash could hold: the provider or the client runs it. Name it in \`unguarded\` of leashTools to let it pass`,
@@ -69,6 +68,13 @@ export function leashTool<Tool extends object, Args = InputOf<Tool>>(
     }
     return withMembers(tool, { execute: leashBody(leash, name, tool, execute, options as unknown as ToolOptions) });
   });
+}
+
+function bodyOf(name: string, tool: unknown): unknown {
+  if (typeof tool !== 'object' || tool === null) {
+    throw new TypeError(`tool "${name}" must be a tool object, got ${kindOf(tool)}`);
+  }
+  return (tool as { readonly execute?: unknown }).execute;
 }
 
 /**
@@ -90,8 +96,9 @@ export function leashTools<Tools extends Readonly<Record<string, object>>>(
   const termsOf = readTerms('leashTools', names, options);
   const mayPass = readUnguarded(options.unguarded, names);
   const held = names.map((name) => {
-    const tool = tools[name] as { readonly execute?: unknown };
-    return [name, tool?.execute === undefined && mayPass(name) ? tool : leashTool(leash, name, tool, termsOf(name))];
+    const tool = tools[name] as object;
+    const passes = mayPass(name) && bodyOf(name, tool) === undefined;
+    return [name, passes ? tool : leashTool(leash, name, tool, termsOf(name))];
   });
   return withMembers(tools, Object.fromEntries(held));
 }
@@ -113,7 +120,7 @@ function readUnguarded(option: unknown, names: readonly string[]): (name: string
  * default, so combine it: `stopWhen: [isStepCount(20), leashStop(leash)]`.
  */
 export function leashStop(leash: Leash): () => boolean {
-  return () => leash.breach !== undefined || leash.signal.aborted;
+  return () => leash.signal.aborted;
 }
 
 /**
@@ -121,7 +128,8 @@ export function leashStop(leash: Leash): () => boolean {
  * request the most that it can cost is held: the price of its prompt, and of as many output tokens as it asks for, or of
  * as many as the budgets still buy where that is less; that number is what is sent as `maxOutputTokens`. Afterwards the
  * reported usage is booked. An answer that is streamed is settled when it ends; one that fails, is cancelled, or comes
- * without usage counts as the whole estimate. The end of the session aborts requests under way.
+ * without usage counts as the whole estimate. One that is neither read to its end nor cancelled stays held until the
+ * session closes. The end of the session aborts requests under way.
  *
  * Models of specification v2, v3 and v4 (AI SDK 5, 6 and 7, Mastra). A model that this leash holds already stays as it is.
  *

@@ -1,16 +1,15 @@
-import { isLeashError } from '../../errors.ts';
 import type { Hold } from '../../hold.ts';
 import { checkInteger } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
 import { type ExactMoney, formatUnits, type Money, parseMoney } from '../../money.ts';
+import type { Price, PricedModel } from '../../prices/price.ts';
+import type { TokenUsage } from '../../prices/token-usage.ts';
 import type { Cost } from '../../tool.ts';
-import type { Price, TokenUsage } from '../prices.ts';
 
 /** What a request to a model is going to be, in the words of no framework. */
 export interface ModelRequest {
-  readonly provider: string | undefined;
-  readonly modelId: string;
-  /** An upper bound of the tokens of the prompt. @throws {TypeError} nobody can know. */
+  readonly model: PricedModel;
+  /** An upper bound of the tokens of the prompt, >= 1. @throws {TypeError} nobody can know. */
   readonly inputTokens: () => number;
   /** The largest number of output tokens that the request asks for; undefined where it leaves that to the provider. */
   readonly maxOutputTokens: number | undefined;
@@ -40,7 +39,7 @@ export interface ModelCall {
   cut(): Promise<void>;
 }
 
-export const DEFAULT_MAX_OUTPUT_TOKENS = 4096;
+const DEFAULT_MAX_OUTPUT_TOKENS = 4096;
 
 /** No request is cut down below this: some providers refuse smaller numbers, and less is hardly an answer. */
 const LEAST_OUTPUT_TOKENS = 16;
@@ -58,7 +57,7 @@ export async function beginModelCall(
   request: ModelRequest,
   options: ModelCallOptions = {},
 ): Promise<ModelCall> {
-  const { provider, modelId } = request;
+  const { provider, modelId } = request.model;
   const note = (provider === undefined ? modelId : `${provider}/${modelId}`).slice(0, 256).toWellFormed();
   if (price === 'free') return admitted(await hold(leash, 'free', note), 'free', undefined, () => 'free', options);
   const room = await roomIn(leash);
@@ -72,7 +71,7 @@ export async function beginModelCall(
     note,
   );
   const { cost, maxOutputTokens } = bound as unknown as Bound;
-  return admitted(held, cost, maxOutputTokens, (usage) => price(usage, request), options);
+  return admitted(held, cost, maxOutputTokens, (usage) => price(usage, request.model), options);
 }
 
 async function hold(leash: Leash, estimate: Cost | (() => Cost), note: string): Promise<Hold> {
@@ -80,7 +79,7 @@ async function hold(leash: Leash, estimate: Cost | (() => Cost), note: string): 
     return await leash.hold(estimate, note);
   } catch (error) {
     // Why the session has ended says more than that it has.
-    throw isLeashError(error) && error.code.startsWith('SESSION_') ? (leash.breach ?? error) : error;
+    throw leash.breach ?? error;
   }
 }
 
@@ -133,16 +132,17 @@ interface Bound {
 }
 
 function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefault: number): Bound {
-  const inputTokens = checkInteger('inputTokens', request.inputTokens(), 0);
+  const inputTokens = checkInteger('inputTokens', request.inputTokens(), 1);
   const extra = checkInteger('reasoningTokens', request.extraOutputTokens(), 0);
   const wanted = checkInteger('maxOutputTokens', request.maxOutputTokens ?? byDefault, 1);
-  const costOf = (output: number): ExactMoney => most(price, request, { inputTokens, outputTokens: output + extra });
+  const costOf = (output: number): ExactMoney =>
+    most(price, request.model, { inputTokens, outputTokens: output + extra });
   const fits = (output: number): boolean => {
     const { usd, sat } = costOf(output);
     return usd <= room.usd && sat <= room.sat;
   };
   const limited = Number.isFinite(room.usd) || Number.isFinite(room.sat);
-  const allowed = limited ? largestThatFits(Math.min(wanted, LEAST_OUTPUT_TOKENS), wanted, fits) : wanted;
+  const allowed = largestThatFits(Math.min(wanted, LEAST_OUTPUT_TOKENS), wanted, fits);
   const { usd, sat } = costOf(allowed);
   const cost = { usd: formatUnits('usd', usd), sat: formatUnits('sat', sat) };
   return { cost, maxOutputTokens: limited ? allowed : undefined };
@@ -151,7 +151,6 @@ function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefaul
 /** Between the two, or the smaller one where not even that fits: the leash has to say so. */
 function largestThatFits(least: number, most: number, fits: (count: number) => boolean): number {
   if (fits(most)) return most;
-  if (!fits(least)) return least;
   let low = least;
   let high = most;
   while (high - low > 1) {
@@ -162,15 +161,22 @@ function largestThatFits(least: number, most: number, fits: (count: number) => b
   return low;
 }
 
-/** The most that so many tokens can cost: nobody knows before whether the provider reads or writes its cache. */
-function most(price: Price, model: ModelRequest, usage: TokenUsage): ExactMoney {
+/**
+ * The most that so many tokens can cost: nobody knows before whether the provider reads or writes its cache. A price that
+ * knows nothing of caches is not asked for more than it knows.
+ */
+function most(price: Price, model: PricedModel, usage: TokenUsage): ExactMoney {
   const { inputTokens } = usage;
-  const ways = [usage, { ...usage, cacheReadTokens: inputTokens }, { ...usage, cacheWriteTokens: inputTokens }];
+  const plain = price(usage, model);
+  if (plain === undefined) throw unpricedModel(model);
   let usd = 0;
   let sat = 0;
-  for (const way of ways) {
-    const money = price(way, model);
-    if (money === undefined) throw unpricedModel(model);
+  for (const money of [
+    plain,
+    price({ ...usage, cacheReadTokens: inputTokens }, model),
+    price({ ...usage, cacheWriteTokens: inputTokens }, model),
+  ]) {
+    if (money === undefined) continue;
     const cost = parseMoney(`the price of model "${model.modelId}"`, money);
     usd = Math.max(usd, cost.usd);
     sat = Math.max(sat, cost.sat);
@@ -178,7 +184,7 @@ function most(price: Price, model: ModelRequest, usage: TokenUsage): ExactMoney 
   return { usd, sat };
 }
 
-function unpricedModel({ provider, modelId }: ModelRequest): TypeError {
+function unpricedModel({ provider, modelId }: PricedModel): TypeError {
   const of = provider === undefined ? '' : ` of provider "${provider}"`;
   return new TypeError(
     `model "${modelId}"${of} has no price: add it to the prices, or say 'free' where it costs nothing`,
