@@ -1,7 +1,8 @@
 import { canonicalJson, snapshotJson } from '../../internal/canonical-json.ts';
 import type { Leash } from '../../leash-contract.ts';
 import type { ToolOptions } from '../../tool.ts';
-import { readTerms, TERMS, type ToolTerms } from '../framework/tool-body.ts';
+import { type OpenTerms, readOpenTerms } from '../framework/open-terms.ts';
+import type { ToolTerms } from '../framework/tool-body.ts';
 
 /** The arguments of an MCP tool call. */
 export type McpArguments = Readonly<Record<string, unknown>>;
@@ -58,7 +59,7 @@ interface Declared {
 export class HeldTools {
   readonly #leash: Leash;
   readonly #where: string;
-  readonly #termsOf: (tool: string) => ToolOptions;
+  readonly #termsOf: OpenTerms['termsOf'];
   readonly #declared = new Map<string, Declared>();
   readonly #listed: Map<string, object> | undefined;
   readonly #paused: Paused[];
@@ -70,9 +71,13 @@ export class HeldTools {
     this.#paused = pausedOf.get(leash) ?? [];
     pausedOf.set(leash, this.#paused);
     this.#listed = schemas === 'listed' ? new Map() : undefined;
-    const terms = { costs, urls, schemas: schemas === 'listed' ? undefined : schemas };
-    const named = new Set(TERMS.flatMap((term) => Object.keys(terms[term] ?? {})));
-    this.#termsOf = readTerms(where, [...named], terms);
+    const { named, termsOf } = readOpenTerms(where, {
+      costs,
+      urls,
+      schemas: schemas === 'listed' ? undefined : schemas,
+    });
+    this.#termsOf = termsOf;
+    // What the leash cannot hold is told now, where all is known that there is to know.
     if (this.#listed === undefined) for (const tool of named) this.declare(tool);
   }
 
