@@ -394,7 +394,9 @@ describe('enter', () => {
     const ticket = await leash.enter(call);
     expect((await leash.usage()).limits).toMatchObject([{ held: '0.3' }]);
     await ticket.settle();
-    expect(await leash.peek({ ...call, args: { ...args, host: 'b.example' } })).toMatchObject({ code: 'EGRESS_DENIED' });
+    expect(await leash.peek({ ...call, args: { ...args, host: 'b.example' } })).toMatchObject({
+      code: 'EGRESS_DENIED',
+    });
     const seen = vi.fn(() => 'free' as const);
     await leash.run({ ...call, cost: seen }, () => {});
     const [[given] = []] = seen.mock.calls as unknown[][];
