@@ -51,12 +51,14 @@ function loadBeside(): RuntimeAgent | undefined {
   return findIn(globals());
 }
 
+interface TakesProxies {
+  setGlobalProxyFromEnv?(environment: Record<string, string>): () => void;
+}
+
 /** Node 24 and later take proxies while they run, with an Agent for what goes to none. */
 function asForProxies(): RuntimeAgent | undefined {
-  const http = process.getBuiltinModule('node:http') as typeof import('node:http') & {
-    setGlobalProxyFromEnv?(environment: Record<string, string>): () => void;
-  };
-  const restore = http.setGlobalProxyFromEnv?.({ http_proxy: 'http://127.0.0.1:9' });
+  const { setGlobalProxyFromEnv } = process.getBuiltinModule('node:http') as TakesProxies;
+  const restore = setGlobalProxyFromEnv?.({ http_proxy: 'http://127.0.0.1:9' });
   try {
     return findIn(globals());
   } finally {
