@@ -144,7 +144,7 @@ class Session implements Leash {
     return declareUnder(this.#levels, this.#rules, tool);
   }
 
-  async run(call: CallRequest, fn: (args: never) => unknown): Promise<never> {
+  async run<Args>(call: CallRequest<Args>, fn: (args: never) => unknown): Promise<never> {
     const tool = this.#declare(declareRequest('leash.run', call));
     if (typeof fn !== 'function')
       throw new TypeError(`leash.run of tool "${tool.name}" expects a function, got ${kindOf(fn)}`);
@@ -154,12 +154,12 @@ class Session implements Leash {
     return ticket.run(() => fn((unchecked ? given : ticket.args) as never)) as never;
   }
 
-  enter(call: CallRequest): MaybePromise<Ticket> {
+  enter<Args>(call: CallRequest<Args>): MaybePromise<Ticket> {
     const tool = this.#declare(declareRequest('leash.enter', call));
     return after(this.#admission.admit(tool, givenArgs(call)), ({ ticket }) => ticket);
   }
 
-  async peek(call: CallRequest): Promise<Decision> {
+  async peek<Args>(call: CallRequest<Args>): Promise<Decision> {
     const tool = this.#declare(declareRequest('leash.peek', call));
     return decide(tool, givenArgs(call), {
       levels: this.#levels,
