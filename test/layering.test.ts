@@ -132,6 +132,7 @@ const forbidden: readonly Plant[] = [
     '@pydantic/genai-prices',
   ]),
   ...plants('src/adapters/ajv.ts', ['../index.ts', 'ajv-formats', 'undici']),
+  ...plants('src/adapters/undici.ts', ['../index.ts', './ajv.ts', 'undici-types', 'undici/types/agent.js', 'ajv']),
   ...plants('src/adapters/framework/planted.ts', [
     '../prices.ts',
     '../../index.ts',

@@ -117,9 +117,9 @@ describe('package.json', () => {
     });
   });
 
-  it('has ajv as its one peer, and can do without', () => {
-    expect(manifest.peerDependencies).toEqual({ ajv: '^8.17.0' });
-    expect(manifest.peerDependenciesMeta).toEqual({ ajv: { optional: true } });
+  it('has ajv and undici as its peers, and can do without', () => {
+    expect(manifest.peerDependencies).toEqual({ ajv: '^8.17.0', undici: '^7.27.2 || ^8.0.1' });
+    expect(manifest.peerDependenciesMeta).toEqual({ ajv: { optional: true }, undici: { optional: true } });
   });
 
   it('maps one subpath to each entry of the build, types first', () => {
@@ -133,6 +133,7 @@ describe('package.json', () => {
       prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
       testing: 'src/testing/index.ts',
+      undici: 'src/adapters/undici.ts',
       cli: 'src/cli/main.ts',
     });
     expect(manifest.bin).toEqual({ leash: './dist/cli.js' });
@@ -183,7 +184,7 @@ describe('dist', () => {
         'AddressVerdict Amount AnyDenial ArgsHash ArgsIssue ArgsOf ArgsOptions AuditOptions AuditSink BudgetOptions',
         'BudgetReason Call CallCapOptions CallRequest ChildOptions Clock Connection Convert Cost Coverage Decision',
         'DecisionDenial Denial DenialCode Durability Duration Egress EgressAddressOptions EgressCoverage',
-        'EgressOptions EgressRule EgressRuleOptions Enforce EntryPoint EventProof EventProofOptions',
+        'EgressOptions EgressProxy EgressRule EgressRuleOptions Enforce EntryPoint EventProof EventProofOptions',
         'EventProofReport EventRef FileSinkOptions Forfeited ForwardedFields Guard Hold HoldState InfoLogger Key',
         'Leash LeashEgress LeashErrorCode LeashOptions Limit LimitUsage Line LogHead LogKey LogReport LogSource',
         'MaybePromise MemorySeen MemorySeenOptions MemorySink MemorySinkOptions MemoryStoreOptions Money MoneyUnit',
@@ -269,6 +270,13 @@ describe('dist', () => {
     expect(declaredNames('sqlite').sort().join(' ')).toBe('SqliteSinkOptions sqliteLines sqliteSink');
   });
 
+  it('exports these names from undici', async () => {
+    expect(await exportedNames('undici')).toEqual(['leashDispatcher', 'leashFetch', 'leashInterceptor']);
+    expect(declaredNames('undici').sort().join(' ')).toBe(
+      'LeashDispatcherOptions leashDispatcher leashFetch leashInterceptor',
+    );
+  });
+
   it('declares every value that it exports', async () => {
     for (const name of entries) expect(declaredNames(name)).toEqual(expect.arrayContaining(await exportedNames(name)));
   });
@@ -283,6 +291,7 @@ describe('dist', () => {
     { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
     { name: 'testing', code: [], types: [] },
+    { name: 'undici', code: ['undici'], types: ['undici'] },
     { name: 'cli', code: [], types: [] },
   ])('reaches from $name nothing outside Node but its peer', async ({ name, code, types }) => {
     const { imports, dynamicImports } = await bundle(name, false);
@@ -291,16 +300,16 @@ describe('dist', () => {
     expect(specifiersOfTypes(name).filter((specifier) => !specifier.startsWith('node:'))).toEqual(types);
   });
 
-  it('imports ajv in no other file than its adapter, and loads nothing behind the back of a bundler', () => {
+  it('imports each peer in no other file than its adapter, and loads nothing behind the back of a bundler', () => {
     const files = readdirSync(dist);
     const importing = files.filter((file) => /(from|import)\s*\(?["'](ajv|undici)/.test(text(`dist/${file}`)));
-    expect(importing.sort()).toEqual(['ajv.d.ts', 'ajv.js']);
+    expect(importing.sort()).toEqual(['ajv.d.ts', 'ajv.js', 'undici.d.ts', 'undici.js']);
     expect(files.filter((file) => /\b(createRequire|require|import)\s*\(/.test(text(`dist/${file}`)))).toEqual([]);
   });
 
   it('is small: the root entry, minified and gzipped', async () => {
     const { code } = await bundle('index', true);
-    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(64_000);
+    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(68_000);
   });
 });
 
@@ -332,6 +341,7 @@ describe('the packed package', () => {
     writeFileSync(join(consumer, 'uses-root.ts'), USES_ROOT);
     writeFileSync(join(consumer, 'uses-ajv.ts'), USES_AJV);
     writeFileSync(join(consumer, 'uses-subpaths.ts'), USES_SUBPATHS);
+    writeFileSync(join(consumer, 'uses-undici.ts'), USES_UNDICI);
   });
 
   afterAll(() => rmSync(consumer, { recursive: true, force: true }));
@@ -376,6 +386,19 @@ describe('the packed package', () => {
     symlinkSync(join(root, 'node_modules/ajv'), join(consumer, 'node_modules/ajv'), 'junction');
     expect(typeErrors('uses-ajv.ts', 'es2023', 'node')).toEqual([]);
   });
+
+  it('asks for undici in ./undici alone, and takes 7 and 8', () => {
+    const errors = typeErrors('uses-undici.ts', 'es2023', 'node');
+    expect(errors.filter((line) => line.includes('TS2307'))).toEqual([
+      expect.stringMatching(/leashkit\/dist\/undici\.d\.ts.+TS2307: Cannot find module 'undici'/),
+      expect.stringMatching(/uses-undici\.ts.+TS2307: Cannot find module 'undici'/),
+    ]);
+    for (const copy of ['undici', 'undici-7']) {
+      rmSync(join(consumer, 'node_modules/undici'), { recursive: true, force: true });
+      symlinkSync(join(root, 'node_modules', copy), join(consumer, 'node_modules/undici'), 'junction');
+      expect(typeErrors('uses-undici.ts', 'es2023', 'node')).toEqual([]);
+    }
+  });
 });
 
 const USES_ROOT = `
@@ -401,6 +424,20 @@ import { createLeash } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
 
 createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
+`;
+
+const USES_UNDICI = `
+import { createLeash, egress } from 'leashkit';
+import { leashDispatcher, type LeashDispatcherOptions, leashFetch, leashInterceptor } from 'leashkit/undici';
+import { Agent, interceptors, request } from 'undici';
+
+const leash = createLeash({ guards: [egress({ allow: ['example.com'] })] });
+const options: LeashDispatcherOptions = { connections: 4, tls: { ca: 'ca' } };
+const dispatcher = leashDispatcher(leash, options).compose(interceptors.redirect());
+const answer: Promise<string> = request('https://example.com', { dispatcher }).then(({ body }) => body.text());
+const other = new Agent().compose(leashInterceptor(leash), interceptors.retry());
+const status: Promise<number> = leashFetch(leash)('https://example.com', { method: 'POST' }).then((r) => r.status);
+export { answer, other, status };
 `;
 
 const USES_SUBPATHS = `

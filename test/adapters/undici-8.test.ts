@@ -5,6 +5,7 @@ import { isHeldWhenComposed } from './undici/composed.ts';
 import { endsWithItsLeash } from './undici/ending.ts';
 import { isHeld } from './undici/held.ts';
 import { keepsLeashesApart } from './undici/parallel.ts';
+import { goesByItsProxy } from './undici/proxied.ts';
 import { belongsToItsSession } from './undici/session.ts';
 import { isHeldToWhatItStates } from './undici/stated.ts';
 
@@ -16,3 +17,4 @@ describe('leashes', () => keepsLeashesApart(copy));
 describe('a composition', () => isHeldWhenComposed(copy));
 describe('a client that ends', () => endsWithItsLeash(copy));
 describe('a session', () => belongsToItsSession(copy));
+describe('a client with a proxy', () => goesByItsProxy(copy));
