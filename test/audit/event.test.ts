@@ -156,6 +156,13 @@ describe('a line of the log', () => {
       sign: 'none',
       keys: 'origin lib agent session mode hash guards parent',
     },
+    {
+      name: 'one that holds the network',
+      parent: undefined,
+      sign: 'none',
+      egress: { enforce: 'scope', fetch: 'held' },
+      keys: 'origin lib agent session mode hash guards egress',
+    },
     { name: 'a signed one', parent: undefined, sign: 'each', keys: 'origin lib agent session mode hash guards key' },
     {
       name: 'a certified one',
@@ -295,7 +302,7 @@ describe('what a session logs', () => {
     });
     const denied = 'tool args guard';
     expect(told).toEqual([
-      'session_open origin lib agent session mode hash guards',
+      'session_open origin lib agent session mode hash guards egress',
       'tool_start tool args usd',
       'egress_ok tool scheme host port addr',
       'egress_denied EGRESS_DENIED tool scheme host port reason',
