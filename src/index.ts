@@ -115,7 +115,7 @@ export type { Duration } from './internal/duration.ts';
 export type { MaybePromise } from './internal/maybe-promise.ts';
 export type { Per, Span, Window } from './internal/window.ts';
 export { createLeash } from './leash.ts';
-export type { Leash, Summary } from './leash-contract.ts';
+export type { Leash, LeashEgress, Summary } from './leash-contract.ts';
 export type { AuditOptions, ChildOptions, LeashOptions, StopOn } from './leash-options.ts';
 export type { Amount, Money, MoneyUnit } from './money.ts';
 export type { Convert } from './plan.ts';

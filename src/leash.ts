@@ -164,7 +164,7 @@ class Session implements Leash {
     });
   }
 
-  hold(estimate: Cost, note?: string): MaybePromise<Hold> {
+  hold(estimate: Cost | (() => Cost), note?: string): MaybePromise<Hold> {
     return this.#spend.hold(estimate, note);
   }
 

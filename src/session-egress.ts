@@ -175,6 +175,6 @@ function check(egresses: readonly Egress[], proof: Proof): EgressCoverage {
   const { enforce, node, undici } = coverage;
   throw new EgressUnenforcedError(
     `egress({ enforce: '${enforce}' }) cannot hold ${missing.join(', ')} on Node ${node} with its undici ${undici}. ` +
-      "Load leashkit before anything that replaces parts of the platform, use a Node that leashkit is tested on (22.12 to 26), or hold declared URLs alone with enforce: 'declared'.",
+      "Create the first leash before anything replaces parts of the platform, use a Node that leashkit is tested on (22.12 to 26), or hold declared URLs alone with enforce: 'declared'.",
   );
 }

@@ -87,12 +87,22 @@ const forbidden: readonly Plant[] = [
     '../index.ts',
     'undici',
   ]),
+  ...plants('src/prices/planted.ts', [
+    '../errors.ts',
+    '../guard.ts',
+    '../leash.ts',
+    '../stores/store.ts',
+    '../adapters/ajv.ts',
+    '../index.ts',
+    '@pydantic/genai-prices',
+  ]),
   ...plants('src/planted.ts', [
     './guards/budget.ts',
     './guards/args.ts',
     './adapters/ajv.ts',
     './testing/clock.ts',
     './cli/main.ts',
+    './prices/price.ts',
     './index.ts',
     './stores/meter.ts',
     './stores/rolling.ts',
@@ -114,8 +124,23 @@ const forbidden: readonly Plant[] = [
     'ajv',
     'ai',
   ]),
+  ...plants('src/adapters/prices.ts', [
+    '../leash.ts',
+    '../money.ts',
+    '../index.ts',
+    './ajv.ts',
+    '@pydantic/genai-prices',
+  ]),
   ...plants('src/adapters/ajv.ts', ['../index.ts', 'ajv-formats', 'undici']),
-  ...plants('src/testing/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../cli/main.ts']),
+  ...plants('src/adapters/framework/planted.ts', [
+    '../prices.ts',
+    '../../index.ts',
+    '../ajv.ts',
+    '../../testing/clock.ts',
+    '../../cli/main.ts',
+    'ai',
+  ]),
+  ...plants('src/testing/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../cli/main.ts', '../prices/price.ts']),
   ...plants('src/cli/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../testing/clock.ts']),
   // A folder that nobody gave a place.
   ...plants('src/elsewhere/planted.ts', ['../leash.ts', './planted-too.ts', '../internal/clock.ts']),
@@ -127,6 +152,8 @@ const allowed: readonly Plant[] = [
   ...plants('src/stores/legal.ts', ['./store.ts', '../money.ts', '../internal/clock.ts', 'node:sqlite']),
   ...plants('src/audit/legal.ts', ['./sink.ts', '../errors.ts', '../money.ts', '../internal/clock.ts']),
   ...plants('src/egress/legal.ts', ['./host.ts', '../errors.ts', '../guard.ts', '../internal/options.ts']),
+  ...plants('src/prices/legal.ts', ['./price.ts', '../money.ts', '../internal/options.ts']),
+  ...plants('src/adapters/prices.ts', ['../prices/planted-too.ts']),
   ...plants('src/legal.ts', [
     './leash.ts',
     './errors.ts',
@@ -150,6 +177,13 @@ const allowed: readonly Plant[] = [
       'node:fs',
     ]),
   ),
+  ...plants('src/adapters/legal.ts', ['../prices/price.ts', './framework/planted.ts']),
+  ...plants('src/adapters/framework/legal.ts', [
+    './planted.ts',
+    '../../prices/price.ts',
+    '../../leash.ts',
+    '../../internal/options.ts',
+  ]),
 ];
 
 const made: string[] = [];

@@ -583,6 +583,41 @@ describe('hold', () => {
     expect(await spentOf(leash)).toEqual(['0', '0']);
   });
 
+  it('works an estimate out when the session is known to take calls', async () => {
+    const { leash, sink } = leashOf();
+    const hold = await leash.hold(() => '$0.25');
+    expect(await spentOf(leash)).toEqual(['0', '0.25']);
+    await hold.release();
+    leash.stop('by hand');
+    expect(thrownBy(() => leash.hold(() => expect.unreachable('it was worked out')))).toMatchObject({
+      code: 'SESSION_STOPPED',
+    });
+    expect(linesOf(sink).map(({ kind }) => kind)).toEqual(['kill_switch', 'tool_denied']);
+  });
+
+  it.each([
+    {
+      name: 'throws',
+      estimate: () => {
+        throw new TypeError('no price');
+      },
+      message: 'no price',
+    },
+    { name: 'gives no money', estimate: () => undefined as unknown as Money, message: '`estimate` of leash.hold' },
+    { name: 'gives a promise', estimate: async () => '$1', message: '`estimate` of leash.hold' },
+  ])('refuses on record where a function for the estimate $name', async ({ estimate, message }) => {
+    const { leash, sink } = leashOf();
+    const thrown = thrownBy(() => leash.hold(estimate as () => Money));
+    expect(thrown).toBeInstanceOf(TypeError);
+    expect(thrown.message).toContain(message);
+    expect(linesOf(sink)).toMatchObject([
+      { kind: 'tool_denied', tool: 'leash.hold', guard: 'session', code: 'CALL_INVALID', reason: 'estimate' },
+    ]);
+    expect(await leash.usage()).toMatchObject({ denied: 1 });
+    expect(await spentOf(leash)).toEqual(['0', '0']);
+    expect(leash.breach).toBeUndefined();
+  });
+
   it('counts the whole estimate when it is settled with no money', async () => {
     const { leash } = leashOf();
     for (const bad of [{ usd: Number.NaN }, { sat: 5 }] as const) {
@@ -809,6 +844,7 @@ describe('observe mode', () => {
     const { leash } = leashOf([callCap({ max: 1, tools: ['capped'] })]);
     const childSink = memorySink();
     const child = leash.child({ guards: [callCap({ max: 0, tools: ['free'] })], mode: 'observe', audit: childSink });
+    expect((await child.usage()).limits.map(({ observes }) => observes)).toEqual([true, undefined]);
     expect(await child.run({ tool: 'free' }, () => 'ran')).toBe('ran');
     expect(linesOf(childSink)[0]).toMatchObject({ code: 'CALL_CAP_REACHED', observed: 1 });
     expect(await child.run({ tool: 'capped' }, () => 'ran')).toBe('ran');

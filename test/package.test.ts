@@ -125,8 +125,11 @@ describe('package.json', () => {
   it('maps one subpath to each entry of the build, types first', () => {
     expect(entry).toEqual({
       index: 'src/index.ts',
+      'ai-sdk': 'src/adapters/ai-sdk.ts',
       ajv: 'src/adapters/ajv.ts',
+      prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
+      testing: 'src/testing/index.ts',
       cli: 'src/cli/main.ts',
     });
     expect(manifest.bin).toEqual({ leash: './dist/cli.js' });
@@ -160,7 +163,7 @@ describe('dist', () => {
     expect((await exportedNames('index')).join(' ')).toBe(
       [
         'AuditUnavailableError BudgetExceededError CallCapExceededError ConflictError DeniedError',
-        'EgressDeniedError LeashError ProofInvalidError RateLimitedError SessionEndedError StateLostError',
+        'EgressDeniedError EgressUnenforcedError LeashError ProofInvalidError RateLimitedError SessionEndedError StateLostError',
         'StoreUnavailableError ToolArgsInvalidError args budget callCap checkOpening createLeash currentCall',
         'egress fileSink findLeashError forwardSink headOfNote isLeashError matchesCommitment memorySeen',
         'memorySink memoryStore openCommitment otelSink proofKey proveEvent rateLimit streamSink teeSink',
@@ -174,18 +177,29 @@ describe('dist', () => {
     const types = declaredNames('index').filter((name) => !values.includes(name));
     expect(types.sort().join(' ')).toBe(
       [
-        'Amount AnyDenial ArgsHash ArgsIssue ArgsOf ArgsOptions AuditOptions AuditSink BudgetOptions BudgetReason',
-        'Call CallCapOptions CallRequest ChildOptions Clock Convert Cost Decision DecisionDenial Denial DenialCode',
-        'Durability Duration EgressAddressOptions EgressOptions EgressRule EgressRuleOptions EventProof EventProofOptions',
+        'AddressVerdict Amount AnyDenial ArgsHash ArgsIssue ArgsOf ArgsOptions AuditOptions AuditSink BudgetOptions',
+        'BudgetReason Call CallCapOptions CallRequest ChildOptions Clock Connection Convert Cost Coverage Decision',
+        'DecisionDenial Denial DenialCode Durability Duration Egress EgressAddressOptions EgressCoverage',
+        'EgressOptions EgressRule EgressRuleOptions Enforce EntryPoint EventProof EventProofOptions',
         'EventProofReport EventRef FileSinkOptions Forfeited ForwardedFields Guard Hold HoldState InfoLogger Key',
-        'Leash LeashErrorCode LeashOptions Limit LimitUsage Line LogHead LogKey LogReport LogSource MaybePromise',
-        'MemorySeen MemorySeenOptions MemorySink MemorySinkOptions MemoryStoreOptions Money MoneyUnit OnError',
-        'OpenCommitmentOptions Opening OtelLogRecord OtelLogger OtelSinkOptions Per Preparation PriorHead',
-        'ProofClaims ProofFormat ProofKey ProofOptions ProofReason RateLimitOptions Reading Recovered Reserve',
-        'RootSigner SeenProofs SessionEndedCode Settle Settled SignMode Span StandardResult StandardSchema StopOn',
-        'Store StoreDecision Summary Target TeeSinkOptions Ticket ToolCall ToolDeclaration ToolOptions TornTail',
-        'Units Usage Verdict VerifyCode VerifyOptions VerifyProofOptions VerifyReport WebhookFetch WebhookRequest',
-        'WebhookResponse WebhookSinkOptions Window WritableLike',
+        'Leash LeashEgress LeashErrorCode LeashOptions Limit LimitUsage Line LogHead LogKey LogReport LogSource',
+        'MaybePromise MemorySeen MemorySeenOptions MemorySink MemorySinkOptions MemoryStoreOptions Money MoneyUnit',
+        'OnError OpenCommitmentOptions Opening OtelLogRecord OtelLogger OtelSinkOptions OutgoingRequest Per',
+        'Preparation PriorHead ProofClaims ProofFormat ProofKey ProofOptions ProofReason RateLimitOptions Reading',
+        'Recovered Reserve Resolver RootSigner SeenProofs SessionEndedCode Settle Settled SignMode Span',
+        'StandardResult StandardSchema StopOn Store StoreDecision Summary Target TeeSinkOptions Ticket ToolCall',
+        'ToolDeclaration ToolOptions TornTail Units Usage Verdict VerifyCode VerifyOptions VerifyProofOptions',
+        'VerifyReport WebhookFetch WebhookRequest WebhookResponse WebhookSinkOptions Window WritableLike',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from ai-sdk', async () => {
+    expect((await exportedNames('ai-sdk')).join(' ')).toBe('leashModel leashStop leashTool leashTools withLeash');
+    expect(declaredNames('ai-sdk').sort().join(' ')).toBe(
+      [
+        'InputOf InputsOf LanguageModel LeashModelOptions LeashToolsOptions OutputOf Price PricedModel PromptParts TokenUsage',
+        'ToolsIn WithLeashOptions leashModel leashStop leashTool leashTools withLeash',
       ].join(' '),
     );
   });
@@ -193,6 +207,33 @@ describe('dist', () => {
   it('exports these names from ajv', async () => {
     expect(await exportedNames('ajv')).toEqual(['jsonSchemaArgs']);
     expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
+  });
+
+  it('exports these names from prices', async () => {
+    expect(await exportedNames('prices')).toEqual(['fromGenaiPrices', 'normalizeUsage', 'priceTable']);
+    expect(declaredNames('prices').sort().join(' ')).toBe(
+      [
+        'CalcPrice GenaiPrice GenaiPricesOptions LongContextRates ModelRates Price PriceTableOptions PricedModel',
+        'TokenRates TokenUsage fromGenaiPrices normalizeUsage priceTable',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from testing', async () => {
+    expect(await exportedNames('testing')).toEqual([
+      'expectDenied',
+      'fakeClock',
+      'leashMatchers',
+      'recordingSink',
+      'runScriptedAgent',
+    ]);
+    expect(declaredNames('testing').sort().join(' ')).toBe(
+      [
+        'AgentCall AgentOptions AgentRun AnyCode ErrorOf ExpectedDenial ExpectedDenials FakeClock FakeClockOptions',
+        'LeashMatchers MatcherResult RecordedEvent RecordingSink Refusable ScriptedCall ScriptedTurn expectDenied',
+        'fakeClock leashMatchers recordingSink runScriptedAgent',
+      ].join(' '),
+    );
   });
 
   it('exports these names from sqlite', async () => {
@@ -206,8 +247,11 @@ describe('dist', () => {
 
   it.each([
     { name: 'index', code: [], types: [] },
+    { name: 'ai-sdk', code: [], types: [] },
     { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
+    { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
+    { name: 'testing', code: [], types: [] },
     { name: 'cli', code: [], types: [] },
   ])('reaches from $name nothing outside Node but its peer', async ({ name, code, types }) => {
     const { imports, dynamicImports } = await bundle(name, false);
@@ -225,7 +269,7 @@ describe('dist', () => {
 
   it('is small: the root entry, minified and gzipped', async () => {
     const { code } = await bundle('index', true);
-    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(54_000);
+    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(64_000);
   });
 });
 
@@ -256,6 +300,7 @@ describe('the packed package', () => {
     writeFileSync(join(consumer, 'package.json'), '{ "type": "module" }');
     writeFileSync(join(consumer, 'uses-root.ts'), USES_ROOT);
     writeFileSync(join(consumer, 'uses-ajv.ts'), USES_AJV);
+    writeFileSync(join(consumer, 'uses-subpaths.ts'), USES_SUBPATHS);
   });
 
   afterAll(() => rmSync(consumer, { recursive: true, force: true }));
@@ -283,6 +328,7 @@ describe('the packed package', () => {
     { name: "with the browser's types", lib: 'es2023,dom,esnext.disposable', types: '' },
   ])('type-checks without any peer $name', ({ lib, types }) => {
     expect(typeErrors('uses-root.ts', lib, types)).toEqual([]);
+    expect(typeErrors('uses-subpaths.ts', lib, types)).toEqual([]);
   });
 
   it('needs of the types of a platform only these where a program has none', () => {
@@ -303,6 +349,7 @@ describe('the packed package', () => {
 
 const USES_ROOT = `
 import { budget, callCap, createLeash, egress, isLeashError, memoryStore, rateLimit, type Leash } from 'leashkit';
+import { leashModel, leashStop, leashTools } from 'leashkit/ai-sdk';
 
 const guards = [budget({ usd: 5 }), callCap(50), rateLimit({ max: 10, per: '1m' }), egress({ allow: ['example.com'] })];
 const leash: Leash = createLeash({ guards, store: memoryStore() });
@@ -311,6 +358,11 @@ const charge = leash.wrap('charge', async (input: { cents: number }) => input.ce
 });
 const paid: Promise<number> = charge({ cents: 18 });
 paid.catch((error: unknown) => isLeashError(error) && error.code);
+
+const search = { execute: async (input: { query: string }) => input.query };
+const held: { search: typeof search } = leashTools(leash, { search }, { costs: { search: ({ query }) => ({ usd: query.length }) } });
+const stop: () => boolean = leashStop(leash);
+export { held, leashModel, stop };
 `;
 
 const USES_AJV = `
@@ -318,4 +370,21 @@ import { createLeash } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
 
 createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
+`;
+
+const USES_SUBPATHS = `
+import { createLeash } from 'leashkit';
+import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
+import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
+
+const audit = recordingSink();
+const leash = createLeash({ guards: [], audit, clock: fakeClock({ now: 0 }) });
+const search = leash.wrap('search', async (input: { q: string }) => input.q);
+void runScriptedAgent({ script: [{ tool: 'search' }], tools: { search }, signal: leash.signal });
+expectDenied(search({ q: 'a' }), 'BUDGET_EXCEEDED').then(({ remaining }) => remaining.length);
+leashMatchers.toHaveRan(audit, 'search', 1);
+const listed: Price = fromGenaiPrices(() => null, { aliases: { a: 'b' } });
+const price: Price = (usage, model) => priceTable({ m: { inputPerMTok: 1, outputPerMTok: '2' } })(usage, model) ?? listed(usage, model);
+const usage = normalizeUsage({});
+if (usage !== undefined) price(usage, { modelId: 'm' });
 `;

@@ -24,8 +24,8 @@ export const ENTRY_POINTS = [
 
 export type EntryPoint = (typeof ENTRY_POINTS)[number];
 
-/** The runtime's own, as they were when this module was loaded, whatever is put in their place later. */
-const { fetch, WebSocket } = globalThis;
+/** The runtime's own, as it was when this module was loaded, whatever is put in its place later. */
+const { fetch } = globalThis;
 
 /** A name that cannot exist (RFC 6761 §6.4), so that nothing would leave even where nothing holds. */
 const HOST = `${randomUUID()}.leash-canary.invalid`;
@@ -134,6 +134,8 @@ function flights(): readonly Flight[] {
   const childProcess = process.getBuiltinModule('node:child_process');
   const workers = process.getBuiltinModule('node:worker_threads');
   const modules = process.getBuiltinModule('node:module');
+  // Not before it is needed: looking at it loads the runtime's undici.
+  const { WebSocket } = globalThis;
   const place = { host: HOST, lookup: nowhere, agent: false };
   const headers = { host: HOST };
   const socket = { host: HOST, port: 9, lookup: nowhere };

@@ -3,61 +3,70 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { OpenRequest } from './open-request.ts';
+import { originAt } from './origin.ts';
 import { type Restore, replace } from './replace.ts';
 import { readHead, type Statement } from './request-head.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
 
-const CREATED = 'http.client.request.created';
-const FAILED = 'http.client.request.error';
+const OPEN = Symbol('leashkit.open-request');
+const PORT = Symbol('leashkit.port');
 
 /** What of a request the platform's types leave out. */
 interface Request extends ClientRequest {
   /** The head as it will be sent, once it is fixed. */
   readonly _header?: string | null;
-  _implicitHeader(): void;
+  [OPEN]?: OpenRequest;
+  /** What it is to connect to, as its agent was told: the `Host` header may say something else. */
+  [PORT]?: number;
 }
-
-type Port = { readonly port?: unknown } | undefined;
-
-/** What a request is to connect to, as its agent was told: the `Host` header may say something else. */
-const ports = new WeakMap<object, number>();
-
-const open = new WeakMap<object, OpenRequest>();
 
 /** Requests of `node:http` and `node:https`, whatever agent and library they come from. */
 export function holdHttpRequests(current: CurrentScope): Restore {
-  const created = (message: unknown): void => {
-    const scope = current();
-    if (scope !== undefined) hold(scope, (message as { request: Request }).request);
+  const listeners: Record<string, (message: unknown) => void> = {
+    'http.client.request.created': (message) => {
+      const scope = current();
+      if (scope !== undefined) hold(scope, (message as { request: Request }).request);
+    },
+    'http.client.response.finish': (message) => (message as { request: Request }).request[OPEN]?.ended(undefined),
+    'http.client.request.error': (message) => {
+      const { request, error } = message as { request: Request; error: unknown };
+      request[OPEN]?.ended(error);
+    },
   };
-  const failed = (message: unknown): void => {
-    const { request, error } = message as { request: Request; error: unknown };
-    open.get(request)?.ended(error);
-  };
-  subscribe(CREATED, created);
-  subscribe(FAILED, failed);
-  const { Agent } = process.getBuiltinModule('node:http');
-  const prototype = Agent.prototype as unknown as { addRequest: unknown; createSocket: unknown };
-  const restoreAdd = replace(prototype, 'addRequest', (original) => {
-    return function addRequest(this: unknown, ...args: unknown[]): unknown {
-      const [request, options, legacyPort] = args;
-      if (current() !== undefined) ports.set(request as object, Number((options as Port)?.port ?? legacyPort));
-      return Reflect.apply(original, this, args);
-    };
-  });
-  const restoreCreate = replace(prototype, 'createSocket', (original) => {
+  for (const [channel, listener] of Object.entries(listeners)) subscribe(channel, listener);
+
+  const { Agent, ClientRequest } = process.getBuiltinModule('node:http');
+  const restores = [
+    replace(Agent.prototype as unknown as Record<string, unknown>, 'addRequest', (original) => {
+      return function addRequest(this: unknown, ...args: unknown[]): unknown {
+        if (current() !== undefined) {
+          const [request, options, port] = args;
+          (request as Request)[PORT] = Number(Object(options).port ?? port);
+        }
+        return Reflect.apply(original, this, args);
+      };
+    }),
     // An agent with a limit opens the connection of a request that waited when some other request has ended.
-    return function createSocket(this: unknown, ...args: unknown[]): unknown {
-      const waited = contextOf(args[0]);
-      const create = (): unknown => Reflect.apply(original, this, args);
-      return waited === undefined ? create() : waited.runInAsyncScope(create);
-    };
-  });
+    replace(Agent.prototype as unknown as Record<string, unknown>, 'createSocket', (original) => {
+      return function createSocket(this: unknown, ...args: unknown[]): unknown {
+        const create = (): unknown => Reflect.apply(original, this, args);
+        const waited = contextOf(args[0]);
+        return waited === undefined ? create() : waited.runInAsyncScope(create);
+      };
+    }),
+    // Method, path and headers can be set until the head is fixed.
+    replace(ClientRequest.prototype as unknown as Record<string, unknown>, '_implicitHeader', (original) => {
+      return function _implicitHeader(this: unknown): unknown {
+        const request = this as Request;
+        const error = request[OPEN]?.stating(stated(request));
+        if (error !== undefined) request.destroy(error);
+        return Reflect.apply(original, this, []);
+      };
+    }),
+  ];
   return () => {
-    unsubscribe(CREATED, created);
-    unsubscribe(FAILED, failed);
-    restoreAdd();
-    restoreCreate();
+    for (const [channel, listener] of Object.entries(listeners)) unsubscribe(channel, listener);
+    for (const restore of restores) restore();
   };
 }
 
@@ -72,16 +81,15 @@ function contextOf(request: unknown): AsyncResource | undefined {
 }
 
 function hold(scope: EgressScope, request: Request): void {
-  const { method, path, host } = stated(request);
+  const statement = stated(request);
   const scheme = request.protocol === 'https:' ? 'https' : 'http';
-  const port = ports.get(request) ?? portOf(host) ?? (scheme === 'https' ? 443 : 80);
-  const opened = OpenRequest.begin(scope, { scheme, host: request.host, port, method, path }, host);
+  const port = request[PORT] ?? portOf(statement.host) ?? (scheme === 'https' ? 443 : 80);
+  const opened = OpenRequest.begin(scope, originAt(scheme, request.host, port), statement);
   if (opened instanceof Error) {
     request.destroy(opened);
     return;
   }
-  open.set(request, opened);
-  request.once('close', () => opened.ended(undefined));
+  request[OPEN] = opened;
   request.once('socket', (socket: Socket) => {
     const verify = (): void => {
       // Its connection was refused, and that is on record.
@@ -92,13 +100,6 @@ function hold(scope: EgressScope, request: Request): void {
     if (socket.connecting) socket.once('connect', verify);
     else verify();
   });
-  const { _implicitHeader: fixHead } = request;
-  // Method, path and headers can be set until the head is fixed.
-  request._implicitHeader = function (this: Request): void {
-    const error = opened.stating(stated(this));
-    if (error !== undefined) this.destroy(error);
-    fixHead.call(this);
-  };
 }
 
 function stated(request: Request): Statement {

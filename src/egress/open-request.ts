@@ -1,8 +1,7 @@
 import { findLeashError } from '../errors.ts';
-import type { OutgoingRequest, Target } from '../guard.ts';
-import { canonicalHost, formatHost } from './host.ts';
-import { placeOf } from './passes.ts';
-import type { Statement } from './request-head.ts';
+import type { OutgoingRequest } from '../guard.ts';
+import type { Origin } from './origin.ts';
+import { readHead, type Statement } from './request-head.ts';
 import type { EgressScope } from './scope.ts';
 import { refusalOfServername } from './servername.ts';
 import { dialledHost, isTrusted, unixPathOf } from './sockets.ts';
@@ -14,64 +13,64 @@ interface SocketLike {
   readonly encrypted?: boolean | undefined;
 }
 
-const DEFAULT_PORT = { http: 80, https: 443 } as const;
-
 /** An HTTP request that was allowed, from then on until it has ended: what leaves must be what was judged. */
 export class OpenRequest {
   readonly #scope: EgressScope;
-  readonly #request: OutgoingRequest;
-  readonly #host: string;
-  readonly #place: string;
+  readonly #origin: Origin;
+  readonly #method: string;
+  readonly #path: string;
   #recorded = false;
   #ended = false;
 
-  private constructor(scope: EgressScope, request: OutgoingRequest, host: string) {
+  private constructor(scope: EgressScope, origin: Origin, method: string, path: string) {
     this.#scope = scope;
-    this.#request = request;
-    this.#host = host;
-    this.#place = placeOf(request.scheme === 'https', host, request.port);
-    scope.passes.open(this.#place);
+    this.#origin = origin;
+    this.#method = method;
+    this.#path = path;
+    scope.passes.open(origin.place);
   }
 
   /** Judges a request. The error is its refusal. */
   static begin(
     scope: EgressScope,
-    request: OutgoingRequest,
-    hostHeader: string | undefined,
+    origin: Origin,
+    { method, path, host }: Statement,
     servername?: string | undefined,
   ): OpenRequest | Error {
-    const host = canonicalHost(request.host);
-    const name = host === undefined ? request.host : formatHost(host);
     const error =
-      refusalOfForm(scope, request, name) ??
-      scope.request(request) ??
-      refusalOfHeader(scope, request, name, hostHeader) ??
-      refusalOfServername(scope, targetOf(request, name), servername);
-    if (error === undefined) return new OpenRequest(scope, request, name);
-    scope.passes.refuse(placeOf(request.scheme === 'https', name, request.port), error);
+      judge(scope, origin, method, path) ??
+      refusalOfHeader(scope, origin, host) ??
+      refusalOfServername(scope, origin.target, servername);
+    if (error === undefined) return new OpenRequest(scope, origin, method, path);
+    scope.passes.refuse(origin.place, error);
     return error;
   }
 
   /** Before headers leave: they say what was judged, whatever has been changed since. */
   stating({ method, path, host }: Statement): Error | undefined {
-    const judged = this.#request;
-    if (method !== judged.method || path !== judged.path) {
-      const restated = { ...judged, method, path };
-      const error = refusalOfForm(this.#scope, restated, this.#host) ?? this.#scope.request(restated);
-      if (error !== undefined) return this.#refused(error);
-    }
-    return this.#refused(refusalOfHeader(this.#scope, judged, this.#host, host));
+    const origin = this.#origin;
+    const changed = method !== this.#method || path !== this.#path;
+    const error = changed ? judge(this.#scope, origin, method, path) : undefined;
+    return this.#refused(error ?? refusalOfHeader(this.#scope, origin, host));
+  }
+
+  /** The same for the whole head as it is sent. */
+  statingHead(head: string): Error | undefined {
+    const expected = `${this.#method} ${this.#path} HTTP/1.1\r\nhost: ${this.#origin.authority}\r\n`;
+    if (head.startsWith(expected) && !/\nhost\s*:/i.test(head.slice(expected.length - 1))) return undefined;
+    return this.stating(readHead(head));
   }
 
   /** Before anything is written to a connected socket: it leads to where the request was allowed to go. */
   sending(socket: SocketLike & object): Error | undefined {
     const { verified } = this.#scope.passes;
+    const { place } = this.#origin;
     const known = verified.get(socket);
     const address = socket.remoteAddress;
-    if (known === undefined || known.place !== this.#place || known.address !== address) {
+    if (known === undefined || known.place !== place || known.address !== address) {
       const error = this.#verify(socket, address);
       if (error !== undefined) return this.#refused(error);
-      if (address !== undefined) verified.set(socket, { place: this.#place, address });
+      if (address !== undefined) verified.set(socket, { place, address });
     }
     return this.#record(isTrusted(socket) ? undefined : address);
   }
@@ -80,19 +79,18 @@ export class OpenRequest {
     if (isTrusted(socket)) return undefined;
     const path = unixPathOf(socket);
     if (path !== undefined) return this.#verifyUnix(socket, path);
-    const target = this.#target;
-    const { scheme, port } = this.#request;
+    const { scheme, host, port, target } = this.#origin;
     if (
       address === undefined ||
       socket.remotePort !== port ||
       (socket.encrypted === true) !== (scheme === 'https') ||
-      dialledHost(socket) !== this.#host
+      dialledHost(socket) !== host
     ) {
       const refusal = this.#scope.refuse('request-target', target);
       if (refusal !== undefined || address === undefined) return refusal;
     }
     // An address that stands in the URL was judged with the rule that allows it.
-    return address === this.#host ? undefined : this.#scope.address({ ...target, addr: address }, address);
+    return address === host ? undefined : this.#scope.address({ ...target, addr: address }, address);
   }
 
   /** A connection in a pool may have been opened for a session that may go there. */
@@ -114,7 +112,8 @@ export class OpenRequest {
   ended(error: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#scope.passes.close(this.#place);
+    this.#scope.passes.close(this.#origin.place);
+    if (this.#recorded) return;
     // Its connection was refused, and that is on record.
     if (findLeashError(error) !== undefined) return;
     // It never got so far, but its name may have been asked for, and a connection may have been tried.
@@ -124,45 +123,16 @@ export class OpenRequest {
   #record(addr: string | undefined): Error | undefined {
     if (this.#recorded) return undefined;
     this.#recorded = true;
-    return this.#scope.reached({ ...this.#target, addr });
-  }
-
-  get #target(): Target {
-    return { scheme: this.#request.scheme, host: this.#host, port: this.#request.port };
+    return this.#scope.reached({ ...this.#origin.target, addr });
   }
 }
 
-function targetOf({ scheme, port }: OutgoingRequest, host: string): Target {
-  return { scheme, host, port };
+function judge(scope: EgressScope, { scheme, host, port }: Origin, method: string, path: string): Error | undefined {
+  const request: OutgoingRequest = { scheme, host, port, method, path };
+  return scope.request(request);
 }
 
-/** What no rule can allow: a tunnel, and a target that names another host than the one that is connected to. */
-function refusalOfForm(scope: EgressScope, request: OutgoingRequest, host: string): Error | undefined {
-  const target = targetOf(request, host);
-  if (/^connect$/i.test(request.method)) {
-    return scope.refuse('connect-method', target);
-  }
-  if (!request.path.startsWith('/')) {
-    return scope.refuse('request-target', target);
-  }
-  return undefined;
-}
-
-function refusalOfHeader(
-  scope: EgressScope,
-  request: OutgoingRequest,
-  host: string,
-  header: string | undefined,
-): Error | undefined {
-  if (header === undefined || says(header, request, host)) return undefined;
-  return scope.refuse('host-header-mismatch', targetOf(request, host));
-}
-
-/** RFC 9110 §7.2: the header holds host and port of the target; a port may be left out where it is usual. */
-function says(header: string, { scheme, port }: OutgoingRequest, host: string): boolean {
-  const [, name, digits] = /^(\[[^\]]*\]|[^:]*)(?::(\d*))?$/.exec(header) ?? [];
-  if (name === undefined) return false;
-  const stated = digits === undefined || digits === '' ? DEFAULT_PORT[scheme] : Number(digits);
-  const found = canonicalHost(name);
-  return stated === port && found !== undefined && formatHost(found) === host;
+function refusalOfHeader(scope: EgressScope, origin: Origin, header: string | undefined): Error | undefined {
+  if (header === undefined || origin.isNamedBy(header)) return undefined;
+  return scope.refuse('host-header-mismatch', origin.target);
 }

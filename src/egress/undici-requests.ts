@@ -1,10 +1,12 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
-import type { OutgoingRequest } from '../guard.ts';
 import { OpenRequest } from './open-request.ts';
+import { type Origin, originAt } from './origin.ts';
 import type { Restore } from './replace.ts';
-import { readHead } from './request-head.ts';
 import type { CurrentScope } from './scope.ts';
+
+const OPEN = Symbol('leashkit.open-request');
+const REFUSED = Symbol('leashkit.refused');
 
 /** A request of undici 5 to 8, of which only `origin`, `path`, `method` and `headers` are documented. */
 interface Request {
@@ -13,6 +15,8 @@ interface Request {
   readonly method?: unknown;
   readonly host?: unknown;
   readonly servername?: unknown;
+  [OPEN]?: OpenRequest;
+  [REFUSED]?: Error;
   readonly upgrade?: unknown;
   /** undici 8. */
   onResponseError?(error: Error): void;
@@ -32,11 +36,8 @@ interface Message {
  * through whatever dispatcher: each copy publishes on the same channels.
  */
 export function holdUndiciRequests(current: CurrentScope): Restore {
-  const open = new WeakMap<Request, OpenRequest>();
-  const refused = new WeakMap<Request, Error>();
-
   const refuse = (request: Request, error: Error): void => {
-    refused.set(request, error);
+    request[REFUSED] = error;
     // Nobody may throw into a channel: the request would go on.
     try {
       if (typeof request.onResponseError === 'function') request.onResponseError(error);
@@ -48,16 +49,17 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       const scope = current();
       if (scope === undefined) return;
       const { request } = message as Message;
-      const opened = OpenRequest.begin(scope, outgoing(request), textOf(request.host), textOf(request.servername));
+      const statement = { method: String(request.method), path: String(request.path), host: textOf(request.host) };
+      const opened = OpenRequest.begin(scope, originOf(String(request.origin)), statement, textOf(request.servername));
       if (opened instanceof Error) refuse(request, opened);
-      else open.set(request, opened);
+      else request[OPEN] = opened;
     },
     // Headers are about to be written. Whoever could not be told above is stopped here.
     'undici:client:sendHeaders': (message) => {
       const { request, headers, socket } = message as Required<Message>;
-      const opened = open.get(request);
-      const earlier = refused.get(request);
-      const error = earlier ?? opened?.stating(readHead(String(headers))) ?? opened?.sending(socket);
+      const earlier = request[REFUSED];
+      const opened = request[OPEN];
+      const error = earlier ?? opened?.statingHead(String(headers)) ?? opened?.sending(socket);
       if (error === undefined) {
         // Nobody tells how that one ends: the connection is the client's from here on.
         if (request.upgrade) opened?.ended(undefined);
@@ -66,10 +68,10 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       if (earlier === undefined) refuse(request, error);
       socket.destroy(error);
     },
-    'undici:request:trailers': (message) => open.get((message as Message).request)?.ended(undefined),
+    'undici:request:trailers': (message) => (message as Message).request[OPEN]?.ended(undefined),
     'undici:request:error': (message) => {
       const { request, error } = message as Message;
-      open.get(request)?.ended(error);
+      request[OPEN]?.ended(error);
     },
   };
   for (const [channel, listener] of Object.entries(listeners)) subscribe(channel, listener);
@@ -82,26 +84,24 @@ function textOf(value: unknown): string | undefined {
   return value === undefined || value === null ? undefined : String(value);
 }
 
-const NOWHERE = { scheme: 'http', host: '', port: 0 } as const;
+const NOWHERE = originAt('http', '', 0);
 const MAX_ORIGINS = 1_000;
-const origins = new Map<string, Pick<OutgoingRequest, 'scheme' | 'host' | 'port'>>();
+const origins = new Map<string, Origin>();
 
-function outgoing({ origin, method, path }: Request): OutgoingRequest {
-  const text = String(origin);
-  let place = origins.get(text);
-  if (place === undefined) {
-    place = readOrigin(text);
-    if (origins.size >= MAX_ORIGINS) origins.clear();
-    origins.set(text, place);
-  }
-  return { ...place, method: String(method), path: String(path) };
+function originOf(text: string): Origin {
+  let origin = origins.get(text);
+  if (origin !== undefined) return origin;
+  origin = readOrigin(text);
+  if (origins.size >= MAX_ORIGINS) origins.clear();
+  origins.set(text, origin);
+  return origin;
 }
 
-function readOrigin(text: string): Pick<OutgoingRequest, 'scheme' | 'host' | 'port'> {
+function readOrigin(text: string): Origin {
   try {
     const { protocol, hostname, port } = new URL(text);
     const scheme = protocol === 'https:' || protocol === 'wss:' ? 'https' : 'http';
-    return { scheme, host: hostname, port: port === '' ? (scheme === 'https' ? 443 : 80) : Number(port) };
+    return originAt(scheme, hostname, port === '' ? (scheme === 'https' ? 443 : 80) : Number(port));
   } catch {
     return NOWHERE;
   }

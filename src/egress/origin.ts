@@ -1,0 +1,58 @@
+import type { Target } from '../guard.ts';
+import { canonicalHost, formatHost } from './host.ts';
+import { placeOf } from './passes.ts';
+
+const DEFAULT_PORT = { http: 80, https: 443 } as const;
+/** An agent may invent origins without end. */
+const MAX_ORIGINS = 1_000;
+const MAX_HOST = 300;
+
+/** Where requests go, worked out once for all of them. */
+export class Origin {
+  readonly scheme: 'http' | 'https';
+  /** In canonical form; as it came where there is none, which every policy refuses. */
+  readonly host: string;
+  readonly port: number;
+  readonly target: Target;
+  /** Key of the connections that serve it. */
+  readonly place: string;
+  /** What a `Host` header says of it (RFC 9110 §7.2). */
+  readonly authority: string;
+
+  constructor(scheme: 'http' | 'https', text: string, port: number) {
+    const host = canonicalHost(text);
+    this.scheme = scheme;
+    this.host = host === undefined ? text : formatHost(host);
+    this.port = port;
+    this.target = Object.freeze({ scheme, host: this.host, port });
+    this.place = placeOf(scheme === 'https', this.host, port);
+    const name = this.host.includes(':') ? `[${this.host}]` : this.host;
+    this.authority = port === DEFAULT_PORT[scheme] ? name : `${name}:${port}`;
+  }
+
+  /** Whether a `Host` header names this origin. A port may be left out where it is usual. */
+  isNamedBy(header: string): boolean {
+    if (header === this.authority) return true;
+    const [, name, digits] = /^(\[[^\]]*\]|[^:]*)(?::(\d*))?$/.exec(header) ?? [];
+    if (name === undefined) return false;
+    const port = digits === undefined || digits === '' ? DEFAULT_PORT[this.scheme] : Number(digits);
+    const host = canonicalHost(name);
+    return port === this.port && host !== undefined && formatHost(host) === this.host;
+  }
+}
+
+const known = { http: new Map<string, Origin>(), https: new Map<string, Origin>() };
+
+/** @param host in any spelling. */
+export function originAt(scheme: 'http' | 'https', host: string, port: number): Origin {
+  const key = `${host}:${port}`;
+  const origins = known[scheme];
+  let origin = origins.get(key);
+  if (origin !== undefined) return origin;
+  origin = new Origin(scheme, host, port);
+  if (key.length <= MAX_HOST) {
+    if (origins.size >= MAX_ORIGINS) origins.clear();
+    origins.set(key, origin);
+  }
+  return origin;
+}
