@@ -314,6 +314,28 @@ describe('inside of a call', () => {
     expect(leash.said()).toEqual([]);
   });
 
+  it('a socket is used again as it is outside, and told of its refusal', async () => {
+    await using leash = allowed();
+    const { port } = place;
+    await leash.call(async () => {
+      const socket = new Socket().resume();
+      for (let i = 0; i < 2; i++) {
+        const connected = once(socket, 'connect');
+        socket.connect(port, 'a.test');
+        await connected;
+        socket.destroy();
+        await once(socket, 'close');
+      }
+      const failed = once(socket, 'x');
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.connect(port, 'b.test');
+      await expect(failed).rejects.toMatchObject({ reason: 'host-not-allowed' });
+      await closed;
+    });
+    const ok = `ok tcp a.test:${port} 127.0.0.1`;
+    expect(leash.said()).toEqual([ok, ok, `denied tcp b.test:${port} host-not-allowed`]);
+  });
+
   it('a socket that is given up before it is dialled is dialled no more', async () => {
     await using leash = allowed();
     const before = place.connections();
