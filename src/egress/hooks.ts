@@ -6,6 +6,7 @@ import { holdHttpRequests } from './http-requests.ts';
 import { holdNameQueries } from './name-queries.ts';
 import { holdProcessBinding } from './process-binding.ts';
 import type { Restore } from './replace.ts';
+import { holdSavedFunctions } from './saved-functions.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
 import { holdSockets } from './sockets.ts';
 import { holdUndiciRequests } from './undici-requests.ts';
@@ -39,6 +40,7 @@ export const HOOKS: Readonly<Record<string, (current: CurrentScope) => Restore>>
   'name-queries': holdNameQueries,
   'child-processes': holdChildProcesses,
   workers: holdWorkers,
+  'saved-functions': holdSavedFunctions,
   'process-binding': holdProcessBinding,
 };
 

@@ -13,9 +13,12 @@ interface SocketLike {
   readonly encrypted?: boolean | undefined;
 }
 
+/** The first `Host` line of a head, and whether there is another. */
+const HOSTS = /\nhost[ \t]*:[ \t]*([^\r\n]*)(?:[\s\S]*?\n(host)[ \t]*:)?/i;
+
 /** An HTTP request that was allowed, from then on until it has ended: what leaves must be what was judged. */
 export class OpenRequest {
-  readonly #scope: EgressScope;
+  readonly scope: EgressScope;
   readonly #origin: Origin;
   readonly #method: string;
   readonly #path: string;
@@ -23,7 +26,7 @@ export class OpenRequest {
   #ended = false;
 
   private constructor(scope: EgressScope, origin: Origin, method: string, path: string) {
-    this.#scope = scope;
+    this.scope = scope;
     this.#origin = origin;
     this.#method = method;
     this.#path = path;
@@ -50,20 +53,22 @@ export class OpenRequest {
   stating({ method, path, host }: Statement): Error | undefined {
     const origin = this.#origin;
     const changed = method !== this.#method || path !== this.#path;
-    const error = changed ? judge(this.#scope, origin, method, path) : undefined;
-    return this.#refused(error ?? refusalOfHeader(this.#scope, origin, host));
+    const error = changed ? judge(this.scope, origin, method, path) : undefined;
+    return this.#refused(error ?? refusalOfHeader(this.scope, origin, host));
   }
 
   /** The same for the whole head as it is sent. */
   statingHead(head: string): Error | undefined {
-    const expected = `${this.#method} ${this.#path} HTTP/1.1\r\nhost: ${this.#origin.authority}\r\n`;
-    if (head.startsWith(expected) && !/\nhost\s*:/i.test(head.slice(expected.length - 1))) return undefined;
+    if (head.startsWith(`${this.#method} ${this.#path} HTTP/1.1\r\n`)) {
+      const [, host, another] = HOSTS.exec(head) ?? [];
+      if (another === undefined && (host === undefined || this.#origin.isNamedBy(host))) return undefined;
+    }
     return this.stating(readHead(head));
   }
 
   /** Before anything is written to a connected socket: it leads to where the request was allowed to go. */
   sending(socket: SocketLike & object): Error | undefined {
-    const { verified } = this.#scope.passes;
+    const { verified } = this.scope.passes;
     const { place } = this.#origin;
     const known = verified.get(socket);
     const address = socket.remoteAddress;
@@ -86,18 +91,18 @@ export class OpenRequest {
       (socket.encrypted === true) !== (scheme === 'https') ||
       dialledHost(socket) !== host
     ) {
-      const refusal = this.#scope.refuse('request-target', target);
+      const refusal = this.scope.refuse('request-target', target);
       if (refusal !== undefined || address === undefined) return refusal;
     }
     // An address that stands in the URL was judged with the rule that allows it.
-    return address === host ? undefined : this.#scope.address({ ...target, addr: address }, address);
+    return address === host ? undefined : this.scope.address({ ...target, addr: address }, address);
   }
 
   /** A connection in a pool may have been opened for a session that may go there. */
   #verifyUnix(socket: object, path: string): Error | undefined {
-    const { unixSockets } = this.#scope.passes;
+    const { unixSockets } = this.scope.passes;
     if (unixSockets.has(socket)) return undefined;
-    const error = this.#scope.way('unix-socket', path);
+    const error = this.scope.way('unix-socket', path);
     if (error === undefined) unixSockets.add(socket);
     return error;
   }
@@ -112,7 +117,7 @@ export class OpenRequest {
   ended(error: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#scope.passes.close(this.#origin.place);
+    this.scope.passes.close(this.#origin.place);
     if (this.#recorded) return;
     // Its connection was refused, and that is on record.
     if (findLeashError(error) !== undefined) return;
@@ -123,7 +128,7 @@ export class OpenRequest {
   #record(addr: string | undefined): Error | undefined {
     if (this.#recorded) return undefined;
     this.#recorded = true;
-    return this.#scope.reached({ ...this.#origin.target, addr });
+    return this.scope.reached({ ...this.#origin.target, addr });
   }
 }
 

@@ -13,6 +13,8 @@ type Callback = (...args: unknown[]) => void;
 /** What a socket was told to connect to, as a copy that nobody changes any more. */
 type Options = Record<PropertyKey, unknown>;
 
+/** Who dialled a socket under a leash. */
+const diallers = new WeakMap<object, EgressScope>();
 /** The host that a socket of a leashed call was dialled for, in canonical form. */
 const dialled = new WeakMap<object, string>();
 /** Tunnels that the leash has built itself: nothing else is asked of them. */
@@ -31,6 +33,11 @@ export function isTrusted(socket: object): boolean {
 /** Undefined for a socket that is none, or was opened outside of every leash. */
 export function unixPathOf(socket: object): string | undefined {
   return unixPaths.get(socket);
+}
+
+/** Undefined for one that was opened outside of every leash. */
+export function diallerOf(socket: object): EgressScope | undefined {
+  return diallers.get(socket);
 }
 
 /** In canonical form; undefined for a socket that nothing is known of. */
@@ -90,6 +97,7 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
     trusted.delete(socket);
     unixPaths.delete(socket);
     dialled.set(socket, name);
+    diallers.set(socket, scope);
     if (host.kind === 'name') options['lookup'] = judgedLookup(scope, name, port);
     if (!requested) {
       // Before the client hears of it, and closes what it has.
@@ -106,15 +114,16 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
   if (known || socket.destroyed) return begin(known);
   // A client of node:http connects before it tells that it has a request: what it told is known a tick later.
   (socket as { connecting: boolean }).connecting = true;
+  const end = ending(socket);
   process.nextTick(() => {
-    if (socket.destroyed) return;
+    if (end.over) return;
     const requested = scope.passes.has(place);
     const refused = requested ? undefined : scope.passes.refusalOf(place);
     try {
-      if (refused !== undefined) socket.destroy(refused);
+      if (refused !== undefined) end.with(refused);
       else begin(requested);
     } catch (error) {
-      socket.destroy(error as Error);
+      end.with(error as Error);
     }
   });
   return socket;
@@ -139,8 +148,28 @@ function fail(socket: Socket, error: Error): Socket {
   // One that was closed before would not tell. The platform revives it, too.
   if (socket.destroyed) (socket as unknown as { _undestroy(): void })._undestroy();
   (socket as { connecting: boolean }).connecting = true;
-  process.nextTick(() => socket.destroy(error));
+  const end = ending(socket);
+  process.nextTick(() => end.with(error));
   return socket;
+}
+
+/** How an attempt to connect ends that was never made. A socket that was destroyed before is being used again. */
+function ending(socket: Socket): { readonly over: boolean; with(error: Error): void } {
+  const { destroyed } = socket;
+  return {
+    get over() {
+      return socket.destroyed && !destroyed;
+    },
+    with(error) {
+      if (!socket.destroyed) {
+        socket.destroy(error);
+      } else if (destroyed) {
+        (socket as { connecting: boolean }).connecting = false;
+        socket.emit('error', error);
+        socket.emit('close', true);
+      }
+    },
+  };
 }
 
 /**

@@ -82,6 +82,7 @@ describe('a request begins', () => {
     ['over TLS with the port of http', { scheme: 'https', port: 443 }, 'a.test:80', undefined, 'host-header-mismatch'],
     ['to IPv6', { host: '[::1]' }, '[0:0::1]:80', undefined, 'open'],
     ['to IPv6 with another', { host: '[::1]' }, '[::2]', undefined, 'host-header-mismatch'],
+    ['with a method that starts like it', { method: 'CONNECTX' }, undefined, undefined, 'open'],
     ['with its servername', { scheme: 'https', port: 443 }, undefined, 'A.test', 'open'],
     ['with no servername', { scheme: 'https', port: 443 }, undefined, '', 'open'],
     ['with another servername', { scheme: 'https', port: 443 }, undefined, 'b.test', 'servername-mismatch'],
