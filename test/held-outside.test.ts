@@ -3,11 +3,14 @@ import { createSocket } from 'node:dgram';
 import dns, { promises as dnsPromises, lookup } from 'node:dns';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
-import net, { connect, Socket } from 'node:net';
+import net, { connect, type LookupFunction, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import workerThreads, { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { egressHooks, removeEgressHooks } from '../src/egress/hooks.ts';
+import { dialledHost, isTrusted, trust, unixPathOf } from '../src/egress/sockets.ts';
 import { findLeashError } from '../src/errors.ts';
 import { type HeldLeash, holdWith } from './helpers/held-leash.ts';
 import { type Place, startPlace } from './helpers/places.ts';
@@ -76,6 +79,7 @@ describe('the platform', () => {
     expect(names.sort()).toEqual([
       'agent.addRequest',
       'agent.createSocket',
+      'agent.reuseSocket',
       'child.spawn',
       'childProcess.execFileSync',
       'childProcess.execSync',
@@ -127,22 +131,26 @@ describe('the platform', () => {
     ]);
   });
 
-  // What a module took out of the platform's own objects before, nobody can hold: load the leash first.
-  it('is not held by what a module in CommonJS took before there was a leash', async () => {
+  it('is held by what a module in CommonJS took before there was a leash', async () => {
     expect(kept).toBe(before.get('dns.lookup')?.fn);
     expect(await held.call(() => promisify(kept)('127.0.0.1'))).toEqual({ address: '127.0.0.1', family: 4 });
+    const refused = held.call(() => promisify(kept)('b.test'));
+    expect(findLeashError(await refused.catch((error: unknown) => error))).toMatchObject({
+      reason: 'host-not-allowed',
+    });
   });
 });
 
+const thrown = (body: () => unknown): unknown => {
+  try {
+    body();
+    return 'nothing';
+  } catch (error) {
+    return (error as { code?: unknown }).code;
+  }
+};
+
 describe('outside of a call', () => {
-  const thrown = (body: () => unknown): unknown => {
-    try {
-      body();
-      return 'nothing';
-    } catch (error) {
-      return (error as { code?: unknown }).code;
-    }
-  };
   /** What both do with the same arguments: this one, and the one that was there. */
   const same = (key: string, self: object, ...args: unknown[]): void => {
     const [owner = '', name = ''] = key.split('.');
@@ -343,9 +351,58 @@ describe('inside of a call', () => {
       const socket = connect(place.port, 'a.test');
       socket.destroy();
       await once(socket, 'close');
+      await new Promise((resolve) => setTimeout(resolve, 10));
     });
     expect(leash.said()).toEqual([]);
     expect(place.connections()).toBe(before);
+  });
+
+  it('a socket is known by what it was dialled for last', async () => {
+    const path = join(tmpdir(), `leash-${process.pid}-again.sock`);
+    const server = net.createServer((socket) => socket.end().resume()).listen(path);
+    await once(server, 'listening');
+    const rules = { allow: [`http://a.test:${place.port}`], addresses: { allow: ['127.0.0.0/8'] } };
+    await using leash = holdWith({ ...rules, rawSockets: 'allow', unix: [path] });
+    const socket = new Socket().resume();
+    const dial = (where: object) =>
+      leash.call(async () => {
+        const closed = new Promise((resolve) => socket.once('close', resolve));
+        socket.connect(where as never);
+        await once(socket, 'connect');
+        socket.destroy();
+        await closed;
+        return [unixPathOf(socket), dialledHost(socket), isTrusted(socket)];
+      });
+    trust(socket);
+    expect(await dial({ port: place.port, host: 'a.test' })).toEqual([undefined, 'a.test', false]);
+    expect((await dial({ path })).slice(0, 1)).toEqual([path]);
+    expect(await dial({ port: place.port, host: 'a.test' })).toEqual([undefined, 'a.test', false]);
+    server.close();
+  });
+
+  it('an address in any spelling is dialled as it was judged, and no host is dialled', async () => {
+    await using leash = holdWith({ allow: [`http://127.0.0.1:${place.port}`], rawSockets: 'allow' });
+    const lies: LookupFunction = (_, __, callback) => callback(null, '127.0.0.2', 4);
+    const at = (host: string) => ({ port: place.port, host, lookup: lies, autoSelectFamily: false });
+    await leash.call(async () => {
+      const socket = connect(at('127.1'));
+      await once(socket, 'connect');
+      expect(socket.remoteAddress).toBe('127.0.0.1');
+      socket.destroy();
+      await expect(once(connect(at('no host')), 'connect')).rejects.toMatchObject({ reason: 'bad-host' });
+    });
+    expect(leash.said()).toEqual([`ok tcp 127.0.0.1:${place.port} 127.0.0.1`, `denied tcp :${place.port} bad-host`]);
+  });
+
+  it('dns.lookup refuses what is no name, and no callback', async () => {
+    await using leash = allowed();
+    const answers = await leash.call(async () => [
+      await promisify(lookup)('no name').catch((error) => error.reason),
+      await dnsPromises.lookup('no name').catch((error) => error.reason),
+      thrown(() => (lookup as unknown as (name: string) => void)('a.test')),
+    ]);
+    expect(answers).toEqual(['dns-query', 'dns-query', 'ERR_INVALID_ARG_TYPE']);
+    expect(leash.said()).toEqual(Array(2).fill('denied dns-query :0 dns-query'));
   });
 });
 

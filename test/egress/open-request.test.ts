@@ -233,6 +233,13 @@ describe('a socket', () => {
     expect(scope.asked.slice(1)).toEqual(['reached a.test nowhere']);
   });
 
+  it('that a request is sent on again is recorded once', () => {
+    const request = opened();
+    expect(request.sending(socket())).toBeUndefined();
+    expect(request.sending(socket())).toBeUndefined();
+    expect(scope.asked.filter((what) => what.startsWith('reached'))).toHaveLength(1);
+  });
+
   it('is not written to if it cannot be recorded', () => {
     scope.refuses = (what) => what.startsWith('reached');
     expect(toldBy(opened().sending(socket()))).toBe('reached a.test 192.0.2.1');
