@@ -1,5 +1,6 @@
 import { exec, execFile, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { channel } from 'node:diagnostics_channel';
 import dns, { promises as dnsPromises, lookup } from 'node:dns';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
@@ -426,7 +427,12 @@ describe('removal', () => {
     expect(lookup).toBe(before.get('dns.lookup')?.fn);
     expect(removeEgressHooks()).toBe(true);
 
-    // And the next leash holds again.
+    // And the next leash proves anew that it holds.
+    const requests = channel('http.client.request.created');
+    Object.defineProperty(requests, 'publish', { value: () => {}, configurable: true });
+    expect(() => holdWith({ allow: [] })).toThrow('cannot hold node:http');
+    delete (requests as { publish?: unknown }).publish;
+    removeEgressHooks();
     await using next = holdWith({ allow: [] });
     expect(egressHooks()).not.toBe(hooks);
     expect(next.leash.egress.coverage().entries.fetch).toBe('held');

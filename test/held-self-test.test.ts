@@ -213,6 +213,8 @@ describe('leash.egress', () => {
         fetch: 'held',
       });
       expect(() => createLeash({ guards: [egress({ allow: [] })] })).toThrow('node:http');
+      const declared = createLeash({ guards: [egress({ allow: [], enforce: 'declared' })] });
+      expect(declared.egress.selfTest()).toMatchObject({ enforce: 'declared' });
     } finally {
       delete (requests as { publish?: unknown }).publish;
     }

@@ -234,13 +234,15 @@ describe('a call inside a call', () => {
     await using outer = holdWith(rules('a.test', 'b.test'));
     await using inner = holdWith(rules('a.test'));
     const results: unknown[] = [];
-    const body = new ReadableStream({
-      async pull(controller) {
+    const source = {
+      async pull(controller: ReadableStreamDefaultController): Promise<void> {
         results.push(await outcome(inner.call(() => get('b.test'))));
         controller.enqueue(new TextEncoder().encode('x'));
         controller.close();
       },
-    });
+    };
+    // Not before the client wants it.
+    const body = new ReadableStream(source, { highWaterMark: 0 });
     await outer.leash.fetch(url('a.test'), { method: 'POST', body, duplex: 'half' });
     expect(results).toEqual(['host-not-allowed']);
     expect(said(inner)).toEqual(['denied http b.test host-not-allowed']);
@@ -307,7 +309,36 @@ describe("enforce: 'declared'", () => {
   });
 });
 
+describe('leash.fetch', () => {
+  it('in a call is held by its own leash where the call is not', async () => {
+    const sink = memorySink();
+    const guard = egress({ allow: [at('a.test')], resolver: onLoopback, enforce: 'declared' });
+    await using held = heldBy(createLeash({ guards: [guard], audit: sink }), sink);
+    expect(await outcome(held.call(() => held.leash.fetch(url('a.test'))))).toBe('address:loopback');
+    expect(await outcome(held.leash.fetch(url('a.test')))).toBe('address:loopback');
+  });
+
+  it('in a call of another leash is held by both', async () => {
+    await using one = holdWith(rules('a.test'));
+    await using two = holdWith(rules('a.test', 'b.test'));
+    expect(await outcome(one.call(() => two.leash.fetch(url('b.test'))))).toBe('host-not-allowed');
+    expect(await outcome(one.call(async () => (await two.leash.fetch(url('a.test'))).text()))).toBe('/');
+    expect([said(one), said(two)]).toEqual([
+      ['denied http b.test host-not-allowed', 'ok http a.test 127.0.0.1'],
+      ['ok http a.test 127.0.0.1'],
+    ]);
+  });
+});
+
 describe("enforce: 'process'", () => {
+  it('is that of the guard, not of those beside it', async () => {
+    const sink = memorySink();
+    const guards = [egress({ ...rules('a.test', 'b.test'), enforce: 'process' }), egress(rules('a.test'))];
+    await using held = heldBy(createLeash({ guards, audit: sink }), sink);
+    expect(await outcome(get('b.test'))).toBe('ok');
+    expect(await outcome(held.call(() => get('b.test')))).toBe('host-not-allowed');
+  });
+
   it('holds code outside of calls while the leash is open', async () => {
     const held = holdWith({ ...rules('a.test'), enforce: 'process' });
     expect(await outcome(get('a.test'))).toBe('ok');
