@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import workerThreads, { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { egressHooks, removeEgressHooks } from '../src/egress/hooks.ts';
-import { dialledHost, isTrusted, trust, unixPathOf } from '../src/egress/sockets.ts';
+import { dialledHost, trustTunnel, tunnelPlace, unixPathOf } from '../src/egress/sockets.ts';
 import { findLeashError } from '../src/errors.ts';
 import { type HeldLeash, holdWith } from './helpers/held-leash.ts';
 import { type Place, startPlace } from './helpers/places.ts';
@@ -372,12 +372,12 @@ describe('inside of a call', () => {
         await once(socket, 'connect');
         socket.destroy();
         await closed;
-        return [unixPathOf(socket), dialledHost(socket), isTrusted(socket)];
+        return [unixPathOf(socket), dialledHost(socket), tunnelPlace(socket)];
       });
-    trust(socket);
-    expect(await dial({ port: place.port, host: 'a.test' })).toEqual([undefined, 'a.test', false]);
+    trustTunnel(socket, 'http://a.test:80');
+    expect(await dial({ port: place.port, host: 'a.test' })).toEqual([undefined, 'a.test', undefined]);
     expect((await dial({ path })).slice(0, 1)).toEqual([path]);
-    expect(await dial({ port: place.port, host: 'a.test' })).toEqual([undefined, 'a.test', false]);
+    expect(await dial({ port: place.port, host: 'a.test' })).toEqual([undefined, 'a.test', undefined]);
     server.close();
   });
 

@@ -1,7 +1,7 @@
-import type { Connection, OutgoingRequest, Target } from '../guard.ts';
+import type { Connection, EgressProxy, OutgoingRequest, Target } from '../guard.ts';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
 import type { EgressReason } from './denial.ts';
-import { Passes } from './passes.ts';
+import { Passes, type Verified } from './passes.ts';
 import { type EgressScope, targetOf, type Way } from './scope.ts';
 
 const shared = new WeakMap<Passes, WeakMap<Passes, Passes>>();
@@ -30,6 +30,22 @@ class BothScopes implements EgressScope {
 
   get passes(): Passes {
     return passesOfBoth(this.#inner.passes, this.#outer.passes);
+  }
+
+  get verified(): Verified {
+    return this.passes.verified;
+  }
+
+  get via(): EgressProxy | undefined {
+    return this.#inner.via;
+  }
+
+  through(via: EgressProxy | undefined): EgressScope {
+    return new BothScopes(this.#inner.through(via), this.#outer.through(via));
+  }
+
+  get atEdge(): EgressScope {
+    return new BothScopes(this.#inner.atEdge, this.#outer.atEdge);
   }
 
   covers(other: EgressScope): boolean {
@@ -83,5 +99,5 @@ export function bothOf(inner: EgressScope | undefined, outer: EgressScope | unde
   if (inner === undefined || outer === undefined) return inner ?? outer;
   if (inner.covers(outer)) return inner;
   // One of the two may be covered.
-  return outer instanceof BothScopes ? outer.around(inner) : new BothScopes(inner, outer);
+  return outer instanceof BothScopes ? outer.around(inner) : new BothScopes(inner, outer.through(inner.via));
 }
