@@ -35,7 +35,7 @@ function scopeOfContext(): EgressScope | undefined {
   return client.call === call ? client.scope : bothOf(call?.scope, client.scope);
 }
 
-/** Puts the hooks in place, once for this copy of the package. @returns what says that a leash needs them no longer. */
+/** Puts the hooks in place, once for this copy of the package. @returns what says, once, that a leash needs them no longer. */
 export function holdEgress(): () => void {
   const hooks = egressHooks();
   if (hooks !== heldBy) {
@@ -44,10 +44,8 @@ export function holdEgress(): () => void {
     heldBy = hooks;
   }
   openLeashes++;
-  let open = true;
   return () => {
-    if (open) openLeashes--;
-    open = false;
+    openLeashes--;
   };
 }
 

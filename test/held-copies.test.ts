@@ -51,11 +51,11 @@ it('several copies of the package share hooks, and all hold', async () => {
   const [one, two] = copies as [Package, Package];
   expect(one).not.toBe(two);
   expect(one.createLeash).not.toBe(two.createLeash);
+  const c = holdWith({ allow: [at('c.test')] });
   const a = leashOf(one, 'a.test', 'both.test');
   const connect = Socket.prototype.connect;
   expect(connect).not.toBe(original);
   const b = leashOf(two, 'b.test', 'both.test');
-  const c = holdWith({ allow: [at('c.test')] });
   expect(Socket.prototype.connect).toBe(connect);
 
   expect(await outcome(a, () => get('a.test'))).toBe('/');

@@ -306,7 +306,36 @@ describe('what is no HTTP request', () => {
       }),
     ).toEqual(['ok udp :0']);
     expect(got).toEqual(['hello']);
-    server.close();
+
+    // Those that wait until the socket is bound are one event each, and so are those that do not.
+    const several = createSocket('udp4');
+    const held = holdWith({ ...rules(), udp: 'allow' });
+    const { port } = server.address();
+    const done = (): Promise<unknown> => new Promise((resolve) => several.send('x', port, '127.0.0.1', resolve));
+    expect(
+      await saidOf(held, async () => {
+        await Promise.all([done(), done()]);
+        await done();
+      }),
+    ).toEqual(Array(3).fill('ok udp :0'));
+
+    // One that was refused counts for nothing, and one that waits when the session ends stays.
+    const shared = createSocket('udp4');
+    const sendTo = (): Promise<unknown> => new Promise((resolve) => shared.send('x', port, '127.0.0.1', resolve));
+    await saidOf(holdWith(rules()), sendTo);
+    shared.bind(0, '127.0.0.1');
+    await once(shared, 'listening');
+    expect(await saidOf(holdWith({ ...rules(), udp: 'allow' }), sendTo)).toEqual(['ok udp :0']);
+    const stopped = holdWith({ ...rules(), udp: 'allow' });
+    const late = createSocket('udp4');
+    const told = await stopped.call(() => {
+      const answer = new Promise((resolve) => late.send('late', port, '127.0.0.1', resolve));
+      stopped.leash.stop('enough');
+      return answer.then((error) => (error as { reason?: string } | undefined)?.reason);
+    });
+    expect(told).toBe('revoked');
+    expect(got).not.toContain('late');
+    for (const socket of [several, shared, late, server]) socket.close();
   });
 
   const node = process.execPath;

@@ -12,7 +12,7 @@ import { findLeashError } from '../src/errors.ts';
 import { holdWith } from './helpers/held-leash.ts';
 import { type Place, startPlace } from './helpers/places.ts';
 
-/** What a leash does not hold. Each of these is in the README; a test that fails here is one row less there. */
+/** What code can do that lets go of its context, and how far it gets. What is not held here is in the README. */
 
 const kept = createRequire(import.meta.url)('node:child_process') as typeof import('node:child_process');
 const { spawnSync: keptSpawnSync } = kept;
@@ -61,7 +61,7 @@ describe('a pool of connections with a limit, which code outside of the leash us
   });
 });
 
-describe('listeners of a body run as code of whoever opened the connection', () => {
+describe('listeners of a body run as code of who asked, on whosever connection', () => {
   const listened = async (
     request: typeof undici7.request,
     dispatcher: undici7.Dispatcher,
@@ -94,12 +94,12 @@ describe('listeners of a body run as code of whoever opened the connection', () 
   ])('%s', async (_, request, agent) => {
     const [inside, outside] = [agent() as undici7.Agent, agent() as undici7.Agent];
     // A leashed listener on a connection of nobody's, and nobody's on one of a leash.
-    expect(await listened(request, inside, 'inside')).toBe('ok');
-    expect(await listened(request, outside, 'outside')).toBe('port');
+    expect(await listened(request, inside, 'inside')).toBe('port');
+    expect(await listened(request, outside, 'outside')).toBe('ok');
     await Promise.all([inside.close(), outside.close()]);
   });
 
-  it('but not what waits for it with a promise', async () => {
+  it('so does what waits for it with a promise', async () => {
     await using held = none();
     const agent = new undici8.Agent({ connections: 1 });
     const warm = read(undici8.request(url('late'), { dispatcher: agent }));
@@ -156,10 +156,13 @@ describe('what was bound before the call', () => {
 });
 
 describe('what a module in CommonJS took before there was a leash', () => {
-  it('is a process that starts, where a name in a module of ECMAScript is none', async () => {
+  it('is no process that starts', async () => {
     await using held = none();
-    expect(await held.call(() => keptSpawnSync('true').status)).toBe(0);
+    expect(await reason(held.call(() => keptSpawnSync('true')))).toBe('child-process');
     expect(await reason(held.call(() => spawnSyncBefore('true')))).toBe('child-process');
+    await using open = holdWith({ allow: [], childProcess: 'allow' });
+    expect(await open.call(() => keptSpawnSync('true').status)).toBe(0);
+    expect(open.said()).toEqual(['ok child-process :0']);
   });
 
   it('is a worker that is ended as it starts', async () => {

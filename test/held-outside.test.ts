@@ -1,13 +1,17 @@
 import { exec, execFile, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { channel } from 'node:diagnostics_channel';
 import dns, { promises as dnsPromises, lookup } from 'node:dns';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
-import net, { connect, Socket } from 'node:net';
+import net, { connect, type LookupFunction, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import workerThreads, { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { egressHooks, removeEgressHooks } from '../src/egress/hooks.ts';
+import { dialledHost, trustTunnel, tunnelPlace, unixPathOf } from '../src/egress/sockets.ts';
 import { findLeashError } from '../src/errors.ts';
 import { type HeldLeash, holdWith } from './helpers/held-leash.ts';
 import { type Place, startPlace } from './helpers/places.ts';
@@ -70,10 +74,13 @@ describe('the platform', () => {
     const now = functionsOf();
     expect([...now.keys()]).toEqual([...before.keys()]);
     const replaced = [...now].filter(([key, { fn }]) => before.get(key)?.fn !== fn);
-    const names = replaced.map(([key]) => key).filter((key) => !/(?:resolve\w*|reverse|lookupService)$/.test(key));
+    const isQuestion = (key: string): boolean =>
+      /^(?:dns|dnsPromises|resolver|promisesResolver)\.(?:resolve\w*|reverse|lookupService)$/.test(key);
+    const names = replaced.map(([key]) => key).filter((key) => !isQuestion(key));
     expect(names.sort()).toEqual([
       'agent.addRequest',
       'agent.createSocket',
+      'agent.reuseSocket',
       'child.spawn',
       'childProcess.execFileSync',
       'childProcess.execSync',
@@ -89,8 +96,7 @@ describe('the platform', () => {
       ...('execve' in process ? ['process.execve'] : []),
       'socket.connect',
     ]);
-    const questions = [...before.keys()].filter((key) => /(?:resolve\w*|reverse|lookupService)$/.test(key));
-    expect(replaced.length - names.length).toBe(questions.length);
+    expect(replaced.length - names.length).toBe([...before.keys()].filter(isQuestion).length);
     for (const [key, { looks }] of replaced) expect({ key, looks }).toEqual({ key, looks: before.get(key)?.looks });
     expect(Worker).not.toBe(WorkerBefore);
     expect([Worker.name, Worker.length, Worker.prototype]).toEqual([
@@ -126,22 +132,26 @@ describe('the platform', () => {
     ]);
   });
 
-  // What a module took out of the platform's own objects before, nobody can hold: load the leash first.
-  it('is not held by what a module in CommonJS took before there was a leash', async () => {
+  it('is held by what a module in CommonJS took before there was a leash', async () => {
     expect(kept).toBe(before.get('dns.lookup')?.fn);
     expect(await held.call(() => promisify(kept)('127.0.0.1'))).toEqual({ address: '127.0.0.1', family: 4 });
+    const refused = held.call(() => promisify(kept)('b.test'));
+    expect(findLeashError(await refused.catch((error: unknown) => error))).toMatchObject({
+      reason: 'host-not-allowed',
+    });
   });
 });
 
+const thrown = (body: () => unknown): unknown => {
+  try {
+    body();
+    return 'nothing';
+  } catch (error) {
+    return (error as { code?: unknown }).code;
+  }
+};
+
 describe('outside of a call', () => {
-  const thrown = (body: () => unknown): unknown => {
-    try {
-      body();
-      return 'nothing';
-    } catch (error) {
-      return (error as { code?: unknown }).code;
-    }
-  };
   /** What both do with the same arguments: this one, and the one that was there. */
   const same = (key: string, self: object, ...args: unknown[]): void => {
     const [owner = '', name = ''] = key.split('.');
@@ -313,6 +323,28 @@ describe('inside of a call', () => {
     expect(leash.said()).toEqual([]);
   });
 
+  it('a socket is used again as it is outside, and told of its refusal', async () => {
+    await using leash = allowed();
+    const { port } = place;
+    await leash.call(async () => {
+      const socket = new Socket().resume();
+      for (let i = 0; i < 2; i++) {
+        const connected = once(socket, 'connect');
+        socket.connect(port, 'a.test');
+        await connected;
+        socket.destroy();
+        await once(socket, 'close');
+      }
+      const failed = once(socket, 'x');
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      socket.connect(port, 'b.test');
+      await expect(failed).rejects.toMatchObject({ reason: 'host-not-allowed' });
+      await closed;
+    });
+    const ok = `ok tcp a.test:${port} 127.0.0.1`;
+    expect(leash.said()).toEqual([ok, ok, `denied tcp b.test:${port} host-not-allowed`]);
+  });
+
   it('a socket that is given up before it is dialled is dialled no more', async () => {
     await using leash = allowed();
     const before = place.connections();
@@ -320,9 +352,58 @@ describe('inside of a call', () => {
       const socket = connect(place.port, 'a.test');
       socket.destroy();
       await once(socket, 'close');
+      await new Promise((resolve) => setTimeout(resolve, 10));
     });
     expect(leash.said()).toEqual([]);
     expect(place.connections()).toBe(before);
+  });
+
+  it('a socket is known by what it was dialled for last', async () => {
+    const path = join(tmpdir(), `leash-${process.pid}-again.sock`);
+    const server = net.createServer((socket) => socket.end().resume()).listen(path);
+    await once(server, 'listening');
+    const rules = { allow: [`http://a.test:${place.port}`], addresses: { allow: ['127.0.0.0/8'] } };
+    await using leash = holdWith({ ...rules, rawSockets: 'allow', unix: [path] });
+    const socket = new Socket().resume();
+    const dial = (where: object) =>
+      leash.call(async () => {
+        const closed = new Promise((resolve) => socket.once('close', resolve));
+        socket.connect(where as never);
+        await once(socket, 'connect');
+        socket.destroy();
+        await closed;
+        return [unixPathOf(socket), dialledHost(socket), tunnelPlace(socket)];
+      });
+    trustTunnel(socket, 'http://a.test:80');
+    expect(await dial({ port: place.port, host: 'a.test' })).toEqual([undefined, 'a.test', undefined]);
+    expect((await dial({ path })).slice(0, 1)).toEqual([path]);
+    expect(await dial({ port: place.port, host: 'a.test' })).toEqual([undefined, 'a.test', undefined]);
+    server.close();
+  });
+
+  it('an address in any spelling is dialled as it was judged, and no host is dialled', async () => {
+    await using leash = holdWith({ allow: [`http://127.0.0.1:${place.port}`], rawSockets: 'allow' });
+    const lies: LookupFunction = (_, __, callback) => callback(null, '127.0.0.2', 4);
+    const at = (host: string) => ({ port: place.port, host, lookup: lies, autoSelectFamily: false });
+    await leash.call(async () => {
+      const socket = connect(at('127.1'));
+      await once(socket, 'connect');
+      expect(socket.remoteAddress).toBe('127.0.0.1');
+      socket.destroy();
+      await expect(once(connect(at('no host')), 'connect')).rejects.toMatchObject({ reason: 'bad-host' });
+    });
+    expect(leash.said()).toEqual([`ok tcp 127.0.0.1:${place.port} 127.0.0.1`, `denied tcp :${place.port} bad-host`]);
+  });
+
+  it('dns.lookup refuses what is no name, and no callback', async () => {
+    await using leash = allowed();
+    const answers = await leash.call(async () => [
+      await promisify(lookup)('no name').catch((error) => error.reason),
+      await dnsPromises.lookup('no name').catch((error) => error.reason),
+      thrown(() => (lookup as unknown as (name: string) => void)('a.test')),
+    ]);
+    expect(answers).toEqual(['dns-query', 'dns-query', 'ERR_INVALID_ARG_TYPE']);
+    expect(leash.said()).toEqual(Array(2).fill('denied dns-query :0 dns-query'));
   });
 });
 
@@ -346,7 +427,12 @@ describe('removal', () => {
     expect(lookup).toBe(before.get('dns.lookup')?.fn);
     expect(removeEgressHooks()).toBe(true);
 
-    // And the next leash holds again.
+    // And the next leash proves anew that it holds.
+    const requests = channel('http.client.request.created');
+    Object.defineProperty(requests, 'publish', { value: () => {}, configurable: true });
+    expect(() => holdWith({ allow: [] })).toThrow('cannot hold node:http');
+    delete (requests as { publish?: unknown }).publish;
+    removeEgressHooks();
     await using next = holdWith({ allow: [] });
     expect(egressHooks()).not.toBe(hooks);
     expect(next.leash.egress.coverage().entries.fetch).toBe('held');

@@ -157,6 +157,14 @@ it('a call that a part of the leash makes is held as any other', async () => {
   expect(asked()).toEqual([]);
 });
 
+it('a sink that is closed in a call of another leash is not held by it', async () => {
+  await using other = holdWith({ allow: [] });
+  const sink: AuditSink = { name: 'closing', write() {}, close: () => use('sink-close') };
+  const leash = createLeash({ guards: [egress({ allow: [] })], audit: sink });
+  await other.call(() => leash.close());
+  expect(asked()).toEqual(['sink-close']);
+});
+
 it('a tool that waits for its leash is still held', async () => {
   await using held = holdWith({ allow: [] }, { store: remoteStore() });
   const answer = await held.call(async () => {

@@ -1,17 +1,21 @@
 import { exec, execFile, fork, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import dns, { promises as dnsPromises, lookup, Resolver, resolve4 } from 'node:dns';
 import { once } from 'node:events';
-import { get as getHttp, request as requestHttp } from 'node:http';
+import { Agent, get as getHttp, request as requestHttp } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { get as getHttps } from 'node:https';
-import { connect } from 'node:net';
+import { register } from 'node:module';
+import { type AddressInfo, connect, createServer, type LookupFunction } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 import * as undici8 from 'undici';
 import * as undici7 from 'undici-7';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type EgressDeniedError, findLeashError } from '../src/errors.ts';
+import { egress } from '../src/guards/egress.ts';
+import { createLeash } from '../src/leash.ts';
 import { holdWith } from './helpers/held-leash.ts';
 import { httpGet } from './helpers/http-get.ts';
 import { type Place, startPlace } from './helpers/places.ts';
@@ -19,10 +23,10 @@ import { type Place, startPlace } from './helpers/places.ts';
 /** Nothing may come out anywhere else than where the caller looks. */
 const stray: unknown[] = [];
 const note = (error: unknown): void => void stray.push(error);
-process.on('unhandledRejection', note);
+process.on('unhandledRejection', (error) => note({ rejected: error }));
 process.on('uncaughtException', note);
 afterAll(() => {
-  process.off('unhandledRejection', note);
+  process.removeAllListeners('unhandledRejection');
   process.off('uncaughtException', note);
 });
 afterEach(async () => {
@@ -152,6 +156,12 @@ describe('a denial is found', () => {
     ['what exec throws', { host: '', reason: 'child-process' }, () => exec('true')],
     ['what execFile throws', { host: '', reason: 'child-process' }, () => execFile('true')],
     ['what fork throws', { host: '', reason: 'child-process' }, () => fork('true')],
+    ['what module.register throws', { host: '', reason: 'worker' }, () => register('data:text/javascript,')],
+    [
+      'what process.binding throws',
+      { host: '', reason: 'process-binding' },
+      () => (process as unknown as { binding(name: string): unknown }).binding('tcp_wrap'),
+    ],
     ['what new Worker throws', { host: '', reason: 'worker' }, () => new Worker('', { eval: true })],
     [
       'an address, from fetch',
@@ -341,6 +351,50 @@ describe('what contradicts the URL', () => {
     expect(leash.said()).toEqual([`denied http a.test:${place.port} ${reason}`]);
   });
 
+  it('a socket of http that leads elsewhere', async () => {
+    await using leash = held();
+    const asked = place.asked.length;
+    const elsewhere = connect(place.port, '127.0.0.1');
+    await once(elsewhere, 'connect');
+    const get = () => httpGet(url('a.test'), { createConnection: () => elsewhere });
+    const error = await leash.call(get).catch((thrown: unknown) => thrown);
+    expect(findLeashError(error)).toMatchObject({ reason: 'request-target' });
+    expect(place.asked.length).toBe(asked);
+  });
+
+  it.each([
+    ['undici 7', undici7.request],
+    ['undici 8', undici8.request as unknown as typeof undici7.request],
+  ])('a header that is added behind the back of %s', async (_, request) => {
+    await using leash = held();
+    const add = (message: unknown): void =>
+      (message as { request: { addHeader(name: string, value: string): void } }).request.addHeader('host', 'b.test');
+    const asked = place.asked.length;
+    const error = await leash
+      .call(() => {
+        subscribe('undici:request:create', add);
+        const answer = request(url('a.test'));
+        unsubscribe('undici:request:create', add);
+        return answer;
+      })
+      .catch((thrown: unknown) => thrown);
+    expect(findLeashError(error)).toMatchObject({ reason: 'host-header-mismatch' });
+    expect(place.asked.length).toBe(asked);
+  });
+
+  it('a servername of TLS', async () => {
+    const options = { allow: ['https://a.test:9'], rawSockets: 'allow', resolver: () => ['127.0.0.1'] } as const;
+    await using leash = holdWith({ ...options, addresses: { allow: ['127.0.0.0/8'] } });
+    const dial = () => failed(connectTls({ host: 'a.test', port: 9, servername: 'b.test' }));
+    await expect(leash.call(dial)).rejects.toMatchObject({ reason: 'servername-mismatch' });
+    const get = () => httpGet('https://a.test:9/', { servername: 'b.test', agent: false } as object);
+    await expect(leash.call(get)).rejects.toMatchObject({ reason: 'servername-mismatch' });
+    expect(leash.said()).toEqual([
+      'denied tls a.test:9 servername-mismatch',
+      'denied tls a.test:9 servername-mismatch',
+    ]);
+  });
+
   it('the same host and its port in the header is none', async () => {
     await using leash = held();
     const headers = { host: `A.TEST:${place.port}` };
@@ -365,4 +419,128 @@ it('a question without a callback throws', async () => {
   await expect(leash.call(() => (dns.resolve4 as unknown as (name: string) => void)('a.test'))).rejects.toMatchObject({
     reason: 'dns-query',
   });
+});
+
+describe.each([
+  ['undici 7', undici7],
+  ['undici 8', undici8 as unknown as typeof undici7],
+])('a refusal of %s', (_, { Agent, request }) => {
+  it('costs no connection', async () => {
+    await using leash = holdWith({
+      allow: [{ host: `http://a.test:${place.port}`, methods: ['GET'] }],
+      addresses: { allow: ['127.0.0.0/8'] },
+      resolver: () => ['127.0.0.1'],
+    });
+    const dispatcher = new Agent({ connections: 1 });
+    const before = place.connections();
+    await leash.call(async () => {
+      for (let i = 0; i < 3; i++) {
+        await text(request(url('a.test'), { dispatcher }));
+        const refused = request(url('a.test'), { dispatcher, method: 'PUT', body: 'x' });
+        await expect(refused).rejects.toMatchObject({ reason: 'method' });
+      }
+    });
+    expect(place.connections() - before).toBe(1);
+    await dispatcher.close();
+  });
+});
+
+describe('a place that does not answer', () => {
+  const refusing = async (): Promise<number> => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  };
+  const clients: readonly [string, (url: string) => Promise<unknown>][] = [
+    ['fetch', (to) => fetch(to)],
+    ['http', (to) => httpGet(to)],
+    ['undici 8', (to) => undici8.request(to)],
+    ['undici 7', (to) => undici7.request(to)],
+  ];
+  it.each(clients)('%s: one event without an address, and nothing stays open', async (_, get) => {
+    const port = await refusing();
+    await using leash = holdWith({
+      allow: [`http://a.test:${port}`],
+      addresses: { allow: ['127.0.0.0/8'] },
+      resolver: () => ['127.0.0.1'],
+    });
+    await expect(leash.call(() => get(`http://a.test:${port}/`))).rejects.toSatisfy(
+      (error) => findLeashError(error) === undefined,
+    );
+    expect(leash.said()).toEqual([`ok http a.test:${port}`]);
+    await expect(leash.call(() => once(connect(port, 'a.test'), 'connect'))).rejects.toMatchObject({
+      reason: 'scheme',
+    });
+  });
+});
+
+describe('what cannot be put on record', () => {
+  it('is not reached', async () => {
+    let full = false;
+    const sink = {
+      name: 'filling',
+      write: () => {
+        if (full) throw new Error('full');
+      },
+    };
+    const guard = egress({
+      allow: [`http://a.test:${place.port}`],
+      addresses: { allow: ['127.0.0.0/8'] },
+      resolver: () => ['127.0.0.1'],
+      rawSockets: 'allow',
+      childProcess: 'allow',
+      udp: 'allow',
+    });
+    const leash = createLeash({ guards: [guard], audit: { sink, sign: 'none' } });
+    const asked = place.asked.length;
+    const codes = await leash.run({ tool: 't', args: {} }, async () => {
+      full = true;
+      const tries = [
+        () => fetch(url('a.test')),
+        () => httpGet(url('a.test'), { agent: false }),
+        () => undici8.request(url('a.test'), { dispatcher: new undici8.Agent() }),
+        () => undici7.request(url('a.test'), { dispatcher: new undici7.Agent() }),
+        () => once(connect(place.port, 'a.test'), 'close'),
+        () => dnsPromises.lookup('a.test'),
+        () => calledBack((callback) => createSocket('udp4').send('x', 9, '127.0.0.1', callback)),
+        async () => spawn('true'),
+      ];
+      const all = [];
+      for (const attempt of tries)
+        all.push(
+          await attempt().then(
+            () => 'ok',
+            (error: unknown) => findLeashError(error)?.code,
+          ),
+        );
+      full = false;
+      return all;
+    });
+    expect(codes).toEqual(Array(8).fill('AUDIT_UNAVAILABLE'));
+    expect(place.asked.length).toBe(asked);
+    await leash.close();
+  });
+});
+
+it('an agent opens the connection of a request that waited as that of its own call', async () => {
+  const agent = new Agent({ maxSockets: 1 });
+  await using one = held();
+  await using two = holdWith({ allow: [`http://a.test:${place.port}`], addresses: {} });
+  const lookup: LookupFunction = (_, __, callback) => callback(null, [{ address: '127.0.0.1', family: 4 }]);
+  const get = () => httpGet(url('a.test'), { agent, lookup });
+  const reason = (work: Promise<string>) =>
+    work.catch((error: unknown) => (findLeashError(error) as EgressDeniedError | undefined)?.reason);
+  const answers = await Promise.all([
+    one.call(get),
+    get(),
+    reason(two.call(get)),
+    one.call(get),
+    reason(two.call(get)),
+    get(),
+  ]);
+  expect(answers).toEqual(['ok', 'ok', 'address:loopback', 'ok', 'address:loopback', 'ok']);
+  expect([one.said().length, two.said().length]).toEqual([2, 2]);
+  agent.destroy();
 });

@@ -1,7 +1,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import { sign } from 'node:crypto';
-import { lookup } from 'node:dns';
+import { lookup, promises } from 'node:dns';
 import { once } from 'node:events';
+import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -136,6 +137,59 @@ describe('a call inside a call', () => {
     ]);
   });
 
+  it('of another leash: what is no request, where only the outer one refuses', async () => {
+    const open = { ...rules('a.test', 'b.test'), rawSockets: 'allow' } as const;
+    await using inner = holdWith(open);
+    await using outer = holdWith({ ...rules('a.test'), rawSockets: 'allow' });
+    const dial = (host: string) => once(connect(place.port, host), 'connect').then(([socket]) => socket);
+    const ask = (host: string) => promises.lookup(host).then(({ address }) => address);
+    const inside = (body: () => Promise<unknown>) => outcome(outer.call(() => inner.call(body)));
+    expect(await inside(() => ask('b.test'))).toBe('host-not-allowed');
+    expect(await inside(() => dial('b.test'))).toBe('host-not-allowed');
+    expect(await inside(() => ask('a.test'))).toBe('127.0.0.1');
+    expect([said(inner), said(outer)]).toEqual([
+      ['ok dns a.test:0'],
+      ['denied dns b.test:0 host-not-allowed', 'denied tcp b.test host-not-allowed', 'ok dns a.test:0'],
+    ]);
+  });
+
+  it('of another leash: what only the inner one observes', async () => {
+    await using inner = holdWith(rules('a.test'), { mode: 'observe' });
+    await using outer = holdWith(rules('a.test'));
+    const body = () => httpGet(url('a.test'), { headers: { host: 'b.test' }, agent: false });
+    expect(await outcome(outer.call(() => inner.call(body)))).toBe('host-header-mismatch');
+    expect([said(inner), said(outer)]).toEqual([
+      ['denied? http a.test host-header-mismatch'],
+      ['denied http a.test host-header-mismatch'],
+    ]);
+  });
+
+  it('of another leash: an address that only the outer one refuses, of a connection that is open', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    await using inner = holdWith(rules('a.test'));
+    await using outer = holdWith({ ...rules('a.test'), addresses: {} });
+    const body = () => httpGet(url('a.test'), { agent });
+    expect(await outcome(inner.call(body))).toBe('/');
+    await new Promise(setImmediate);
+    expect(await outcome(outer.call(() => inner.call(body)))).toBe('address:loopback');
+    agent.destroy();
+
+    // Nor does a request of the inner one alone open a connection of both.
+    const raw = () => once(connect(place.port, 'a.test'), 'connect');
+    const pending = inner.call(() => get('a.test'));
+    expect(await outcome(outer.call(() => inner.call(raw)))).toBe('scheme');
+    await pending;
+  });
+
+  it('in a call of the same leash again is one event for each leash', async () => {
+    await using one = holdWith({ ...rules('a.test'), enforce: 'process' });
+    await using two = holdWith(rules('a.test'));
+    expect(await outcome(one.call(() => two.call(() => one.call(() => get('a.test')))))).toBe('ok');
+    expect(await outcome(one.call(() => two.call(() => get('a.test'))))).toBe('ok');
+    expect(await outcome(two.call(() => one.call(() => two.call(() => get('a.test')))))).toBe('ok');
+    expect([said(one), said(two)]).toEqual(Array(2).fill(Array(3).fill('ok http a.test 127.0.0.1')));
+  });
+
   it('of the same leash is one event, that of the inner call', async () => {
     await using held = holdWith(rules('a.test'));
     await held.leash.run({ tool: 'outer', args: {} }, () => held.call(() => get('a.test')));
@@ -180,13 +234,15 @@ describe('a call inside a call', () => {
     await using outer = holdWith(rules('a.test', 'b.test'));
     await using inner = holdWith(rules('a.test'));
     const results: unknown[] = [];
-    const body = new ReadableStream({
-      async pull(controller) {
+    const source = {
+      async pull(controller: ReadableStreamDefaultController): Promise<void> {
         results.push(await outcome(inner.call(() => get('b.test'))));
         controller.enqueue(new TextEncoder().encode('x'));
         controller.close();
       },
-    });
+    };
+    // Not before the client wants it.
+    const body = new ReadableStream(source, { highWaterMark: 0 });
     await outer.leash.fetch(url('a.test'), { method: 'POST', body, duplex: 'half' });
     expect(results).toEqual(['host-not-allowed']);
     expect(said(inner)).toEqual(['denied http b.test host-not-allowed']);
@@ -253,7 +309,36 @@ describe("enforce: 'declared'", () => {
   });
 });
 
+describe('leash.fetch', () => {
+  it('in a call is held by its own leash where the call is not', async () => {
+    const sink = memorySink();
+    const guard = egress({ allow: [at('a.test')], resolver: onLoopback, enforce: 'declared' });
+    await using held = heldBy(createLeash({ guards: [guard], audit: sink }), sink);
+    expect(await outcome(held.call(() => held.leash.fetch(url('a.test'))))).toBe('address:loopback');
+    expect(await outcome(held.leash.fetch(url('a.test')))).toBe('address:loopback');
+  });
+
+  it('in a call of another leash is held by both', async () => {
+    await using one = holdWith(rules('a.test'));
+    await using two = holdWith(rules('a.test', 'b.test'));
+    expect(await outcome(one.call(() => two.leash.fetch(url('b.test'))))).toBe('host-not-allowed');
+    expect(await outcome(one.call(async () => (await two.leash.fetch(url('a.test'))).text()))).toBe('/');
+    expect([said(one), said(two)]).toEqual([
+      ['denied http b.test host-not-allowed', 'ok http a.test 127.0.0.1'],
+      ['ok http a.test 127.0.0.1'],
+    ]);
+  });
+});
+
 describe("enforce: 'process'", () => {
+  it('is that of the guard, not of those beside it', async () => {
+    const sink = memorySink();
+    const guards = [egress({ ...rules('a.test', 'b.test'), enforce: 'process' }), egress(rules('a.test'))];
+    await using held = heldBy(createLeash({ guards, audit: sink }), sink);
+    expect(await outcome(get('b.test'))).toBe('ok');
+    expect(await outcome(held.call(() => get('b.test')))).toBe('host-not-allowed');
+  });
+
   it('holds code outside of calls while the leash is open', async () => {
     const held = holdWith({ ...rules('a.test'), enforce: 'process' });
     expect(await outcome(get('a.test'))).toBe('ok');

@@ -1,13 +1,21 @@
 import type { Connection, EgressProxy, OutgoingRequest, Target } from '../guard.ts';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
 import type { EgressReason } from './denial.ts';
-import type { Passes, Verified } from './passes.ts';
+import { Passes, type Verified } from './passes.ts';
 import { type EgressScope, targetOf, type Way } from './scope.ts';
+
+const shared = new WeakMap<Passes, WeakMap<Passes, Passes>>();
+
+/** What one of two sessions has let through, the other one was not asked about. */
+function passesOfBoth(inner: Passes, outer: Passes): Passes {
+  const ofInner = shared.get(inner) ?? new WeakMap<Passes, Passes>();
+  const passes = ofInner.get(outer) ?? new Passes();
+  shared.set(inner, ofInner.set(outer, passes));
+  return passes;
+}
 
 /** A call inside a call of another leash: both hold it. The inner one is asked first and resolves the names. */
 class BothScopes implements EgressScope {
-  /** What the inner one has verified for itself says nothing of the outer one. */
-  readonly verified: Verified = new WeakMap();
   readonly #inner: EgressScope;
   readonly #outer: EgressScope;
 
@@ -16,8 +24,16 @@ class BothScopes implements EgressScope {
     this.#outer = outer;
   }
 
+  around(inner: EgressScope): EgressScope | undefined {
+    return bothOf(bothOf(inner, this.#inner), this.#outer);
+  }
+
   get passes(): Passes {
-    return this.#inner.passes;
+    return passesOfBoth(this.#inner.passes, this.#outer.passes);
+  }
+
+  get verified(): Verified {
+    return this.passes.verified;
   }
 
   get via(): EgressProxy | undefined {
@@ -81,5 +97,7 @@ class BothScopes implements EgressScope {
 /** Both, unless the inner one says all that the outer one would. */
 export function bothOf(inner: EgressScope | undefined, outer: EgressScope | undefined): EgressScope | undefined {
   if (inner === undefined || outer === undefined) return inner ?? outer;
-  return inner.covers(outer) ? inner : new BothScopes(inner, outer.through(inner.via));
+  if (inner.covers(outer)) return inner;
+  // One of the two may be covered.
+  return outer instanceof BothScopes ? outer.around(inner) : new BothScopes(inner, outer.through(inner.via));
 }

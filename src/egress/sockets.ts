@@ -110,7 +110,9 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
     return dial();
   };
 
-  if (scope.passes.has(place)) return begin(true);
+  const known = scope.passes.has(place);
+  // One that was closed and is used again is no new connection of an agent.
+  if (known || socket.destroyed) return begin(known);
   // A client of node:http connects before it tells that it has a request: what it told is known a tick later.
   (socket as { connecting: boolean }).connecting = true;
   const end = ending(socket);
@@ -144,6 +146,8 @@ function connectUnix(scope: EgressScope, socket: Socket, options: Options, dial:
 
 /** As the platform fails: with an event, after this step, which goes on to use the socket. */
 function fail(socket: Socket, error: Error): Socket {
+  // One that was closed before would not tell. The platform revives it, too.
+  if (socket.destroyed) (socket as unknown as { _undestroy(): void })._undestroy();
   (socket as { connecting: boolean }).connecting = true;
   const end = ending(socket);
   process.nextTick(() => end.with(error));

@@ -137,6 +137,32 @@ describe('what a request states when it is sent', () => {
     expect(scope.asked).toEqual(expected === 'fine' ? ['reached a.test nowhere'] : []);
   });
 
+  const head = (...lines: string[]): string => `${lines.join('\r\n')}\r\n`;
+  const heads: readonly [string, string, string][] = [
+    ['as undici writes it', head('GET / HTTP/1.1', 'host: a.test', 'connection: keep-alive'), 'fine'],
+    ['in another case', head('GET / HTTP/1.1', 'Host: A.test'), 'fine'],
+    ['without a host', head('GET / HTTP/1.1', 'accept: */*'), 'fine'],
+    ['with another host', head('GET / HTTP/1.1', 'host: b.test'), 'host-header-mismatch'],
+    [
+      'with another host as well',
+      head('GET / HTTP/1.1', 'host: a.test', 'x: y', 'HOST: b.test'),
+      'host-header-mismatch',
+    ],
+    ['with another host at once', head('GET / HTTP/1.1', 'host: a.test', 'host: b.test'), 'host-header-mismatch'],
+    ['with a host that goes on', head('GET / HTTP/1.1', 'host: a.test.b.test'), 'host-header-mismatch'],
+    ['with another port', head('GET / HTTP/1.1', 'host: a.test:81'), 'host-header-mismatch'],
+    ['with another path', head('GET /x HTTP/1.1', 'host: a.test'), 'request GET /x'],
+    ['with a path that goes on', head('GET /x/ HTTP/1.1', 'host: a.test'), 'request GET /x/'],
+    ['with another method', head('PUT / HTTP/1.1', 'host: a.test'), 'request PUT /'],
+    ['of HTTP/2', head(':authority: a.test', ':method: GET', ':path: /'), 'fine'],
+    ['of HTTP/2 with another host', head(':authority: b.test', ':method: GET', ':path: /'), 'host-header-mismatch'],
+  ];
+  it.each(heads)('in a head %s', (_, text, expected) => {
+    const request = opened();
+    scope.refuses = (what) => what.startsWith('request');
+    expect(toldBy(request.statingHead(text))).toBe(expected);
+  });
+
   it('is judged again where it is something else', () => {
     const request = opened();
     scope.asked.length = 0;
@@ -209,6 +235,13 @@ describe('a socket', () => {
     scope.refuses = (what) => what.startsWith('address');
     expect(opened().sending(tunnel)).toBeUndefined();
     expect(scope.asked.slice(1)).toEqual(['reached a.test nowhere']);
+  });
+
+  it('that a request is sent on again is recorded once', () => {
+    const request = opened();
+    expect(request.sending(socket())).toBeUndefined();
+    expect(request.sending(socket())).toBeUndefined();
+    expect(scope.asked.filter((what) => what.startsWith('reached'))).toHaveLength(1);
   });
 
   it.each([
