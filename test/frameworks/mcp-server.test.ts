@@ -344,6 +344,23 @@ describe('a tool of a leashed server that asks', () => {
     await client.close();
   });
 
+  it('is a new call when it is called again without an answer', async () => {
+    const { leash, events } = recordedLeash({ guards: [callCap(2)] });
+    const entered: Entered = [];
+    const client = await payClient(
+      '2026-07-28',
+      () => payServer(leash, entered),
+      () => Promise.reject(new Error('not now')),
+    );
+    for (let i = 0; i < 4; i++) await client.pay(1).catch(() => {});
+    expect(entered).toEqual([
+      [1, false],
+      [1, false],
+    ]);
+    expect(events('tool_start')).toHaveLength(2);
+    await client.close();
+  });
+
   it('is a new call after sixteen rounds, so that a caller who always answers is held, too', async () => {
     const { leash } = recordedLeash({ guards: [callCap(2)] });
     const entered: Entered = [];

@@ -105,7 +105,7 @@ function withoutStreams(experimental: { readonly tasks?: object }): unknown {
  * result before the options, which `callTool` may leave out.
  */
 function withSignal(client: object, more: readonly unknown[], signal: AbortSignal): readonly unknown[] {
-  const afterSchema = more.length > 1 || isSchema(more[0]) || (more[0] === undefined && !('getProtocolEra' in client));
+  const afterSchema = isSchema(more[0]) || (more[0] === undefined && !('getProtocolEra' in client));
   const [schema, options] = afterSchema ? more : [undefined, more[0]];
   const given = (options ?? {}) as { readonly signal?: unknown };
   const held = { ...given, signal: eitherSignal(given.signal, signal) };
