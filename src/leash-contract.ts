@@ -74,9 +74,9 @@ export interface Leash extends AsyncDisposable {
   run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => PromiseLike<Result> | Result): Promise<Result>;
   run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => Result): Promise<Awaited<Result>>;
   /** What would happen to a call now, and why. Changes nothing, writes nothing. Does not look at `idempotencyKey`. */
-  peek(call: CallRequest): Promise<Decision>;
+  peek<Args>(call: CallRequest<Args>): Promise<Decision>;
   /** Decides and reserves once, for code that runs the tool itself and ends the ticket. */
-  enter(call: CallRequest): MaybePromise<Ticket>;
+  enter<Args>(call: CallRequest<Args>): MaybePromise<Ticket>;
   /**
    * Reserves spend that is no tool call, such as a model request. Only budgets see it. An estimate that has to be worked
    * out may be a function, as the cost of a tool: where it throws, the spend is refused on record and with its error.

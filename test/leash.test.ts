@@ -382,6 +382,27 @@ describe('currentCall', () => {
 });
 
 describe('enter', () => {
+  it('works out cost and places from the checked arguments', async () => {
+    const leash = createLeash({ guards: [budget({ usd: 1 }), egress({ allow: ['a.example'] })] });
+    const args = { cents: 30, host: 'a.example' };
+    const call = {
+      tool: 'pay',
+      args,
+      cost: ({ cents }: typeof args) => ({ usd: cents / 100 }),
+      url: ({ host }: typeof args) => `https://${host}/`,
+    };
+    const ticket = await leash.enter(call);
+    expect((await leash.usage()).limits).toMatchObject([{ held: '0.3' }]);
+    await ticket.settle();
+    expect(await leash.peek({ ...call, args: { ...args, host: 'b.example' } })).toMatchObject({
+      code: 'EGRESS_DENIED',
+    });
+    const seen = vi.fn(() => 'free' as const);
+    await leash.run({ ...call, cost: seen }, () => {});
+    const [[given] = []] = seen.mock.calls as unknown[][];
+    expect([given, Object.isFrozen(given), given === args]).toEqual([args, true, false]);
+  });
+
   it('answers at once where all parts do, and with a promise where one does not', async () => {
     const { leash } = leashOf([callCap(9)]);
     const ticket = leash.enter({ tool: 'tool', args: { a: 1 } });

@@ -127,6 +127,9 @@ describe('package.json', () => {
       index: 'src/index.ts',
       'ai-sdk': 'src/adapters/ai-sdk.ts',
       ajv: 'src/adapters/ajv.ts',
+      anthropic: 'src/adapters/anthropic.ts',
+      'claude-agent-sdk': 'src/adapters/claude-agent-sdk.ts',
+      mcp: 'src/adapters/mcp.ts',
       prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
       testing: 'src/testing/index.ts',
@@ -204,6 +207,31 @@ describe('dist', () => {
     );
   });
 
+  it('exports these names from anthropic', async () => {
+    expect(await exportedNames('anthropic')).toEqual(['leashRunnable']);
+    expect(declaredNames('anthropic').sort().join(' ')).toBe('RunnableTool leashRunnable');
+  });
+
+  it('exports these names from claude-agent-sdk', async () => {
+    expect(await exportedNames('claude-agent-sdk')).toEqual(['leashCanUseTool', 'leashHooks', 'leashTool']);
+    expect(declaredNames('claude-agent-sdk').sort().join(' ')).toBe(
+      [
+        'ClaudeCanUseTool ClaudeHookMatcher ClaudeHookOutput ClaudeHooks ClaudeTerms ClaudeTool ClaudeToolInput',
+        'LeashCanUseToolOptions LeashHooksOptions leashCanUseTool leashHooks leashTool',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from mcp', async () => {
+    expect(await exportedNames('mcp')).toEqual(['leashClient', 'leashServer', 'leashTransport']);
+    expect(declaredNames('mcp').sort().join(' ')).toBe(
+      [
+        'LeashClientOptions LeashServerOptions LeashTransportOptions McpArguments McpClient McpTerms McpToolServer',
+        'McpTransport leashClient leashServer leashTransport',
+      ].join(' '),
+    );
+  });
+
   it('exports these names from ajv', async () => {
     expect(await exportedNames('ajv')).toEqual(['jsonSchemaArgs']);
     expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
@@ -249,6 +277,9 @@ describe('dist', () => {
     { name: 'index', code: [], types: [] },
     { name: 'ai-sdk', code: [], types: [] },
     { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
+    { name: 'anthropic', code: [], types: [] },
+    { name: 'claude-agent-sdk', code: [], types: [] },
+    { name: 'mcp', code: [], types: [] },
     { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
     { name: 'testing', code: [], types: [] },

@@ -1,11 +1,13 @@
-import type { Connection, OutgoingRequest, Target } from '../guard.ts';
+import type { Connection, EgressProxy, OutgoingRequest, Target } from '../guard.ts';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
 import type { EgressReason } from './denial.ts';
-import type { Passes } from './passes.ts';
+import type { Passes, Verified } from './passes.ts';
 import { type EgressScope, targetOf, type Way } from './scope.ts';
 
 /** A call inside a call of another leash: both hold it. The inner one is asked first and resolves the names. */
 class BothScopes implements EgressScope {
+  /** What the inner one has verified for itself says nothing of the outer one. */
+  readonly verified: Verified = new WeakMap();
   readonly #inner: EgressScope;
   readonly #outer: EgressScope;
 
@@ -16,6 +18,18 @@ class BothScopes implements EgressScope {
 
   get passes(): Passes {
     return this.#inner.passes;
+  }
+
+  get via(): EgressProxy | undefined {
+    return this.#inner.via;
+  }
+
+  through(via: EgressProxy | undefined): EgressScope {
+    return new BothScopes(this.#inner.through(via), this.#outer.through(via));
+  }
+
+  get atEdge(): EgressScope {
+    return new BothScopes(this.#inner.atEdge, this.#outer.atEdge);
   }
 
   covers(other: EgressScope): boolean {
@@ -67,5 +81,5 @@ class BothScopes implements EgressScope {
 /** Both, unless the inner one says all that the outer one would. */
 export function bothOf(inner: EgressScope | undefined, outer: EgressScope | undefined): EgressScope | undefined {
   if (inner === undefined || outer === undefined) return inner ?? outer;
-  return inner.covers(outer) ? inner : new BothScopes(inner, outer);
+  return inner.covers(outer) ? inner : new BothScopes(inner, outer.through(inner.via));
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import type { Connection, OutgoingRequest } from '../guard.ts';
-import { Passes } from './passes.ts';
+import { Passes, type Verified } from './passes.ts';
+import { runtimeAgent } from './runtime-agent.ts';
 import type { EgressScope, Way } from './scope.ts';
 
 /** Ways out of the process, as people call them. */
@@ -29,6 +30,7 @@ const { fetch } = globalThis;
 
 /** A name that cannot exist (RFC 6761 §6.4), so that nothing would leave even where nothing holds. */
 const HOST = `${randomUUID()}.leash-canary.invalid`;
+export const CANARY_ORIGIN: string = `http://${HOST}`;
 /** What an agent is told, while the `Host` header of the request says something else. */
 const AGENT_PORT = 9;
 const REFUSED = new Error('a canary of the leash, which is never let out');
@@ -43,7 +45,17 @@ class OpenToAll extends Passes {
 /** Refuses everything, and knows what it was asked. */
 export class Canary implements EgressScope {
   readonly passes: Passes = new OpenToAll();
+  readonly verified: Verified = new WeakMap();
+  readonly via = undefined;
   seen: Set<string> = new Set();
+
+  through(): EgressScope {
+    return this;
+  }
+
+  get atEdge(): EgressScope {
+    return this;
+  }
 
   covers(): boolean {
     return true;
@@ -108,6 +120,8 @@ interface Flight {
  * packet leaves, no name is asked for, no process and no thread starts, held or not.
  */
 export function sendCanaries(canary: Canary): ReadonlyMap<EntryPoint, boolean> {
+  // Some of them load the runtime's undici, whose Agent can be found only while that happens.
+  runtimeAgent();
   const held = new Map<EntryPoint, boolean>();
   for (const { entry, asked, fly } of flights()) {
     canary.seen = new Set();

@@ -1,10 +1,11 @@
 import { findLeashError } from '../errors.ts';
 import type { OutgoingRequest } from '../guard.ts';
+import type { DispatchSnapshot } from './dispatch-snapshot.ts';
 import type { Origin } from './origin.ts';
 import { readHead, type Statement } from './request-head.ts';
 import type { EgressScope } from './scope.ts';
 import { refusalOfServername } from './servername.ts';
-import { dialledHost, isTrusted, unixPathOf } from './sockets.ts';
+import { dialledHost, tunnelPlace, unixPathOf } from './sockets.ts';
 
 /** What of a socket tells where it leads. */
 interface SocketLike {
@@ -68,7 +69,7 @@ export class OpenRequest {
 
   /** Before anything is written to a connected socket: it leads to where the request was allowed to go. */
   sending(socket: SocketLike & object): Error | undefined {
-    const { verified } = this.scope.passes;
+    const { verified } = this.scope;
     const { place } = this.#origin;
     const known = verified.get(socket);
     const address = socket.remoteAddress;
@@ -77,14 +78,16 @@ export class OpenRequest {
       if (error !== undefined) return this.#refused(error);
       if (address !== undefined) verified.set(socket, { place, address });
     }
-    return this.#record(isTrusted(socket) ? undefined : address);
+    // Of a tunnel that is the address of the proxy.
+    return this.#record(tunnelPlace(socket) === undefined ? address : undefined);
   }
 
   #verify(socket: SocketLike & object, address: string | undefined): Error | undefined {
-    if (isTrusted(socket)) return undefined;
     const path = unixPathOf(socket);
     if (path !== undefined) return this.#verifyUnix(socket, path);
-    const { scheme, host, port, target } = this.#origin;
+    const { scheme, host, port, target, place } = this.#origin;
+    const tunnel = tunnelPlace(socket);
+    if (tunnel !== undefined) return tunnel === place ? undefined : this.scope.refuse('request-target', target);
     if (
       address === undefined ||
       socket.remotePort !== port ||
@@ -130,6 +133,15 @@ export class OpenRequest {
     this.#recorded = true;
     return this.scope.reached({ ...this.#origin.target, addr });
   }
+}
+
+/** What a scope says of a request that is only asked for yet. */
+export function refusalOf(scope: EgressScope, asked: DispatchSnapshot): Error | undefined {
+  const { origin, misplaced, method, path, hosts, servername } = asked;
+  let error = misplaced === undefined ? undefined : scope.refuse(misplaced.reason, misplaced.target);
+  error ??= judge(scope, origin, method, path);
+  for (const host of hosts) error ??= refusalOfHeader(scope, origin, host);
+  return error ?? refusalOfServername(scope, origin.target, servername);
 }
 
 function judge(scope: EgressScope, { scheme, host, port }: Origin, method: string, path: string): Error | undefined {

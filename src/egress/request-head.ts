@@ -13,7 +13,8 @@ export interface Statement {
 export function readHead(head: string): Statement {
   const lines = head.split('\r\n');
   const hosts = values(lines, 'host');
-  if (!head.startsWith(':')) {
+  // Pseudo-headers stand before or behind all others, by the version of undici.
+  if (!lines.some((line) => line.startsWith(':'))) {
     const [method = '', path = ''] = (lines[0] ?? '').split(' ');
     return { method, path, host: hosts.length === 0 ? undefined : hosts.join(', ') };
   }

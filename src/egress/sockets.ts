@@ -17,17 +17,18 @@ type Options = Record<PropertyKey, unknown>;
 const diallers = new WeakMap<object, EgressScope>();
 /** The host that a socket of a leashed call was dialled for, in canonical form. */
 const dialled = new WeakMap<object, string>();
-/** Tunnels that the leash has built itself: nothing else is asked of them. */
-const trusted = new WeakSet<object>();
+/** Tunnels that a leash has built itself, with the place that they lead to: nothing else is asked of them. */
+const tunnels = new WeakMap<object, string>();
 /** Where a unix socket of a leashed call leads. */
 const unixPaths = new WeakMap<object, string>();
 
-export function trust(socket: object): void {
-  trusted.add(socket);
+export function trustTunnel(socket: object, place: string): void {
+  tunnels.set(socket, place);
 }
 
-export function isTrusted(socket: object): boolean {
-  return trusted.has(socket);
+/** Undefined for a socket that is no tunnel of a leash. */
+export function tunnelPlace(socket: object): string | undefined {
+  return tunnels.get(socket);
 }
 
 /** Undefined for a socket that is none, or was opened outside of every leash. */
@@ -94,7 +95,7 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
       scope.connection({ host: name, port, tls, requested }) ??
       (tls ? refusalOfServername(scope, target, options['servername']) : undefined);
     if (refusal !== undefined) return fail(socket, refusal);
-    trusted.delete(socket);
+    tunnels.delete(socket);
     unixPaths.delete(socket);
     dialled.set(socket, name);
     diallers.set(socket, scope);

@@ -4,13 +4,17 @@ import { OpenRequest } from '../../src/egress/open-request.ts';
 import { originAt } from '../../src/egress/origin.ts';
 import { Passes, placeOf } from '../../src/egress/passes.ts';
 import type { EgressScope } from '../../src/egress/scope.ts';
-import { trust } from '../../src/egress/sockets.ts';
+import { trustTunnel } from '../../src/egress/sockets.ts';
 import { EgressDeniedError } from '../../src/errors.ts';
 import type { OutgoingRequest, Target } from '../../src/guard.ts';
 
 /** Allows what it is told to, and notes what it is asked. */
 class Scope implements EgressScope {
   readonly passes: Passes = new Passes();
+  readonly verified = this.passes.verified;
+  readonly via = undefined;
+  readonly atEdge: EgressScope = this;
+  through = (): EgressScope => this;
   readonly asked: string[] = [];
   refuses: (what: string) => boolean = () => false;
   observes = false;
@@ -201,10 +205,20 @@ describe('a socket', () => {
 
   it('of the leash itself is trusted, and its address, which is that of a proxy, is not on record', () => {
     const tunnel = socket({ remoteAddress: '10.0.0.1', remotePort: 3128 });
-    trust(tunnel);
+    trustTunnel(tunnel, placeOf(false, 'a.test', 80));
     scope.refuses = (what) => what.startsWith('address');
     expect(opened().sending(tunnel)).toBeUndefined();
     expect(scope.asked.slice(1)).toEqual(['reached a.test nowhere']);
+  });
+
+  it.each([
+    ['to another host', placeOf(false, 'b.test', 80)],
+    ['to another port', placeOf(false, 'a.test', 81)],
+    ['with TLS', placeOf(true, 'a.test', 80)],
+  ])('of the leash itself that leads elsewhere is not used: %s', (_, place) => {
+    const tunnel = socket({ remoteAddress: '10.0.0.1', remotePort: 3128 });
+    trustTunnel(tunnel, place);
+    expect(toldBy(opened().sending(tunnel))).toBe('request-target');
   });
 
   it('is not written to if it cannot be recorded', () => {

@@ -5,14 +5,19 @@
  */
 export function withMembers<T extends object>(target: T, members: Readonly<Record<string, unknown>>): T {
   const prototype: object | null = Object.getPrototypeOf(target);
-  if (prototype !== null && prototype !== Object.prototype) return view(target, members);
+  if (prototype !== null && prototype !== Object.prototype) return viewOf(target, members);
   const descriptors = Object.getOwnPropertyDescriptors(target);
   return Object.create(prototype, { ...descriptors, ...Object.getOwnPropertyDescriptors({ ...members }) }) as T;
 }
 
-function view<T extends object>(target: T, members: Readonly<Record<string, unknown>>): T {
+/**
+ * That view, also of a plain object: for one that changes itself, or on which callbacks are set. A member with a setter
+ * may be set; any other stays what it is.
+ */
+export function viewOf<T extends object>(target: T, members: Readonly<Record<string, unknown>>): T {
   const bound = new WeakMap<object, unknown>();
   const replaces = (key: PropertyKey): boolean => Object.hasOwn(members, key);
+  const settable = (key: PropertyKey): boolean => Object.getOwnPropertyDescriptor(members, key)?.set !== undefined;
   const read = (key: PropertyKey): unknown => {
     if (replaces(key)) return members[key as string];
     const value: unknown = Reflect.get(target, key, target);
@@ -25,7 +30,8 @@ function view<T extends object>(target: T, members: Readonly<Record<string, unkn
   return new Proxy(Object.create(Object.getPrototypeOf(target)) as T, {
     get: (_, key) => read(key),
     // What is held must stay held.
-    set: (_, key, value) => !replaces(key) && Reflect.set(target, key, value, target),
+    set: (_, key, value) =>
+      replaces(key) ? settable(key) && Reflect.set(members, key, value) : Reflect.set(target, key, value, target),
     has: (_, key) => replaces(key) || Reflect.has(target, key),
     deleteProperty: (_, key) => !replaces(key) && Reflect.deleteProperty(target, key),
     defineProperty: (_, key, descriptor) => !replaces(key) && Reflect.defineProperty(target, key, descriptor),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { withMembers } from '../../../src/adapters/framework/members.ts';
+import { viewOf, withMembers } from '../../../src/adapters/framework/members.ts';
 
 class Counter {
   #count = 0;
@@ -107,5 +107,43 @@ describe('withMembers of an instance of a class', () => {
     const held = withMembers(counter, { run: () => 'held' });
     expect([held.run(), held.label, held.next()]).toEqual(['held', 'counter', 1]);
     expect({ ...held }.run()).toBe('held');
+  });
+});
+
+describe('viewOf', () => {
+  it('is a view of a plain object, too', () => {
+    const plain = {
+      state: 'new',
+      change() {
+        this.state = 'changed';
+      },
+    };
+    const held = viewOf(plain, { extra: 1 });
+    held.change();
+    expect([held.state, plain.state]).toEqual(['changed', 'changed']);
+    held.state = 'set';
+    expect(plain.state).toBe('set');
+  });
+
+  it('lets a member be set that has a setter, and no other', () => {
+    let own = 'first';
+    const target = { handler: 'of the target', locked: 1 };
+    const held = viewOf(target, {
+      get handler() {
+        return own;
+      },
+      set handler(value) {
+        own = value;
+      },
+      get locked() {
+        return 2;
+      },
+    });
+    held.handler = 'second';
+    expect([held.handler, own, target.handler]).toEqual(['second', 'second', 'of the target']);
+    expect(() => {
+      held.locked = 3;
+    }).toThrow(TypeError);
+    expect(held.locked).toBe(2);
   });
 });

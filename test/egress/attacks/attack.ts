@@ -1,4 +1,5 @@
 import type { execFileSync } from 'node:child_process';
+import type { lookup } from 'node:dns';
 import type { Socket } from 'node:net';
 import type { Worker } from 'node:worker_threads';
 import type * as Undici from 'undici';
@@ -15,6 +16,7 @@ export type Layer =
   | 'name-queries'
   | 'child-processes'
   | 'workers'
+  | 'saved-functions'
   | 'process-binding';
 
 export type Reason =
@@ -86,6 +88,7 @@ export interface Good extends Site {
 
 export interface Early {
   readonly connect: typeof Socket.prototype.connect;
+  readonly lookup: typeof lookup;
   readonly execFileSync: typeof execFileSync;
   readonly Worker: typeof Worker;
 }

@@ -70,7 +70,8 @@ const GRACE_MS = 300;
 
 const options = JSON.parse(process.argv[2] ?? '{}') as ChildOptions;
 /** From before anything else is loaded. */
-const early = { connect: net.Socket.prototype.connect, execFileSync, Worker };
+const { lookup } = process.getBuiltinModule('node:dns');
+const early = { connect: net.Socket.prototype.connect, lookup, execFileSync, Worker };
 
 const loose: string[] = [];
 process.on('unhandledRejection', (error) => loose.push(`rejection: ${described(error)}`));
@@ -148,8 +149,8 @@ async function runAll(
 
 function reasonsIn(lines: readonly string[]): readonly string[] {
   return lines
-    .map((line) => JSON.parse(line) as { readonly kind: string; readonly reason?: string })
-    .flatMap(({ kind, reason }) => (kind === 'egress_denied' && reason !== undefined ? [reason] : []));
+    .map((line) => JSON.parse(line) as { readonly code?: string; readonly reason?: string })
+    .flatMap(({ code, reason }) => (code === 'EGRESS_DENIED' && reason !== undefined ? [reason] : []));
 }
 
 const loadList = (): Promise<{ readonly attacks: readonly Attack[] }> => import(options.list);

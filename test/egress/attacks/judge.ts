@@ -3,7 +3,8 @@ import type { Report, Result } from './child.ts';
 
 /** Whether the attacker was reached. Names are asked for on the way to most connections: that counts where it is the aim. */
 export function reached({ layers }: Attack, { contacts }: Result): boolean {
-  return contacts.some((contact) => contact !== 'lookup' || layers.includes('name-queries'));
+  const aimsAtNames = layers.includes('name-queries') || layers.includes('saved-functions');
+  return contacts.some((contact) => contact !== 'lookup' || aimsAtNames);
 }
 
 /** How many attacks of a run reached the attacker. */

