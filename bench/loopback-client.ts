@@ -14,12 +14,12 @@ const origin = `http://127.0.0.1:${port}`;
 const url = `${origin}/v1/items`;
 const keepAlive = { keepAlive: true, maxSockets: IN_FLIGHT };
 
-type Batch = () => Promise<void>;
+/** Sends that many at once. */
+type Batch = (count: number) => Promise<void>;
 
-/** As many at once as may be in flight. */
 function batchOf(send: () => Promise<unknown>): Batch {
-  return async () => {
-    await Promise.all(Array.from({ length: IN_FLIGHT }, send));
+  return async (count) => {
+    await Promise.all(Array.from({ length: count }, send));
   };
 }
 
@@ -64,7 +64,7 @@ const CLIENTS: Readonly<Record<string, () => Batch>> = {
 
 const batch = (CLIENTS[client] as () => Batch)();
 process.on('message', async (rounds: number) => {
-  for (let left = rounds; left > 0; left -= IN_FLIGHT) await batch();
+  for (let left = rounds; left > 0; left -= IN_FLIGHT) await batch(Math.min(left, IN_FLIGHT));
   process.send?.('done');
 });
 process.once('disconnect', () => process.exit());
