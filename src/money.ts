@@ -95,7 +95,21 @@ const EXAMPLES: Readonly<Record<MoneyUnit, string>> = {
  * @throws {RangeError} NaN, infinite, negative, no decimal number, or more than 2^53 - 1 units.
  */
 export function parseCap(option: string, unit: MoneyUnit, amount: unknown): number {
-  const units = unitsOf(unit, amount, 'down');
+  return declaredUnits(option, unit, amount, 'down');
+}
+
+/**
+ * A price that a developer wrote, in exact units, rounded up.
+ *
+ * @throws {TypeError} not a number, string or bigint.
+ * @throws {RangeError} NaN, infinite, negative, no decimal number, or more than 2^53 - 1 units.
+ */
+export function parseRate(option: string, unit: MoneyUnit, amount: unknown): number {
+  return declaredUnits(option, unit, amount, 'up');
+}
+
+function declaredUnits(option: string, unit: MoneyUnit, amount: unknown, rounding: Rounding): number {
+  const units = unitsOf(unit, amount, rounding);
   if (Number.isNaN(units)) {
     const message = `\`${option}\` must be an amount such as ${EXAMPLES[unit]}, got ${shown(amount)}`;
     throw ['number', 'string', 'bigint'].includes(typeof amount) ? new RangeError(message) : new TypeError(message);

@@ -127,7 +127,9 @@ describe('package.json', () => {
       index: 'src/index.ts',
       'ai-sdk': 'src/adapters/ai-sdk.ts',
       ajv: 'src/adapters/ajv.ts',
+      prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
+      testing: 'src/testing/index.ts',
       cli: 'src/cli/main.ts',
     });
     expect(manifest.bin).toEqual({ leash: './dist/cli.js' });
@@ -206,6 +208,33 @@ describe('dist', () => {
     expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
   });
 
+  it('exports these names from prices', async () => {
+    expect(await exportedNames('prices')).toEqual(['fromGenaiPrices', 'normalizeUsage', 'priceTable']);
+    expect(declaredNames('prices').sort().join(' ')).toBe(
+      [
+        'CalcPrice GenaiPrice GenaiPricesOptions LongContextRates ModelRates Price PriceTableOptions PricedModel',
+        'TokenRates TokenUsage fromGenaiPrices normalizeUsage priceTable',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from testing', async () => {
+    expect(await exportedNames('testing')).toEqual([
+      'expectDenied',
+      'fakeClock',
+      'leashMatchers',
+      'recordingSink',
+      'runScriptedAgent',
+    ]);
+    expect(declaredNames('testing').sort().join(' ')).toBe(
+      [
+        'AgentCall AgentOptions AgentRun AnyCode ErrorOf ExpectedDenial ExpectedDenials FakeClock FakeClockOptions',
+        'LeashMatchers MatcherResult RecordedEvent RecordingSink Refusable ScriptedCall ScriptedTurn expectDenied',
+        'fakeClock leashMatchers recordingSink runScriptedAgent',
+      ].join(' '),
+    );
+  });
+
   it('exports these names from sqlite', async () => {
     expect(await exportedNames('sqlite')).toEqual(['sqliteLines', 'sqliteSink']);
     expect(declaredNames('sqlite').sort().join(' ')).toBe('SqliteSinkOptions sqliteLines sqliteSink');
@@ -219,7 +248,9 @@ describe('dist', () => {
     { name: 'index', code: [], types: [] },
     { name: 'ai-sdk', code: [], types: [] },
     { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
+    { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
+    { name: 'testing', code: [], types: [] },
     { name: 'cli', code: [], types: [] },
   ])('reaches from $name nothing outside Node but its peer', async ({ name, code, types }) => {
     const { imports, dynamicImports } = await bundle(name, false);
