@@ -58,10 +58,8 @@ export function leashTool<Tool extends object, Args = InputOf<Tool>>(
   tool: Tool,
   options: ToolOptions<[input: InputOf<Tool>, ...context: unknown[]], OutputOf<Tool>, Args> = {},
 ): Tool {
-  if (typeof tool !== 'object' || tool === null)
-    throw new TypeError(`tool "${name}" must be a tool object, got ${kindOf(tool)}`);
+  const execute = bodyOf(name, tool);
   return leashedOnce(leash, tool, () => {
-    const { execute } = tool as { readonly execute?: unknown };
     if (execute === undefined) {
       throw new TypeError(
         `tool "${name}" has no \`execute\` that the leash could hold: the provider or the client runs it. Name it in \`unguarded\` of leashTools to let it pass`,
@@ -69,6 +67,13 @@ export function leashTool<Tool extends object, Args = InputOf<Tool>>(
     }
     return withMembers(tool, { execute: leashBody(leash, name, tool, execute, options as unknown as ToolOptions) });
   });
+}
+
+function bodyOf(name: string, tool: unknown): unknown {
+  if (typeof tool !== 'object' || tool === null) {
+    throw new TypeError(`tool "${name}" must be a tool object, got ${kindOf(tool)}`);
+  }
+  return (tool as { readonly execute?: unknown }).execute;
 }
 
 /**
@@ -90,8 +95,9 @@ export function leashTools<Tools extends Readonly<Record<string, object>>>(
   const termsOf = readTerms('leashTools', names, options);
   const mayPass = readUnguarded(options.unguarded, names);
   const held = names.map((name) => {
-    const tool = tools[name] as { readonly execute?: unknown };
-    return [name, tool?.execute === undefined && mayPass(name) ? tool : leashTool(leash, name, tool, termsOf(name))];
+    const tool = tools[name] as object;
+    const passes = mayPass(name) && bodyOf(name, tool) === undefined;
+    return [name, passes ? tool : leashTool(leash, name, tool, termsOf(name))];
   });
   return withMembers(tools, Object.fromEntries(held));
 }
@@ -113,7 +119,7 @@ function readUnguarded(option: unknown, names: readonly string[]): (name: string
  * default, so combine it: `stopWhen: [isStepCount(20), leashStop(leash)]`.
  */
 export function leashStop(leash: Leash): () => boolean {
-  return () => leash.breach !== undefined || leash.signal.aborted;
+  return () => leash.signal.aborted;
 }
 
 /**

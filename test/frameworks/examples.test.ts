@@ -1,14 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { examplesIn, expectPrintsWhatItSays, sourceOf } from '../helpers/example.ts';
 
-describe('examples of frameworks', () => {
-  const examples = examplesIn('frameworks');
-
-  it('are short enough to be read: 80 lines', () => {
-    for (const example of examples) expect(sourceOf(example).split('\n').length, example).toBeLessThanOrEqual(80);
+describe.each(examplesIn('frameworks'))('examples/%s', (example) => {
+  it('is short enough to be read: 80 lines', () => {
+    expect(sourceOf(example).trimEnd().split('\n').length).toBeLessThanOrEqual(80);
   });
 
-  it('print what they say', async () => {
-    for (const example of examples) await expectPrintsWhatItSays(example);
-  });
+  it('prints what it says', () => expectPrintsWhatItSays(example));
 });

@@ -25,9 +25,9 @@ export interface LeashModelOptions extends ModelCallOptions {
    */
   readonly inputTokens?: ((request: PromptParts) => number) | undefined;
   /**
-   * The tokens that the provider may spend on reasoning beyond `maxOutputTokens`. Integer >= 0. Needed under a budget for
-   * a request with `reasoning`: OpenAI and Google count it in (0), Anthropic puts it on top for models with a thinking
-   * budget. Default: the `budgetTokens` in the request's `providerOptions`.
+   * The tokens that the provider may spend on reasoning beyond `maxOutputTokens`. Integer >= 0. Needed for a request with
+   * `reasoning`: OpenAI and Google count it in (0), Anthropic puts it on top for models with a thinking budget. Default:
+   * the `budgetTokens` in the request's `providerOptions`.
    */
   readonly reasoningTokens?: number | undefined;
 }
@@ -108,8 +108,7 @@ async function answer(
     leash,
     price,
     {
-      provider: model.provider,
-      modelId: model.modelId,
+      model: { provider: model.provider, modelId: model.modelId },
       inputTokens: () => (options.inputTokens ?? promptBound)(request),
       maxOutputTokens: request.maxOutputTokens,
       extraOutputTokens: () => options.reasoningTokens ?? reasoningBeside(request),
@@ -121,24 +120,24 @@ async function answer(
   let given: Answer;
   try {
     given = (await model[method]({ ...request, ...clamped, abortSignal } as never)) as Answer;
+    if (given.usage === undefined && given.stream !== undefined) {
+      return { ...given, stream: settledStream(given.stream, answerLife(model, call, abortSignal)) };
+    }
   } catch (error) {
     await call.fail();
     throw error;
-  }
-  if (given.usage === undefined && given.stream !== undefined) {
-    return { ...given, stream: settledStream(given.stream, answerLife(leash, model, call)) };
   }
   await call.settle(usageOf(model, given));
   return given;
 }
 
-function answerLife(leash: Leash, model: LanguageModel, call: ModelCall): Parameters<typeof settledStream>[1] {
+function answerLife(model: LanguageModel, call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {
   return {
     part: (part) =>
       (part as { type?: unknown } | null)?.type === 'finish' ? call.settle(usageOf(model, part as Answer)) : undefined,
     ended: () => call.settle(undefined),
     cut: () => call.cut(),
-    signal: leash.signal,
+    signal,
   };
 }
 

@@ -1,4 +1,3 @@
-import { isLeashError } from '../../errors.ts';
 import type { Hold } from '../../hold.ts';
 import { checkInteger } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
@@ -8,8 +7,7 @@ import type { Price, TokenUsage } from '../prices.ts';
 
 /** What a request to a model is going to be, in the words of no framework. */
 export interface ModelRequest {
-  readonly provider: string | undefined;
-  readonly modelId: string;
+  readonly model: Parameters<Price>[1];
   /** An upper bound of the tokens of the prompt. @throws {TypeError} nobody can know. */
   readonly inputTokens: () => number;
   /** The largest number of output tokens that the request asks for; undefined where it leaves that to the provider. */
@@ -58,7 +56,7 @@ export async function beginModelCall(
   request: ModelRequest,
   options: ModelCallOptions = {},
 ): Promise<ModelCall> {
-  const { provider, modelId } = request;
+  const { provider, modelId } = request.model;
   const note = (provider === undefined ? modelId : `${provider}/${modelId}`).slice(0, 256).toWellFormed();
   if (price === 'free') return admitted(await hold(leash, 'free', note), 'free', undefined, () => 'free', options);
   const room = await roomIn(leash);
@@ -72,7 +70,7 @@ export async function beginModelCall(
     note,
   );
   const { cost, maxOutputTokens } = bound as unknown as Bound;
-  return admitted(held, cost, maxOutputTokens, (usage) => price(usage, request), options);
+  return admitted(held, cost, maxOutputTokens, (usage) => price(usage, request.model), options);
 }
 
 async function hold(leash: Leash, estimate: Cost | (() => Cost), note: string): Promise<Hold> {
@@ -80,7 +78,7 @@ async function hold(leash: Leash, estimate: Cost | (() => Cost), note: string): 
     return await leash.hold(estimate, note);
   } catch (error) {
     // Why the session has ended says more than that it has.
-    throw isLeashError(error) && error.code.startsWith('SESSION_') ? (leash.breach ?? error) : error;
+    throw leash.breach ?? error;
   }
 }
 
@@ -136,13 +134,14 @@ function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefaul
   const inputTokens = checkInteger('inputTokens', request.inputTokens(), 0);
   const extra = checkInteger('reasoningTokens', request.extraOutputTokens(), 0);
   const wanted = checkInteger('maxOutputTokens', request.maxOutputTokens ?? byDefault, 1);
-  const costOf = (output: number): ExactMoney => most(price, request, { inputTokens, outputTokens: output + extra });
+  const costOf = (output: number): ExactMoney =>
+    most(price, request.model, { inputTokens, outputTokens: output + extra });
   const fits = (output: number): boolean => {
     const { usd, sat } = costOf(output);
     return usd <= room.usd && sat <= room.sat;
   };
   const limited = Number.isFinite(room.usd) || Number.isFinite(room.sat);
-  const allowed = limited ? largestThatFits(Math.min(wanted, LEAST_OUTPUT_TOKENS), wanted, fits) : wanted;
+  const allowed = largestThatFits(Math.min(wanted, LEAST_OUTPUT_TOKENS), wanted, fits);
   const { usd, sat } = costOf(allowed);
   const cost = { usd: formatUnits('usd', usd), sat: formatUnits('sat', sat) };
   return { cost, maxOutputTokens: limited ? allowed : undefined };
@@ -151,7 +150,6 @@ function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefaul
 /** Between the two, or the smaller one where not even that fits: the leash has to say so. */
 function largestThatFits(least: number, most: number, fits: (count: number) => boolean): number {
   if (fits(most)) return most;
-  if (!fits(least)) return least;
   let low = least;
   let high = most;
   while (high - low > 1) {
@@ -163,7 +161,7 @@ function largestThatFits(least: number, most: number, fits: (count: number) => b
 }
 
 /** The most that so many tokens can cost: nobody knows before whether the provider reads or writes its cache. */
-function most(price: Price, model: ModelRequest, usage: TokenUsage): ExactMoney {
+function most(price: Price, model: ModelRequest['model'], usage: TokenUsage): ExactMoney {
   const { inputTokens } = usage;
   const ways = [usage, { ...usage, cacheReadTokens: inputTokens }, { ...usage, cacheWriteTokens: inputTokens }];
   let usd = 0;
@@ -178,7 +176,7 @@ function most(price: Price, model: ModelRequest, usage: TokenUsage): ExactMoney 
   return { usd, sat };
 }
 
-function unpricedModel({ provider, modelId }: ModelRequest): TypeError {
+function unpricedModel({ provider, modelId }: ModelRequest['model']): TypeError {
   const of = provider === undefined ? '' : ` of provider "${provider}"`;
   return new TypeError(
     `model "${modelId}"${of} has no price: add it to the prices, or say 'free' where it costs nothing`,

@@ -20,7 +20,6 @@ export function settledStream<Part>(source: ReadableStream<Part>, life: AnswerLi
     {
       start(controller) {
         onAbort = () => {
-          over();
           void life.cut();
           controller.error(signal.reason);
           reader.cancel(signal.reason).catch(() => {});

@@ -1,5 +1,5 @@
-/** A signal that aborts with the first of the two. `given` is a framework's: there may be none, or one of its own kind. */
-export function eitherSignal(given: unknown, signal: AbortSignal): unknown {
+/** A signal that aborts with the first of the two. `given` is a framework's: there may be none. */
+export function eitherSignal(given: unknown, signal: AbortSignal): AbortSignal {
   if (given === undefined || given === null) return signal;
-  return given instanceof AbortSignal ? AbortSignal.any([given, signal]) : given;
+  return given instanceof AbortSignal ? AbortSignal.any([given, signal]) : (given as AbortSignal);
 }

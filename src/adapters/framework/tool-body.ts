@@ -35,10 +35,8 @@ export function readTerms(where: string, tools: readonly string[], terms: Terms)
   }
   const of = (byTool: object | undefined, tool: string): unknown =>
     byTool !== undefined && Object.hasOwn(byTool, tool) ? (byTool as Record<string, unknown>)[tool] : undefined;
-  return (tool) => {
-    const own = { cost: of(terms.costs, tool), schema: of(terms.schemas, tool), url: of(terms.urls, tool) };
-    return Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined));
-  };
+  return (tool) =>
+    ({ cost: of(terms.costs, tool), schema: of(terms.schemas, tool), url: of(terms.urls, tool) }) as ToolOptions;
 }
 
 /**
