@@ -12,20 +12,28 @@ export interface PromptParts {
 }
 
 /**
- * An upper bound of the tokens of a prompt of text: a token is at least one byte of it, and what providers write around
- * messages is shorter than the JSON around them.
+ * An upper bound of the tokens of a prompt of text.
  *
  * @throws {TypeError} the prompt has a file, whose tokens nobody can tell from its bytes.
  */
 export function promptBound({ prompt, tools, responseFormat }: PromptParts): number {
-  if (hasFile(prompt)) {
-    throw new TypeError(
-      'nobody can tell how many tokens the files of a prompt are: say so with the option `inputTokens` of leashModel',
-    );
-  }
+  if (hasFile(prompt)) throw uncounted('the files of a prompt', 'leashModel');
   const listed = Array.isArray(tools) ? tools : [];
-  const text = JSON.stringify([prompt, listed, responseFormat]);
-  return Buffer.byteLength(text) + (listed.length === 0 ? 0 : TOOLS_PREAMBLE);
+  return textBound([prompt, listed, responseFormat], listed.length > 0);
+}
+
+/**
+ * An upper bound of the tokens of text: a token is at least one byte of it, and what providers write around messages is
+ * shorter than the JSON around them.
+ */
+export function textBound(parts: readonly unknown[], hasTools: boolean): number {
+  return Buffer.byteLength(JSON.stringify(parts)) + (hasTools ? TOOLS_PREAMBLE : 0);
+}
+
+export function uncounted(what: string, where: string): TypeError {
+  return new TypeError(
+    `nobody can tell how many tokens ${what} are: say so with the option \`inputTokens\` of ${where}`,
+  );
 }
 
 /** Messages of text are made of these; every other part may stand for more than its text. */
