@@ -33,7 +33,8 @@ interface FunctionTool {
 
 /**
  * The tools of an agent under the leash: a tool is invoked only after every guard allowed the call. Everything else of
- * the tools, and their type, stays as it was. A tool that this leash holds already stays as it is.
+ * the tools, and their type, stays as it was, but that `needsApproval` gets the arguments as JSON says them: defaults and
+ * transforms of a schema are applied after it. A tool that this leash holds already stays as it is.
  *
  * A refused call is told to the model. The one that ends the session, and all after it, end the run, with a
  * `ToolCallError` whose `error` is the refusal; so does every refusal of a tool with an `outputSchema`.
@@ -158,6 +159,7 @@ export function leashModel<Model extends AgentModel>(
         yield* settledIterable(model.getStreamedResponse(sent as never), {
           part: (event) => settleDone(event, call),
           ended: () => call.settle(undefined),
+          failed: () => call.fail(),
           cut: () => call.cut(),
           signal: sent.signal,
         });

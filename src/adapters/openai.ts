@@ -5,14 +5,13 @@ import { toldOf } from './framework/denial.ts';
 import { jsonArguments } from './framework/json-arguments.ts';
 import { withMembers } from './framework/members.ts';
 import { leashedOnce } from './framework/once.ts';
-import type { AnyFunction } from './framework/tool-body.ts';
 
-type FunctionOf<Tool> = Tool extends { readonly function: { readonly function: infer Body } }
-  ? Extract<Body, AnyFunction>
-  : never;
-
-/** What the function of a tool gets: the text of its arguments, or what its `parse` makes of it. */
-export type InputOf<Tool> = FunctionOf<Tool> extends (input: infer Input, ...more: never[]) => unknown ? Input : never;
+/** What the function of a tool gets: what its `parse` or its schema makes of its arguments, or their text. */
+export type InputOf<Tool> = Tool extends { readonly $callback: ((input: infer Input) => unknown) | undefined }
+  ? Input
+  : Tool extends { readonly function: { function(input: infer Input, ...more: never[]): unknown } }
+    ? Input
+    : never;
 
 /**
  * A tool of `runTools` under the leash: its function is called only after every guard allowed the call. Everything else
@@ -29,23 +28,16 @@ export function leashRunnable<Tool extends object, Args = InputOf<Tool>>(
   tool: Tool,
   options: ToolOptions<[input: InputOf<Tool>, ...context: unknown[]], unknown, Args> = {},
 ): Tool {
-  const { function: declared, $callback } = tool as {
-    function?: { name?: string; function?: unknown };
-    $callback?: unknown;
-  };
+  const { function: declared, $callback } = Object(tool);
   // Of what `zodFunction` makes the runner calls `$callback`.
   const body = $callback ?? declared?.function;
-  if (typeof declared !== 'object' || typeof body !== 'function') {
+  if (typeof body !== 'function') {
     throw new TypeError(`leashRunnable expects a tool of runTools with a function of its own, got ${kindOf(body)}`);
   }
   return leashedOnce(leash, tool, () => {
-    const name = declared.name || body.name;
-    const args = options.args ?? jsonArguments;
-    const held = leash.wrap(
-      name,
-      body as (...params: unknown[]) => unknown,
-      { ...options, args } as ToolOptions<unknown[]>,
-    );
+    const name: string = declared.name || body.name;
+    const terms = { ...options, args: options.args ?? jsonArguments } as ToolOptions<unknown[]>;
+    const held = leash.wrap<unknown[], unknown>(name, body, terms);
     const run = async (...params: unknown[]): Promise<unknown> => {
       try {
         return await held(...params);

@@ -16,8 +16,8 @@ import { z } from 'zod';
 import { caught } from './helpers/caught.ts';
 import { type ChatProvider, providers } from './helpers/langchain.ts';
 import { recordedLeash } from './helpers/leash.ts';
-import { openaiWire, type WireAnswer, type WireRequest } from './helpers/openai-wire.ts';
 import { SearchBody } from './helpers/search-body.ts';
+import { completionsWire, type WireAnswer, type WireRequest } from './helpers/wire.ts';
 
 /** $1.25 for a million tokens of the prompt, $10 for the answer. */
 const price: Price = ({ inputTokens, outputTokens }) => ({ usd: (inputTokens * 1.25 + outputTokens * 10) / 1e6 });
@@ -285,7 +285,7 @@ describe('the session of a model ends', () => {
     expect(messages.at(-1)?.content).toContain(how);
     expect(requests).toEqual([]);
     const thrown = createAgent({
-      model: openai.model(openaiWire(saying('x'))),
+      model: openai.model(completionsWire(saying('x'))),
       middleware: [leashMiddleware(leash, { price, onBreach: 'throw' })],
     });
     expect(findLeashError(await caught(thrown.invoke(go)))?.code).toBe(`SESSION_${how.toUpperCase()}`);
@@ -320,7 +320,7 @@ describe('beside other middlewares', () => {
     const { chat, middleware, requests, events } = setUp(openai, () => Promise.reject(new Error('down')), {
       modelOptions: { maxTokens: 100 },
     });
-    const other = openaiWire(saying('y'));
+    const other = completionsWire(saying('y'));
     const fallback = modelFallbackMiddleware(openai.model(other));
     const { messages } = await createAgent({ model: chat, middleware: [fallback, middleware] }).invoke(go);
     expect([messages.at(-1)?.content, requests.length, other.requests.length]).toEqual(['y', 1, 1]);
@@ -332,7 +332,7 @@ describe('a model that', () => {
   const [openai] = providers as [ChatProvider];
 
   it('was named is held once it is made', async () => {
-    const { fetch, requests } = openaiWire(saying('x'));
+    const { fetch, requests } = completionsWire(saying('x'));
     const { leash, spentUsd } = recordedLeash({ guards: [budget({ usd: '0.004' })] });
     const model = await initChatModel('openai:gpt-5', { apiKey: 'key', configuration: { fetch } });
     const agent = createAgent({ model, tools: [], middleware: [leashMiddleware(leash, { price })] });
@@ -391,7 +391,7 @@ describe('a model that', () => {
 
   it('answers with less than was held under a leash without budgets is sent as it is', async () => {
     const { leash, events } = recordedLeash({ guards: [callCap(5)] });
-    const all = openaiWire(saying('x'));
+    const all = completionsWire(saying('x'));
     await createAgent({ model: openai.model(all), middleware: [leashMiddleware(leash, { price })] }).invoke(go);
     expect(all.requests.map(limitOf)).toEqual([undefined]);
     expect(events('charge')).toMatchObject([{ usd: '0.000225' }]);

@@ -2,7 +2,7 @@ import { ChatAnthropic } from '@langchain/anthropic';
 import { AIMessage } from '@langchain/core/messages';
 import { type FakeBuiltModel, fakeModel } from '@langchain/core/testing';
 import { ChatOpenAI } from '@langchain/openai';
-import { anthropicWire, openaiWire, type Wire, type WireAnswer, type WireRequest } from './openai-wire.ts';
+import { anthropicWire, completionsWire, type Wire, type WireAnswer, type WireRequest } from './wire.ts';
 
 /** A model that calls `search` in every answer, `parallel` times at once. */
 export function searchingModel(parallel = 1): FakeBuiltModel {
@@ -27,7 +27,7 @@ export interface ChatProvider {
 export const providers: readonly ChatProvider[] = [
   {
     name: 'ChatOpenAI',
-    wire: openaiWire,
+    wire: completionsWire,
     model: ({ fetch }, options) =>
       new ChatOpenAI({ model: 'gpt-5', apiKey: 'key', maxRetries: 0, configuration: { fetch }, ...options }),
   },

@@ -24,7 +24,7 @@ export interface Wire {
 type Answering = (request: WireRequest, index: number) => WireAnswer | Promise<WireAnswer>;
 
 /** Chat completions of OpenAI, whole or as a stream, without a network. */
-export function openaiWire(answer: Answering): Wire {
+export function completionsWire(answer: Answering): Wire {
   return wire(answer, ({ body, signal }, given, used, id) => {
     const { text = null, calls = [] } = given;
     const tool_calls = calls.map(({ name, input }, i) => ({
@@ -56,6 +56,58 @@ export function openaiWire(answer: Answering): Wire {
       yield data(chunk({}, finish_reason));
       if (usage !== null) yield data({ ...head, object: 'chat.completion.chunk', choices: [], usage });
       yield 'data: [DONE]\n\n';
+    }
+    return events(chunks(), signal);
+  });
+}
+
+/** Responses of OpenAI, whole or as a stream, without a network. */
+export function responsesWire(answer: Answering): Wire {
+  return wire(answer, ({ body, signal }, given, used, id) => {
+    const { text, calls = [] } = given;
+    const message = {
+      type: 'message',
+      id: `msg_${id}`,
+      role: 'assistant',
+      status: 'completed',
+      content: [{ type: 'output_text', text, annotations: [] }],
+    };
+    const called = calls.map(({ name, input }, i) => ({
+      type: 'function_call',
+      id: `fc_${id}_${i}`,
+      call_id: `call-${id}-${i}`,
+      name,
+      arguments: JSON.stringify(input),
+      status: 'completed',
+    }));
+    const usage = used && {
+      input_tokens: used.input,
+      input_tokens_details: { cached_tokens: 0 },
+      output_tokens: used.output,
+      output_tokens_details: { reasoning_tokens: 0 },
+      total_tokens: used.input + used.output,
+    };
+    const response = {
+      id: `resp_${id}`,
+      object: 'response',
+      status: 'completed',
+      model: body['model'],
+      output: text === undefined ? called : [message, ...called],
+      usage,
+    };
+    if (body['stream'] !== true) return json(response);
+    function* chunks(): Generator<string> {
+      yield data({ type: 'response.created', response: { ...response, status: 'in_progress', output: [] } });
+      for (const delta of (text ?? '').split(/(?<= )/).filter(Boolean)) {
+        yield data({
+          type: 'response.output_text.delta',
+          item_id: `msg_${id}`,
+          output_index: 0,
+          content_index: 0,
+          delta,
+        });
+      }
+      yield data({ type: 'response.completed', response });
     }
     return events(chunks(), signal);
   });
