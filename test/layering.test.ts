@@ -133,6 +133,7 @@ const forbidden: readonly Plant[] = [
   ]),
   ...plants('src/adapters/ajv.ts', ['../index.ts', 'ajv-formats', 'undici']),
   ...plants('src/adapters/framework/planted.ts', [
+    '../prices.ts',
     '../../index.ts',
     '../ajv.ts',
     '../../testing/clock.ts',
@@ -176,10 +177,10 @@ const allowed: readonly Plant[] = [
       'node:fs',
     ]),
   ),
-  ...plants('src/adapters/legal.ts', ['./prices.ts', './framework/planted.ts']),
+  ...plants('src/adapters/legal.ts', ['../prices/price.ts', './framework/planted.ts']),
   ...plants('src/adapters/framework/legal.ts', [
     './planted.ts',
-    '../prices.ts',
+    '../../prices/price.ts',
     '../../leash.ts',
     '../../internal/options.ts',
   ]),

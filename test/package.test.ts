@@ -197,8 +197,8 @@ describe('dist', () => {
     expect((await exportedNames('ai-sdk')).join(' ')).toBe('leashModel leashStop leashTool leashTools withLeash');
     expect(declaredNames('ai-sdk').sort().join(' ')).toBe(
       [
-        'InputOf InputsOf LanguageModel LeashModelOptions LeashToolsOptions OutputOf Price PromptParts TokenUsage ToolsIn',
-        'WithLeashOptions leashModel leashStop leashTool leashTools withLeash',
+        'InputOf InputsOf LanguageModel LeashModelOptions LeashToolsOptions OutputOf Price PricedModel PromptParts TokenUsage',
+        'ToolsIn WithLeashOptions leashModel leashStop leashTool leashTools withLeash',
       ].join(' '),
     );
   });
@@ -299,6 +299,7 @@ describe('the packed package', () => {
     writeFileSync(join(consumer, 'package.json'), '{ "type": "module" }');
     writeFileSync(join(consumer, 'uses-root.ts'), USES_ROOT);
     writeFileSync(join(consumer, 'uses-ajv.ts'), USES_AJV);
+    writeFileSync(join(consumer, 'uses-subpaths.ts'), USES_SUBPATHS);
   });
 
   afterAll(() => rmSync(consumer, { recursive: true, force: true }));
@@ -326,6 +327,7 @@ describe('the packed package', () => {
     { name: "with the browser's types", lib: 'es2023,dom,esnext.disposable', types: '' },
   ])('type-checks without any peer $name', ({ lib, types }) => {
     expect(typeErrors('uses-root.ts', lib, types)).toEqual([]);
+    expect(typeErrors('uses-subpaths.ts', lib, types)).toEqual([]);
   });
 
   it('needs of the types of a platform only these where a program has none', () => {
@@ -346,6 +348,7 @@ describe('the packed package', () => {
 
 const USES_ROOT = `
 import { budget, callCap, createLeash, egress, isLeashError, memoryStore, rateLimit, type Leash } from 'leashkit';
+import { leashModel, leashStop, leashTools } from 'leashkit/ai-sdk';
 
 const guards = [budget({ usd: 5 }), callCap(50), rateLimit({ max: 10, per: '1m' }), egress({ allow: ['example.com'] })];
 const leash: Leash = createLeash({ guards, store: memoryStore() });
@@ -354,6 +357,11 @@ const charge = leash.wrap('charge', async (input: { cents: number }) => input.ce
 });
 const paid: Promise<number> = charge({ cents: 18 });
 paid.catch((error: unknown) => isLeashError(error) && error.code);
+
+const search = { execute: async (input: { query: string }) => input.query };
+const held: { search: typeof search } = leashTools(leash, { search }, { costs: { search: ({ query }) => ({ usd: query.length }) } });
+const stop: () => boolean = leashStop(leash);
+export { held, leashModel, stop };
 `;
 
 const USES_AJV = `
@@ -361,4 +369,21 @@ import { createLeash } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
 
 createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
+`;
+
+const USES_SUBPATHS = `
+import { createLeash } from 'leashkit';
+import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
+import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
+
+const audit = recordingSink();
+const leash = createLeash({ guards: [], audit, clock: fakeClock({ now: 0 }) });
+const search = leash.wrap('search', async (input: { q: string }) => input.q);
+void runScriptedAgent({ script: [{ tool: 'search' }], tools: { search }, signal: leash.signal });
+expectDenied(search({ q: 'a' }), 'BUDGET_EXCEEDED').then(({ remaining }) => remaining.length);
+leashMatchers.toHaveRan(audit, 'search', 1);
+const listed: Price = fromGenaiPrices(() => null, { aliases: { a: 'b' } });
+const price: Price = (usage, model) => priceTable({ m: { inputPerMTok: 1, outputPerMTok: '2' } })(usage, model) ?? listed(usage, model);
+const usage = normalizeUsage({});
+if (usage !== undefined) price(usage, { modelId: 'm' });
 `;

@@ -3,7 +3,8 @@
 import { generateText, isStepCount, tool } from 'ai';
 import { MockLanguageModelV4 } from 'ai/test';
 import { budget, callCap, createLeash, fileSink, findLeashError, verifyLog } from 'leashkit';
-import { leashModel, leashStop, leashTools, type Price } from 'leashkit/ai-sdk';
+import { leashModel, leashStop, leashTools } from 'leashkit/ai-sdk';
+import { priceTable } from 'leashkit/prices';
 import { z } from 'zod';
 
 const search = tool({
@@ -33,7 +34,7 @@ const model = new MockLanguageModelV4({
 
 // #region leash
 const leash = createLeash({ guards: [budget({ usd: '0.01' }), callCap(50)], audit: fileSink('audit.jsonl') });
-const price: Price = ({ inputTokens, outputTokens }) => ({ usd: (inputTokens * 1.25 + outputTokens * 10) / 1e6 });
+const price = priceTable({ 'gpt-5': { inputPerMTok: 1.25, cacheReadPerMTok: 0.125, outputPerMTok: 10 } });
 
 try {
   await generateText({

@@ -1,5 +1,6 @@
 import { checkOptions, kindOf } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
+import type { Price } from '../prices/price.ts';
 import type { ToolOptions } from '../tool.ts';
 import {
   type LanguageModel,
@@ -11,11 +12,11 @@ import { withMembers } from './framework/members.ts';
 import { leashedOnce } from './framework/once.ts';
 import { leashBody, readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
 import { readUnguarded } from './framework/unguarded.ts';
-import type { Price } from './prices.ts';
 
+export type { Price, PricedModel } from '../prices/price.ts';
+export type { TokenUsage } from '../prices/token-usage.ts';
 export type { LanguageModel, LeashModelOptions } from './framework/language-model.ts';
 export type { PromptParts } from './framework/prompt-bound.ts';
-export type { Price, TokenUsage } from './prices.ts';
 
 type AnyExecute = (...params: never[]) => unknown;
 
@@ -46,8 +47,8 @@ export interface WithLeashOptions<Tools extends object> extends LeashToolsOption
 }
 
 /**
- * One tool under the leash: its `execute` is asked for only after every guard allowed the call. Everything else of the
- * tool, and its type, stays as it was; a tool that streams still does. A tool that this leash holds already stays as it is.
+ * One tool under the leash: its `execute` runs only after every guard has allowed the call. Everything else of the tool,
+ * and its type, stays as it was; a tool that streams still does. A tool that this leash holds already stays as it is.
  *
  * @param name what guards, errors and the log call it.
  * @param options as those of `leash.wrap`; `cost` and the others get the parsed input.
@@ -80,8 +81,8 @@ function bodyOf(name: string, tool: unknown): unknown {
 /**
  * The tools of an agent under the leash, each under its key in the record.
  *
- * @throws {TypeError} no record of tools, a tool without `execute` that is not `unguarded`, a name in the options that is no
- * tool's, or as `leash.wrap`.
+ * @throws {TypeError} no record of tools, a tool without `execute` that is not `unguarded`, a name in the options that is
+ * no tool's, or as `leash.wrap`.
  */
 export function leashTools<Tools extends Readonly<Record<string, object>>>(
   leash: Leash,
@@ -104,8 +105,8 @@ export function leashTools<Tools extends Readonly<Record<string, object>>>(
 }
 
 /**
- * A condition for `stopWhen`: the agent ends after the step in which the leash has ended it. It replaces the framework's own
- * default, so combine it: `stopWhen: [isStepCount(20), leashStop(leash)]`.
+ * A condition for `stopWhen`: the agent ends after the step in which the leash has ended it. It replaces the framework's
+ * own default, so combine it: `stopWhen: [isStepCount(20), leashStop(leash)]`.
  */
 export function leashStop(leash: Leash): () => boolean {
   return () => leash.signal.aborted;
@@ -116,9 +117,11 @@ export function leashStop(leash: Leash): () => boolean {
  * request the most that it can cost is held: the price of its prompt, and of as many output tokens as it asks for, or of
  * as many as the budgets still buy where that is less; that number is what is sent as `maxOutputTokens`. Afterwards the
  * reported usage is booked. An answer that is streamed is settled when it ends; one that fails, is cancelled, or comes
- * without usage counts as the whole estimate. The end of the session aborts requests under way.
+ * without usage counts as the whole estimate. One that is neither read to its end nor cancelled stays held until the
+ * session closes. The end of the session aborts requests under way.
  *
- * Models of specification v2, v3 and v4 (AI SDK 5, 6 and 7, Mastra). A model that this leash holds already stays as it is.
+ * Models of specification v2, v3 and v4 (AI SDK 5, 6 and 7, Mastra). A model that this leash holds already stays as it
+ * is.
  *
  * @param price what its tokens cost, or `'free'` to count nothing. A model without a price is refused before its first
  * request is sent.
@@ -142,8 +145,8 @@ export type ToolsIn<Settings> = Settings extends { readonly tools?: infer Tools 
 
 /**
  * The settings of `generateText`, `streamText`, `ToolLoopAgent` and their like with everything in them under the leash:
- * `tools`, `model`, also one that `prepareStep` or `prepareCall` chooses, and `stopWhen` where there is one. Without `stopWhen` the framework's own
- * default stays, and the held model ends the run.
+ * `tools`, `model`, also one that `prepareStep` or `prepareCall` chooses, and `stopWhen` where there is one. Without
+ * `stopWhen` the framework's own default stays, and the held model ends the run.
  *
  * The types of results stay exact. Callbacks among the settings see the outputs of tools as `any`, and TypeScript no
  * longer finds a misspelt setting: `leashTools`, `leashModel` and `leashStop` keep both.

@@ -1,6 +1,7 @@
 import { isLeashError } from '../errors.ts';
 import { checkInteger, checkOneOf, checkOptions, kindOf, shown } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
+import type { Price } from '../prices/price.ts';
 import type { ToolOptions } from '../tool.ts';
 import { type ChatModelOptions, leashChatModel } from './framework/chat-model.ts';
 import { denialIn } from './framework/denial.ts';
@@ -9,9 +10,9 @@ import { leashedOnce } from './framework/once.ts';
 import { eitherSignal } from './framework/signal.ts';
 import { type AnyFunction, leashBody, readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
 import { readUnguarded } from './framework/unguarded.ts';
-import type { Price } from './prices.ts';
 
-export type { Price, TokenUsage } from './prices.ts';
+export type { Price, PricedModel } from '../prices/price.ts';
+export type { TokenUsage } from '../prices/token-usage.ts';
 
 type FuncOf<Tool> = Tool extends { readonly func: infer Func } ? Extract<Func, AnyFunction> : never;
 

@@ -1,5 +1,7 @@
 import { checkInteger, checkName, checkOneOf, checkOptions, kindOf, shown } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
+import { normalizeUsage } from '../prices/normalize-usage.ts';
+import type { Price, PricedModel } from '../prices/price.ts';
 import { type AgentRequest, agentPromptBound } from './framework/agent-request.ts';
 import { toldOf } from './framework/denial.ts';
 import { jsonArguments } from './framework/json-arguments.ts';
@@ -11,10 +13,10 @@ import { settledIterable } from './framework/settled-iterable.ts';
 import { eitherSignal } from './framework/signal.ts';
 import { readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
 import { readUnguarded } from './framework/unguarded.ts';
-import { normalizeUsage, type Price } from './prices.ts';
 
+export type { Price, PricedModel } from '../prices/price.ts';
+export type { TokenUsage } from '../prices/token-usage.ts';
 export type { AgentRequest } from './framework/agent-request.ts';
-export type { Price, TokenUsage } from './prices.ts';
 
 /** Functions get the arguments as JSON says them, before the tool has parsed them; their parameter has to say its type. */
 export interface LeashToolsOptions extends ToolTerms<Readonly<Record<string, never>>> {
@@ -181,7 +183,7 @@ function settleDone(event: unknown, call: ModelCall): unknown {
 
 const MODEL_OPTIONS = ['modelId', 'provider', 'inputTokens', 'maxOutputTokens', 'onError'];
 
-function readModel(model: unknown, price: unknown, options: LeashModelOptions): Parameters<Price>[1] {
+function readModel(model: unknown, price: unknown, options: LeashModelOptions): PricedModel {
   if (typeof model === 'string') {
     throw new TypeError('leashModel expects a model, got its name: make one of it, with `getModel` of your provider');
   }

@@ -140,8 +140,9 @@ function readFlat(usage: Fields, metadata: Fields | undefined): Told | undefined
 
 /** Specification 2 of the AI SDK, and Mastra's own form of all of them, which keeps what it was made from. */
 function readSpecification2(usage: Fields, counts: Omit<Told, 'cacheInside'>, metadata: Fields = {}): Told | undefined {
-  const anthropic = fieldsOf(fieldsOf(metadata, 'anthropic'), 'usage');
-  if (anthropic !== undefined) return readAnthropic(anthropic);
+  const anthropic = fieldsOf(metadata, 'anthropic');
+  const message = fieldsOf(anthropic, 'usage');
+  if (message !== undefined) return readAnthropic(message);
   const google = fieldsOf(fieldsOf(metadata, 'google'), 'usageMetadata');
   if (google !== undefined) return readGoogle(google);
   const openai = fieldsOf(metadata, 'openai') ?? fieldsOf(metadata, 'azure');
@@ -153,6 +154,7 @@ function readSpecification2(usage: Fields, counts: Omit<Told, 'cacheInside'>, me
     cacheRead: count(usage, 'cachedInputTokens'),
     cacheWrite:
       count(usage, 'cacheCreationInputTokens') ??
+      count(anthropic, 'cacheCreationInputTokens') ??
       count(fieldsOf(openai, 'usage'), 'cacheWriteTokens') ??
       count(fieldsOf(bedrock, 'usage'), 'cacheWriteInputTokens'),
     cacheInside: openai !== undefined || count(nested, 'noCache') !== undefined,

@@ -41,7 +41,7 @@ export function compared(denial: Denial, expected: Denial): Denial {
 /** `BUDGET_EXCEEDED of tool "pay" by guard "budget" (exhausted)`. */
 export function described({ code, tool, guard, reason }: Denial): string {
   return [
-    code ?? 'a refusal',
+    code,
     tool === undefined ? '' : ` of tool "${tool}"`,
     guard === undefined ? '' : ` by guard "${guard}"`,
     reason === undefined ? '' : ` (${reason})`,

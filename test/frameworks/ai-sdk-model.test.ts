@@ -1,8 +1,10 @@
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
+import { calcPrice } from '@pydantic/genai-prices';
 import { APICallError, generateText, isStepCount, ToolLoopAgent, tool } from 'ai';
 import { budget, callCap, findLeashError } from 'leashkit';
 import { leashModel, leashTools, type Price, withLeash } from 'leashkit/ai-sdk';
+import { fromGenaiPrices, priceTable } from 'leashkit/prices';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Answer, type Request, type Version, versions } from './helpers/ai-sdk.ts';
@@ -157,7 +159,10 @@ describe('what arrives at a provider', () => {
     return Response.json(answer);
   };
 
-  it('is the clamped number of tokens, and its usage is booked: @ai-sdk/openai', async () => {
+  it.each([
+    { name: 'a table', of: priceTable({ 'gpt-5': { inputPerMTok: 1.25, outputPerMTok: 10 } }) },
+    { name: 'genai-prices', of: fromGenaiPrices(calcPrice) },
+  ])('is the clamped number of tokens, and its usage is booked by $name: @ai-sdk/openai', async ({ of }) => {
     const { leash, spentUsd } = recordedLeash({ guards: [budget({ usd: '0.01' })] });
     const content = [{ type: 'output_text', text: 'hi', annotations: [] }];
     const fetch = answering({
@@ -168,12 +173,16 @@ describe('what arrives at a provider', () => {
       usage: { input_tokens: 20, output_tokens: 7, output_tokens_details: { reasoning_tokens: 5 } },
     });
     const openai = createOpenAI({ apiKey: 'none', fetch: fetch as typeof globalThis.fetch });
-    const { text } = await generateText({ model: leashModel(leash, openai('gpt-5'), price), prompt: 'go' });
+    const { text } = await generateText({ model: leashModel(leash, openai('gpt-5'), of), prompt: 'go' });
     expect(text).toBe('hi');
+    const sent = bodies.length;
     const { max_output_tokens } = bodies.at(-1) as { max_output_tokens: number };
     expect(max_output_tokens).toBeGreaterThan(900);
     expect(max_output_tokens).toBeLessThan(1000);
     expect(await spentUsd()).toBe('0.000095');
+    const unknown = await caught(generateText({ model: leashModel(leash, openai('gpt-0'), of), prompt: 'go' }));
+    expect((unknown as Error).message).toContain('model "gpt-0" of provider "openai.responses" has no price');
+    expect(bodies).toHaveLength(sent);
   });
 
   it('is no more than is held, where a thinking budget comes on top: @ai-sdk/anthropic', async () => {

@@ -44,11 +44,7 @@ export function promptOf(text: string): PromptParts {
 }
 
 /** Usage as specification v3 and v4 have it. */
-export function tokens(
-  input: number | undefined,
-  output: number | undefined,
-  cacheRead?: number,
-  cacheWrite?: number,
-): object {
-  return { inputTokens: { total: input, cacheRead, cacheWrite }, outputTokens: { total: output } };
+export function tokens(input: number | undefined, output: number | undefined, cacheRead = 0, cacheWrite = 0): object {
+  const noCache = input === undefined ? undefined : input - cacheRead - cacheWrite;
+  return { inputTokens: { total: input, noCache, cacheRead, cacheWrite }, outputTokens: { total: output } };
 }

@@ -137,6 +137,14 @@ const shapes: readonly Shape[] = [
     }),
   },
   {
+    name: 'AI SDK 5 of Anthropic, before it told its own usage',
+    tell: (t) => ({
+      usage: flatAnthropic(t),
+      providerMetadata: { anthropic: { usage: null, cacheCreationInputTokens: t.cacheWriteTokens } },
+    }),
+    without: ['reasoningTokens'],
+  },
+  {
     name: 'AI SDK 5 of Bedrock',
     tell: (t) => ({
       usage: flatAnthropic(t),

@@ -1,4 +1,4 @@
-import { textBound, uncounted } from './prompt-bound.ts';
+import { textBound, uncountable } from './prompt-bound.ts';
 
 /** A request of the OpenAI Agents SDK to a model, as far as its prompt goes. */
 export interface AgentRequest {
@@ -23,14 +23,14 @@ const KEPT = ['previousResponseId', 'conversationId', 'prompt'] as const;
 export function agentPromptBound(request: AgentRequest): number {
   const { systemInstructions, input, tools, handoffs, outputType } = request;
   if (typeof input !== 'string' && !(Array.isArray(input) && input.every(isText))) {
-    throw uncounted('the files of a prompt', 'leashModel');
+    throw uncountable('the files of a prompt', 'leashModel');
   }
   if (KEPT.some((name) => request[name] !== undefined)) {
-    throw uncounted('the parts of a prompt that the provider keeps', 'leashModel');
+    throw uncountable('what the provider kept of earlier requests', 'leashModel');
   }
   const listed = Array.isArray(tools) ? tools : [];
   if (!listed.every((tool) => tool?.type === 'function')) {
-    throw uncounted('the results of tools that the provider runs', 'leashModel');
+    throw uncountable('what the tools of a provider read', 'leashModel');
   }
   const passed = Array.isArray(handoffs) ? handoffs : [];
   return textBound([systemInstructions, input, listed, passed, outputType], listed.length + passed.length > 0);

@@ -1,5 +1,5 @@
 import type { Leash } from '../../leash-contract.ts';
-import type { Price } from '../prices.ts';
+import type { Price } from '../../prices/price.ts';
 import { type ChatModel, type ChatRequest, chatPromptBound, chatRequest } from './chat-request.ts';
 import { withMembers } from './members.ts';
 import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';

@@ -1,4 +1,4 @@
-import { textBound, uncounted } from './prompt-bound.ts';
+import { textBound, uncountable } from './prompt-bound.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -100,13 +100,13 @@ const KEPT = ['previous_response_id', 'conversation', 'prompt', 'container', 'ca
 export function chatPromptBound(messages: unknown, { parameters }: ChatRequest, boundTools: number): number {
   const where = 'leashMiddleware';
   const listed: readonly unknown[] = Array.isArray(messages) ? messages : [messages];
-  if (listed.some(hasFile)) throw uncounted('the files of a prompt', where);
+  if (listed.some(hasFile)) throw uncountable('the files of a prompt', where);
   if (KEPT.some((name) => Object(parameters[name]) === parameters[name] || typeof parameters[name] === 'string')) {
-    throw uncounted('the parts of a prompt that the provider keeps', where);
+    throw uncountable('what the provider kept of earlier requests', where);
   }
   const tools: readonly unknown[] = Array.isArray(parameters['tools']) ? parameters['tools'] : [];
-  if (tools.length < Math.min(boundTools, 1)) throw uncounted('the tools of this model', where);
-  if (!tools.every(isFunctionTool)) throw uncounted('the results of tools that the provider runs', where);
+  if (tools.length < Math.min(boundTools, 1)) throw uncountable('the tools of this model', where);
+  if (!tools.every(isFunctionTool)) throw uncountable('what the tools of a provider read', where);
   return textBound([listed.map(textOf), parameters], tools.length > 0);
 }
 

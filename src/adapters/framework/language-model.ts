@@ -1,6 +1,7 @@
 import { checkInteger, checkOneOf, checkOptions, kindOf, shown } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
-import { normalizeUsage, type Price, type TokenUsage } from '../prices.ts';
+import { normalizeUsage } from '../../prices/normalize-usage.ts';
+import type { Price } from '../../prices/price.ts';
 import { withMembers } from './members.ts';
 import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
 import { leashedOnce } from './once.ts';
@@ -20,8 +21,9 @@ export interface LanguageModel {
 
 export interface LeashModelOptions extends ModelCallOptions {
   /**
-   * The tokens of a prompt at most, for a request that has files, or to hold less than one for each byte of the text.
-   * A number that turns out too small lets the budget be overrun once.
+   * The tokens of a prompt at most: to hold less than one for each byte of its text, and for a request with files, with
+   * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that turns
+   * out too small lets the budget be overrun once.
    */
   readonly inputTokens?: ((request: PromptParts) => number) | undefined;
   /**
@@ -40,12 +42,10 @@ interface CallOptions extends PromptParts {
   readonly maxOutputTokens?: number | undefined;
   readonly abortSignal?: unknown;
   readonly reasoning?: unknown;
-  readonly providerOptions?: unknown;
 }
 
 interface Answer {
   readonly usage?: unknown;
-  readonly providerMetadata?: unknown;
   readonly stream?: ReadableStream<unknown>;
 }
 
@@ -121,20 +121,20 @@ async function answer(
   try {
     given = (await model[method]({ ...request, ...clamped, abortSignal } as never)) as Answer;
     if (given.usage === undefined && given.stream !== undefined) {
-      return { ...given, stream: settledStream(given.stream, answerLife(model, call, abortSignal)) };
+      return { ...given, stream: settledStream(given.stream, answerLife(call, abortSignal)) };
     }
   } catch (error) {
     await call.fail();
     throw error;
   }
-  await call.settle(usageOf(model, given));
+  await call.settle(normalizeUsage(given));
   return given;
 }
 
-function answerLife(model: LanguageModel, call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {
+function answerLife(call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {
   return {
     part: (part) =>
-      (part as { type?: unknown } | null)?.type === 'finish' ? call.settle(usageOf(model, part as Answer)) : undefined,
+      (part as { type?: unknown } | null)?.type === 'finish' ? call.settle(normalizeUsage(part)) : undefined,
     ended: () => call.settle(undefined),
     cut: () => call.cut(),
     signal,
@@ -156,25 +156,4 @@ function reasoningBeside({ reasoning, providerOptions }: CallOptions): number {
     }
   }
   return tokens;
-}
-
-/** What an answer has used. Specification v2 leaves open what its counts include; where they differ, the larger counts. */
-function usageOf(
-  { specificationVersion, provider }: LanguageModel,
-  { usage, providerMetadata }: Answer,
-): TokenUsage | undefined {
-  const known = normalizeUsage(usage);
-  if (specificationVersion !== 'v2' || known === undefined) return known;
-  let { inputTokens, outputTokens, cacheReadTokens = 0, cacheWriteTokens = 0 } = known;
-  // Google's thoughts are in the total alone.
-  const { totalTokens } = usage as { totalTokens?: unknown };
-  if (Number.isSafeInteger(totalTokens)) outputTokens = Math.max(outputTokens, (totalTokens as number) - inputTokens);
-  // Anthropic and Bedrock count cached tokens beside the others, and those that were written elsewhere.
-  const { anthropic, bedrock } = Object(providerMetadata) as { anthropic?: unknown; bedrock?: { usage?: unknown } };
-  if (anthropic !== undefined || bedrock !== undefined || /anthropic|bedrock/.test(provider)) {
-    const written = Object(anthropic).cacheCreationInputTokens ?? Object(bedrock?.usage).cacheWriteInputTokens;
-    if (Number.isSafeInteger(written)) cacheWriteTokens = Math.max(cacheWriteTokens, written);
-    inputTokens += cacheReadTokens + cacheWriteTokens;
-  }
-  return { ...known, inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens };
 }

@@ -2,13 +2,14 @@ import type { Hold } from '../../hold.ts';
 import { checkInteger } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
 import { type ExactMoney, formatUnits, type Money, parseMoney } from '../../money.ts';
+import type { Price, PricedModel } from '../../prices/price.ts';
+import type { TokenUsage } from '../../prices/token-usage.ts';
 import type { Cost } from '../../tool.ts';
-import type { Price, TokenUsage } from '../prices.ts';
 
 /** What a request to a model is going to be, in the words of no framework. */
 export interface ModelRequest {
-  readonly model: Parameters<Price>[1];
-  /** An upper bound of the tokens of the prompt. @throws {TypeError} nobody can know. */
+  readonly model: PricedModel;
+  /** An upper bound of the tokens of the prompt, >= 1. @throws {TypeError} nobody can know. */
   readonly inputTokens: () => number;
   /** The largest number of output tokens that the request asks for; undefined where it leaves that to the provider. */
   readonly maxOutputTokens: number | undefined;
@@ -40,7 +41,7 @@ export interface ModelCall {
   cut(): Promise<void>;
 }
 
-export const DEFAULT_MAX_OUTPUT_TOKENS = 4096;
+const DEFAULT_MAX_OUTPUT_TOKENS = 4096;
 
 /** No request is cut down below this: some providers refuse smaller numbers, and less is hardly an answer. */
 const LEAST_OUTPUT_TOKENS = 16;
@@ -133,7 +134,7 @@ interface Bound {
 }
 
 function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefault: number): Bound {
-  const inputTokens = checkInteger('inputTokens', request.inputTokens(), 0);
+  const inputTokens = checkInteger('inputTokens', request.inputTokens(), 1);
   const extra = checkInteger('reasoningTokens', request.extraOutputTokens(), 0);
   const wanted = checkInteger('maxOutputTokens', request.maxOutputTokens ?? byDefault, 1);
   const costOf = (output: number): ExactMoney =>
@@ -163,15 +164,22 @@ function largestThatFits(least: number, most: number, fits: (count: number) => b
   return low;
 }
 
-/** The most that so many tokens can cost: nobody knows before whether the provider reads or writes its cache. */
-function most(price: Price, model: ModelRequest['model'], usage: TokenUsage): ExactMoney {
+/**
+ * The most that so many tokens can cost: nobody knows before whether the provider reads or writes its cache. A price that
+ * knows nothing of caches is not asked for more than it knows.
+ */
+function most(price: Price, model: PricedModel, usage: TokenUsage): ExactMoney {
   const { inputTokens } = usage;
-  const ways = [usage, { ...usage, cacheReadTokens: inputTokens }, { ...usage, cacheWriteTokens: inputTokens }];
+  const plain = price(usage, model);
+  if (plain === undefined) throw unpricedModel(model);
   let usd = 0;
   let sat = 0;
-  for (const way of ways) {
-    const money = price(way, model);
-    if (money === undefined) throw unpricedModel(model);
+  for (const money of [
+    plain,
+    price({ ...usage, cacheReadTokens: inputTokens }, model),
+    price({ ...usage, cacheWriteTokens: inputTokens }, model),
+  ]) {
+    if (money === undefined) continue;
     const cost = parseMoney(`the price of model "${model.modelId}"`, money);
     usd = Math.max(usd, cost.usd);
     sat = Math.max(sat, cost.sat);
@@ -179,7 +187,7 @@ function most(price: Price, model: ModelRequest['model'], usage: TokenUsage): Ex
   return { usd, sat };
 }
 
-function unpricedModel({ provider, modelId }: ModelRequest['model']): TypeError {
+function unpricedModel({ provider, modelId }: PricedModel): TypeError {
   const of = provider === undefined ? '' : ` of provider "${provider}"`;
   return new TypeError(
     `model "${modelId}"${of} has no price: add it to the prices, or say 'free' where it costs nothing`,

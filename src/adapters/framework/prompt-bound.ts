@@ -9,16 +9,21 @@ export interface PromptParts {
   readonly prompt: unknown;
   readonly tools?: unknown;
   readonly responseFormat?: unknown;
+  readonly providerOptions?: unknown;
 }
 
 /**
  * An upper bound of the tokens of a prompt of text.
  *
- * @throws {TypeError} the prompt has a file, whose tokens nobody can tell from its bytes.
+ * @throws {TypeError} the prompt has parts that nobody can tell the tokens of: files, what the provider kept of earlier
+ * requests, and what the tools read that it runs.
  */
-export function promptBound({ prompt, tools, responseFormat }: PromptParts): number {
-  if (hasFile(prompt)) throw uncounted('the files of a prompt', 'leashModel');
+export function promptBound({ prompt, tools, responseFormat, providerOptions }: PromptParts): number {
   const listed = Array.isArray(tools) ? tools : [];
+  const where = 'leashModel';
+  if (hasFile(prompt)) throw uncountable('the files of a prompt', where);
+  if (listed.some((tool) => tool?.type !== 'function')) throw uncountable('what the tools of a provider read', where);
+  if (isContinued(providerOptions)) throw uncountable('what the provider kept of earlier requests', where);
   return textBound([prompt, listed, responseFormat], listed.length > 0);
 }
 
@@ -30,9 +35,18 @@ export function textBound(parts: readonly unknown[], hasTools: boolean): number 
   return Buffer.byteLength(JSON.stringify(parts)) + (hasTools ? TOOLS_PREAMBLE : 0);
 }
 
-export function uncounted(what: string, where: string): TypeError {
+export function uncountable(what: string, where: string): TypeError {
   return new TypeError(
     `nobody can tell how many tokens ${what} are: say so with the option \`inputTokens\` of ${where}`,
+  );
+}
+
+/** Options by which the providers of the AI SDK continue from a prompt that they kept: OpenAI, Anthropic, Google. */
+const CONTINUING = ['previousResponseId', 'conversation', 'thread', 'cachedContent'];
+
+function isContinued(providerOptions: unknown): boolean {
+  return Object.values(Object(providerOptions)).some((options) =>
+    CONTINUING.some((name) => Object(options)[name] !== undefined && Object(options)[name] !== null),
   );
 }
 

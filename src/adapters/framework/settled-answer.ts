@@ -1,5 +1,5 @@
 import type { Leash } from '../../leash-contract.ts';
-import { normalizeUsage } from '../prices.ts';
+import { normalizeUsage } from '../../prices/normalize-usage.ts';
 import type { ModelCall } from './model-call.ts';
 import { unlessAborted } from './signal.ts';
 

@@ -53,16 +53,14 @@ describe('agentPromptBound', () => {
   it.each([{ previousResponseId: 'r' }, { conversationId: 'c' }, { prompt: { promptId: 'p' } }])(
     'refuses to count what the provider keeps: %j',
     (kept) => {
-      expect(() => agentPromptBound({ input: 'x', ...kept })).toThrow('the parts of a prompt that the provider keeps');
+      expect(() => agentPromptBound({ input: 'x', ...kept })).toThrow('what the provider kept of earlier requests');
     },
   );
 
   it.each([{ type: 'hosted_tool', name: 'web_search' }, { type: 'computer' }, null])(
     'refuses to count what the provider adds by a tool: %j',
     (tool) => {
-      expect(() => agentPromptBound({ input: 'x', tools: [tool] })).toThrow(
-        'the results of tools that the provider runs',
-      );
+      expect(() => agentPromptBound({ input: 'x', tools: [tool] })).toThrow('what the tools of a provider read');
     },
   );
 });

@@ -227,7 +227,7 @@ describe('chatPromptBound', () => {
     { sent: { container: 'c' } },
     { sent: { cachedContent: 'c' } },
   ])('refuses to count what the provider keeps: $sent', ({ sent }) => {
-    expect(() => boundOf('x', sent)).toThrow('the parts of a prompt that the provider keeps');
+    expect(() => boundOf('x', sent)).toThrow('what the provider kept of earlier requests');
   });
 
   it.each([
@@ -243,7 +243,7 @@ describe('chatPromptBound', () => {
   ])('of a request with the tool $tool can be told: $counts', ({ tool, counts }) => {
     const bound = (): number => boundOf('x', { tools: [tool] }, 1);
     if (counts) expect(bound()).toBeGreaterThan(1024);
-    else expect(bound).toThrow('the results of tools that the provider runs');
+    else expect(bound).toThrow('what the tools of a provider read');
   });
 
   it('refuses to count tools that it cannot see', () => {

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type LeashModelOptions, leashLanguageModel } from '../../../src/adapters/framework/language-model.ts';
 import { promptBound } from '../../../src/adapters/framework/prompt-bound.ts';
-import type { Price } from '../../../src/adapters/prices.ts';
 import { type MemorySink, memorySink } from '../../../src/audit/memory-sink.ts';
 import type { Guard } from '../../../src/guard.ts';
 import { budget } from '../../../src/guards/budget.ts';
@@ -10,6 +9,9 @@ import { callCap } from '../../../src/guards/call-cap.ts';
 import { createLeash } from '../../../src/leash.ts';
 import type { Leash } from '../../../src/leash-contract.ts';
 import type { LeashOptions } from '../../../src/leash-options.ts';
+import type { Price } from '../../../src/prices/price.ts';
+import { priceTable } from '../../../src/prices/price-table.ts';
+import type { TokenUsage } from '../../../src/prices/token-usage.ts';
 import { FakeModel, type ModelRequest, promptOf, tokens } from '../../helpers/language-model.ts';
 import { lateStore } from '../../helpers/late-store.ts';
 import { rejection } from '../../helpers/refused.ts';
@@ -98,6 +100,20 @@ describe('a request to a held model', () => {
     expect(raw.requests[0]?.maxOutputTokens).toBe(400);
   });
 
+  it('is held for what a price knows, where it knows nothing of caches', async () => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    const plain = priceTable({ 'fake-1': { inputPerMTok: 1, outputPerMTok: 10 } });
+    const raw = new FakeModel(() => ({ usage: tokens(12, 30) }));
+    let during = {};
+    const model = leashLanguageModel(leash, raw, (usage, of) => {
+      during = { ...during, [JSON.stringify(Object.keys(usage))]: plain(usage, of) };
+      return plain(usage, of);
+    });
+    await model.doGenerate({ ...ask, maxOutputTokens: 100 });
+    expect(await usd(leash)).toEqual({ spent: '0.000312', held: '0' });
+    expect(during).toMatchObject({ '["inputTokens","outputTokens","cacheWriteTokens"]': undefined });
+  });
+
   it.each([
     { name: 'no budget', guards: [callCap(5)], options: {} },
     { name: 'budgets of tools alone', guards: [budget({ usd: 0, tools: ['t'] })], options: {} },
@@ -177,7 +193,7 @@ describe('a request to a held model', () => {
             const { used } = request.providerOptions as { used: [number, number, number, number] };
             await new Promise(setImmediate);
             const part = (i: 0 | 1 | 2 | 3, most: number): number => Math.floor(most * used[i]);
-            const input = part(0, promptBound(request));
+            const input = Math.max(1, part(0, promptBound(request)));
             const read = part(1, input);
             const write = part(2, input - read);
             const output = part(3, request.maxOutputTokens ?? Number.NaN);
@@ -238,6 +254,13 @@ describe('a request whose cost nobody can tell', () => {
       message: '`reasoningTokens`',
     },
     {
+      name: 'a price of the cache that is no money',
+      price: ({ cacheReadTokens }: TokenUsage) => ({ usd: cacheReadTokens === undefined ? 0 : Number.NaN }),
+      request: ask,
+      error: RangeError,
+      message: 'model "fake-1"',
+    },
+    {
       name: 'no number of tokens',
       price,
       request: { ...ask, maxOutputTokens: Number.NaN },
@@ -264,6 +287,15 @@ describe('a request whose cost nobody can tell', () => {
     expect(await usd(leash)).toEqual({ spent: '0', held: '0' });
     const denied = { kind: 'tool_denied', tool: 'leash.hold', code: 'CALL_INVALID', reason: 'estimate' };
     expect(eventsOf(sink)).toMatchObject([denied, denied]);
+  });
+
+  it.each([0, -1, 1.5, Number.NaN])('is not sent where its prompt is told to have %d tokens', async (count) => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }), { inputTokens: () => count });
+    const refused = await rejection(model.doGenerate(ask));
+    expect(refused).toBeInstanceOf(RangeError);
+    expect(refused.message).toContain('`inputTokens`');
+    expect(raw.requests).toEqual([]);
   });
 
   it('is sent when its tokens are told', async () => {
@@ -312,7 +344,7 @@ describe('the end of a request', () => {
     { name: 'no count of the answer', answer: () => ({ usage: tokens(5, undefined) }), spent: estimate },
     { name: 'a count that is none', answer: () => ({ usage: tokens(-5, 5) }), spent: estimate },
     { name: 'more than it was to use', answer: () => ({ usage: tokens(1000, 1000) }), spent: '0.011' },
-    { name: 'nothing used', answer: () => ({ usage: tokens(0, 0) }), spent: '0' },
+    { name: 'a prompt of nothing, which no request has', answer: () => ({ usage: tokens(0, 0) }), spent: estimate },
   ])('with $name books $spent', async ({ answer, spent }) => {
     const { leash } = leashOf([budget({ usd: 1 })]);
     await held(leash, answer).model.doGenerate(request);
@@ -499,67 +531,22 @@ describe('an answer that is streamed', () => {
 });
 
 describe('usage as specification v2 tells it', () => {
-  const rates: Price = ({ inputTokens, outputTokens, cacheReadTokens = 0, cacheWriteTokens = 0 }) => ({
-    usd: `${inputTokens}.${[outputTokens, cacheReadTokens, cacheWriteTokens].map((count) => String(count).padStart(3, '0')).join('')}`,
-  });
+  // Anthropic's cache stands beside the input, and what was written to it elsewhere.
+  const usage = { inputTokens: 10, outputTokens: 5, totalTokens: 15, cachedInputTokens: 40 };
+  const providerMetadata = { anthropic: { cacheCreationInputTokens: 300 } };
+
   it.each([
+    { method: 'doGenerate' as const, answer: () => ({ usage, providerMetadata }) },
     {
-      name: 'OpenAI',
-      provider: 'openai.chat',
-      usage: { inputTokens: 10, outputTokens: 5, cachedInputTokens: 4 },
-      told: '10.005004',
+      method: 'doStream' as const,
+      answer: () => ({ stream: ReadableStream.from([{ type: 'finish', usage, providerMetadata }]) }),
     },
-    {
-      name: 'Google, whose thoughts are in the total',
-      provider: 'google.generative-ai',
-      usage: { inputTokens: 10, outputTokens: 5, totalTokens: 25, reasoningTokens: 10 },
-      told: '10.015',
-    },
-    {
-      name: 'Anthropic, whose cache stands beside',
-      provider: 'anthropic.messages',
-      usage: { inputTokens: 10, outputTokens: 5, totalTokens: 15, cachedInputTokens: 4 },
-      metadata: { anthropic: { cacheCreationInputTokens: 3 } },
-      told: '17.005004003',
-    },
-    {
-      name: 'Anthropic, which wrote no cache',
-      provider: 'anthropic.messages',
-      usage: { inputTokens: 10, outputTokens: 5, cachedInputTokens: 4 },
-      metadata: { anthropic: { cacheCreationInputTokens: null } },
-      told: '14.005004',
-    },
-    {
-      name: 'Anthropic, which says nothing more',
-      provider: 'vertex.anthropic.messages',
-      usage: { inputTokens: 10, outputTokens: 5, cachedInputTokens: 4 },
-      told: '14.005004',
-    },
-    {
-      name: 'Anthropic behind a gateway',
-      provider: 'gateway',
-      usage: { inputTokens: 10, outputTokens: 5 },
-      metadata: { anthropic: { cacheCreationInputTokens: 3 } },
-      told: '13.005000003',
-    },
-    {
-      name: 'Bedrock',
-      provider: 'amazon-bedrock',
-      usage: { inputTokens: 10, outputTokens: 5, totalTokens: 15, cachedInputTokens: 4 },
-      metadata: { bedrock: { usage: { cacheWriteInputTokens: 3 } } },
-      told: '17.005004003',
-    },
-    {
-      name: 'Bedrock without a cache',
-      provider: 'amazon-bedrock',
-      usage: { inputTokens: 10, outputTokens: 5 },
-      told: '10.005',
-    },
-  ])('is taken for the larger: $name', async ({ provider, usage, metadata, told }) => {
-    const { leash } = leashOf([budget({ usd: 1e6 })]);
-    const raw = new FakeModel(() => ({ usage, providerMetadata: metadata }), { specificationVersion: 'v2', provider });
-    await leashLanguageModel(leash, raw, rates).doGenerate(ask);
-    expect(await usd(leash)).toMatchObject({ spent: told });
+  ])('is read with the metadata beside it: $method', async ({ method, answer }) => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    const raw = new FakeModel(answer, { specificationVersion: 'v2', provider: 'anthropic.messages' });
+    const given = (await leashLanguageModel(leash, raw, price)[method](ask)) as { stream?: ReadableStream<unknown> };
+    await given.stream?.getReader().read();
+    expect(await usd(leash)).toEqual({ spent: String((10 + 40 * 0.1 + 300 * 1.25 + 50) / 1e6), held: '0' });
   });
 });
 

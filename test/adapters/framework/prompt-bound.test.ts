@@ -27,6 +27,12 @@ describe('promptBound', () => {
     expect(promptBound({ prompt, responseFormat })).toBeGreaterThan(plain + bytes(responseFormat.schema));
   });
 
+  it('minds no other options of a provider', () => {
+    for (const providerOptions of [{}, { openai: { store: true, previousResponseId: null } }, { openai: undefined }]) {
+      expect(promptBound({ ...promptOf('x'), providerOptions })).toBe(promptBound(promptOf('x')));
+    }
+  });
+
   it.each([
     { name: 'reasoning', request: ofParts('assistant', { type: 'reasoning', text: 'hm' }) },
     {
@@ -77,6 +83,21 @@ describe('promptBound', () => {
     { name: 'content of a tool that is no list', request: ofParts('tool', result({ type: 'content', value: 'x' })) },
     { name: 'a message without content', request: { prompt: [{ role: 'user' }] } },
     { name: 'a message that is none', request: { prompt: [null] } },
+    {
+      name: 'a tool that the provider runs',
+      request: { ...promptOf('x'), tools: [{ type: 'provider', id: 'openai.web_search' }] },
+    },
+    { name: 'such a tool of specification v2', request: { ...promptOf('x'), tools: [{ type: 'provider-defined' }] } },
+    {
+      name: 'an earlier response',
+      request: { ...promptOf('x'), providerOptions: { openai: { previousResponseId: 'r' } } },
+    },
+    { name: 'a conversation', request: { ...promptOf('x'), providerOptions: { openai: { conversation: 'c' } } } },
+    {
+      name: 'a thread',
+      request: { ...promptOf('x'), providerOptions: { anthropic: { thread: { type: 'continue' } } } },
+    },
+    { name: 'a cached prompt', request: { ...promptOf('x'), providerOptions: { google: { cachedContent: 'c' } } } },
     { name: 'no messages', request: { prompt: 'text' } },
   ])('cannot tell of $name', ({ request }) => {
     expect(() => promptBound(request)).toThrow(TypeError);
