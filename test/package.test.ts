@@ -126,6 +126,9 @@ describe('package.json', () => {
     expect(entry).toEqual({
       index: 'src/index.ts',
       'ai-sdk': 'src/adapters/ai-sdk.ts',
+      langchain: 'src/adapters/langchain.ts',
+      openai: 'src/adapters/openai.ts',
+      'openai-agents': 'src/adapters/openai-agents.ts',
       ajv: 'src/adapters/ajv.ts',
       anthropic: 'src/adapters/anthropic.ts',
       'claude-agent-sdk': 'src/adapters/claude-agent-sdk.ts',
@@ -238,6 +241,28 @@ describe('dist', () => {
     expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
   });
 
+  it('exports these names from langchain', async () => {
+    expect((await exportedNames('langchain')).join(' ')).toBe('leashMiddleware leashTool leashTools');
+    expect(declaredNames('langchain').sort().join(' ')).toBe(
+      [
+        'InputOf InputsOf LeashMiddleware LeashMiddlewareOptions LeashToolsOptions OutputOf Price PricedModel TokenUsage',
+        'leashMiddleware leashTool leashTools',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from openai', async () => {
+    expect(await exportedNames('openai')).toEqual(['leashRunnable']);
+    expect(declaredNames('openai').sort().join(' ')).toBe('InputOf leashRunnable');
+  });
+
+  it('exports these names from openai-agents', async () => {
+    expect((await exportedNames('openai-agents')).join(' ')).toBe('leashModel leashTools');
+    expect(declaredNames('openai-agents').sort().join(' ')).toBe(
+      'AgentModel AgentRequest LeashModelOptions LeashToolsOptions Price PricedModel TokenUsage leashModel leashTools',
+    );
+  });
+
   it('exports these names from prices', async () => {
     expect(await exportedNames('prices')).toEqual(['fromGenaiPrices', 'normalizeUsage', 'priceTable']);
     expect(declaredNames('prices').sort().join(' ')).toBe(
@@ -288,6 +313,9 @@ describe('dist', () => {
     { name: 'anthropic', code: [], types: [] },
     { name: 'claude-agent-sdk', code: [], types: [] },
     { name: 'mcp', code: [], types: [] },
+    { name: 'langchain', code: [], types: [] },
+    { name: 'openai', code: [], types: [] },
+    { name: 'openai-agents', code: [], types: [] },
     { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
     { name: 'testing', code: [], types: [] },
@@ -442,6 +470,9 @@ export { answer, other, status };
 
 const USES_SUBPATHS = `
 import { createLeash } from 'leashkit';
+import { leashMiddleware, leashTools as leashChainTools } from 'leashkit/langchain';
+import { leashRunnable } from 'leashkit/openai';
+import { leashModel, leashTools } from 'leashkit/openai-agents';
 import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
 import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
 
@@ -453,6 +484,13 @@ expectDenied(search({ q: 'a' }), 'BUDGET_EXCEEDED').then(({ remaining }) => rema
 leashMatchers.toHaveRan(audit, 'search', 1);
 const listed: Price = fromGenaiPrices(() => null, { aliases: { a: 'b' } });
 const price: Price = (usage, model) => priceTable({ m: { inputPerMTok: 1, outputPerMTok: '2' } })(usage, model) ?? listed(usage, model);
+leashMiddleware(leash, { price, onBreach: 'throw' });
+const [chained] = leashChainTools(leash, [{ name: 'search', func: (input: { q: string }) => input.q }]);
+chained.func({ q: 'a' });
+leashTools(leash, [{ name: 'search' }], { costs: { search: (input: { q: string }) => ({ usd: input.q.length }) } });
+const model = { getResponse: async () => 1, async *getStreamedResponse() {} };
+leashModel(leash, model, price, { modelId: 'm' }).getResponse();
+leashRunnable(leash, { type: 'function', function: { function: (input: { q: string }) => input.q } }, { cost: ({ q }) => ({ usd: q.length }) });
 const usage = normalizeUsage({});
 if (usage !== undefined) price(usage, { modelId: 'm' });
 `;

@@ -1,4 +1,4 @@
-import { checkOptions, checkTools, kindOf, shown } from '../internal/options.ts';
+import { checkOptions, kindOf } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import type { Price } from '../prices/price.ts';
 import type { ToolOptions } from '../tool.ts';
@@ -11,6 +11,7 @@ import {
 import { withMembers } from './framework/members.ts';
 import { leashedOnce } from './framework/once.ts';
 import { leashBody, readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
+import { readUnguarded } from './framework/unguarded.ts';
 
 export type { Price, PricedModel } from '../prices/price.ts';
 export type { TokenUsage } from '../prices/token-usage.ts';
@@ -94,25 +95,13 @@ export function leashTools<Tools extends Readonly<Record<string, object>>>(
   }
   const names = Object.keys(tools);
   const termsOf = readTerms('leashTools', names, options);
-  const mayPass = readUnguarded(options.unguarded, names);
+  const mayPass = readUnguarded('leashTools', options.unguarded, names);
   const held = names.map((name) => {
     const tool = tools[name] as object;
     const passes = mayPass(name) && bodyOf(name, tool) === undefined;
     return [name, passes ? tool : leashTool(leash, name, tool, termsOf(name))];
   });
   return withMembers(tools, Object.fromEntries(held));
-}
-
-function readUnguarded(option: unknown, names: readonly string[]): (name: string) => boolean {
-  if (option === 'all') return () => true;
-  if (option === undefined || (Array.isArray(option) && option.length === 0)) return () => false;
-  if (!Array.isArray(option)) {
-    throw new TypeError(`\`leashTools.unguarded\` must be 'all' or an array of tool names, got ${shown(option)}`);
-  }
-  const listed = checkTools('leashTools.unguarded', option) ?? [];
-  const unknown = listed.find((name) => !names.includes(name));
-  if (unknown !== undefined) throw new TypeError(`\`leashTools.unguarded\` names ${shown(unknown)}, which is no tool`);
-  return (name) => listed.includes(name);
 }
 
 /**

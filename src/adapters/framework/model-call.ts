@@ -13,6 +13,8 @@ export interface ModelRequest {
   readonly inputTokens: () => number;
   /** The largest number of output tokens that the request asks for; undefined where it leaves that to the provider. */
   readonly maxOutputTokens: number | undefined;
+  /** That number cannot be changed any more: all of it must fit. Default: false. */
+  readonly fixed?: boolean;
   /** Tokens that the provider may bill as output beyond that number. @throws {TypeError} nobody can know. */
   readonly extraOutputTokens: () => number;
 }
@@ -142,7 +144,8 @@ function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefaul
     return usd <= room.usd && sat <= room.sat;
   };
   const limited = Number.isFinite(room.usd) || Number.isFinite(room.sat);
-  const allowed = largestThatFits(Math.min(wanted, LEAST_OUTPUT_TOKENS), wanted, fits);
+  const least = request.fixed === true ? wanted : Math.min(wanted, LEAST_OUTPUT_TOKENS);
+  const allowed = largestThatFits(least, wanted, fits);
   const { usd, sat } = costOf(allowed);
   const cost = { usd: formatUnits('usd', usd), sat: formatUnits('sat', sat) };
   return { cost, maxOutputTokens: limited ? allowed : undefined };
