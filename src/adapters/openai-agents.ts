@@ -2,12 +2,13 @@ import { checkInteger, checkName, checkOneOf, checkOptions, kindOf, shown } from
 import type { Leash } from '../leash-contract.ts';
 import { normalizeUsage } from '../prices/normalize-usage.ts';
 import type { Price, PricedModel } from '../prices/price.ts';
-import { type AgentRequest, agentPromptBound } from './framework/agent-request.ts';
+import { type AgentRequest, agentPromptBound, ownParameters } from './framework/agent-request.ts';
 import { toldOf } from './framework/denial.ts';
 import { jsonArguments } from './framework/json-arguments.ts';
 import { withMembers } from './framework/members.ts';
 import { beginModelCall, type ModelCall, type ModelCallOptions } from './framework/model-call.ts';
 import { leashedOnce } from './framework/once.ts';
+import { checkOneAnswer, limitsIn } from './framework/provider-parameters.ts';
 import { settledAnswer } from './framework/settled-answer.ts';
 import { settledIterable } from './framework/settled-iterable.ts';
 import { eitherSignal } from './framework/signal.ts';
@@ -112,7 +113,6 @@ export interface LeashModelOptions extends ModelCallOptions {
 }
 
 interface ModelRequest extends AgentRequest {
-  readonly modelSettings?: { readonly maxTokens?: number | undefined } | undefined;
   readonly signal?: unknown;
 }
 
@@ -136,19 +136,27 @@ export function leashModel<Model extends AgentModel>(
 ): Model {
   const identified = readModel(model, price, options);
   return leashedOnce(leash, model, () => {
-    const begin = (request: ModelRequest): Promise<ModelCall> =>
-      beginModelCall(
+    const begin = (request: ModelRequest): Promise<ModelCall> => {
+      const own = ownParameters(request);
+      const limits = limitsIn(own);
+      const { maxTokens } = request.modelSettings ?? {};
+      return beginModelCall(
         leash,
         price,
         {
-          model: identified,
+          model: typeof own['model'] === 'string' ? { ...identified, modelId: own['model'] } : identified,
           inputTokens: () => (options.inputTokens ?? agentPromptBound)(request),
-          maxOutputTokens: request.modelSettings?.maxTokens,
-          // The provider counts reasoning within that number.
-          extraOutputTokens: () => 0,
+          maxOutputTokens: limits.length === 0 ? maxTokens : Math.max(...limits, maxTokens ?? 0),
+          fixed: limits.length > 0,
+          extraOutputTokens: () => {
+            checkOneAnswer(own, 'leashModel');
+            // The provider counts reasoning within that number.
+            return 0;
+          },
         },
         options,
       );
+    };
     return withMembers(model, {
       async getResponse(request: ModelRequest) {
         const call = await begin(request);

@@ -1,5 +1,6 @@
 import { HumanMessage } from '@langchain/core/messages';
 import { FakeListChatModel } from '@langchain/core/utils/testing';
+import { ChatOpenAI } from '@langchain/openai';
 import {
   type AgentMiddleware,
   createAgent,
@@ -353,6 +354,14 @@ describe('a model that', () => {
     expect(requests).toEqual([]);
     await ask({ unguarded: ['web_search'], inputTokens: () => 100 });
     expect(requests.length).toBeGreaterThan(0);
+  });
+
+  it('is to answer more than once is refused', async () => {
+    const { leash, requests, fetch } = setUp(openai, saying('x'));
+    const model = new ChatOpenAI({ model: 'gpt-5', apiKey: 'key', n: 2, configuration: { fetch } });
+    const agent = createAgent({ model, middleware: [leashMiddleware(leash, { price })] });
+    expect(String(await caught(agent.invoke(go)))).toContain('leashMiddleware knows requests for one answer');
+    expect(requests).toEqual([]);
   });
 
   it('does not let its output be limited is held for all that it may say', async () => {

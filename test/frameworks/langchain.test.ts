@@ -9,7 +9,7 @@ import {
   tool,
   toolRetryMiddleware,
 } from 'langchain';
-import { callCap, findLeashError, type Leash, rateLimit } from 'leashkit';
+import { budget, callCap, createLeash, findLeashError, type Leash, rateLimit } from 'leashkit';
 import { type LeashMiddlewareOptions, leashMiddleware, leashTools } from 'leashkit/langchain';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -176,6 +176,41 @@ describe('an agent that never stops searching', () => {
     const { messages } = await second.invoke({ messages: [new HumanMessage('and now?')] }, thread);
     expect(messages.map(({ type }) => type)).toEqual(['human', 'ai', 'tool', 'ai', 'tool', 'ai', 'human', 'ai']);
     expect(messages.every((message) => typeof message.getType === 'function')).toBe(true);
+  });
+});
+
+describe('what is wrong with a leash', () => {
+  it('is an error before the first request: a tool without a cost under a budget', async () => {
+    const recorded = recordedLeash({ guards: [budget({ usd: 1 })] });
+    const { agent, model } = looping({ recorded });
+    const error = (await caught(agent.invoke(go))) as Error;
+    expect(error.cause).toBeInstanceOf(TypeError);
+    expect(error.message).toContain('tool "search" has no `cost`');
+    expect(model.callCount).toBe(0);
+  });
+
+  it('is an error and no end: a log that cannot be written any more', async () => {
+    let full = false;
+    const sink = {
+      name: 'disk',
+      write: () => {
+        if (full) throw new Error('disk full');
+      },
+    };
+    const leash = createLeash({ guards: [callCap(9)], audit: { sink, sign: 'none' } });
+    const search = tool(
+      () => {
+        full = true;
+        return 'x';
+      },
+      { name: 'search', description: 's', schema },
+    );
+    const agent = createAgent({
+      model: searchingModel(),
+      tools: [search],
+      middleware: [leashMiddleware(leash, { price: 'free' })],
+    });
+    expect(findLeashError(await caught(agent.invoke(go)))?.code).toBe('AUDIT_UNAVAILABLE');
   });
 });
 

@@ -157,6 +157,51 @@ describe.each(apis)('a request on $name', (api) => {
   });
 });
 
+describe('what a request says to its provider alone', () => {
+  const [completions] = apis as [Api, Api];
+  const asking = (own: object, options: Parameters<typeof setUp>[2] = {}) => {
+    const during: string[] = [];
+    const watching = async (): Promise<WireAnswer> => {
+      during.push(await all.held());
+      return saying('x')();
+    };
+    const all = setUp(completions, watching, options);
+    return { ...all, during, agent: all.agent.clone({ modelSettings: { maxTokens: 10, providerData: own } }) };
+  };
+
+  it.each([
+    { own: {}, holds: '0.000225' },
+    { own: { max_completion_tokens: 100 }, holds: '0.001125' },
+    { own: { extra_body: { max_tokens: 200 } }, holds: '0.002125' },
+  ])('is held for all that it may bring: $own', async ({ own, holds }) => {
+    const { agent, during, spentUsd } = asking(own, { inputTokens: () => 100 });
+    await run(agent, 'go');
+    expect([during, await spentUsd()]).toEqual([[holds], '0.000225']);
+  });
+
+  it('is refused where it brings more than the budget has, since the number cannot be changed', async () => {
+    const { agent, requests, leash } = asking({ max_completion_tokens: 5000 });
+    expect(await caught(run(agent, 'go'))).toBe(leash.breach);
+    expect(requests).toEqual([]);
+  });
+
+  it('is priced as the model that it asks for', async () => {
+    const asked: unknown[] = [];
+    const own: Price = (usage, model) => {
+      asked.push(model.modelId);
+      return price(usage, model);
+    };
+    await run(asking({ model: 'gpt-5-pro' }, { price: own }).agent, 'go');
+    expect(new Set(asked)).toEqual(new Set(['gpt-5-pro']));
+  });
+
+  it('is refused where it asks for several answers', async () => {
+    const { agent, requests } = asking({ n: 3 });
+    expect(String(await caught(run(agent, 'go')))).toContain('leashModel knows requests for one answer, got one for 3');
+    expect(requests).toEqual([]);
+  });
+});
+
 describe('a request that is more than its text', () => {
   const [, responses] = apis as [Api, Api];
 

@@ -1,4 +1,5 @@
 import { textBound, uncountable } from './prompt-bound.ts';
+import { checkCountable, type Parameters } from './provider-parameters.ts';
 
 /** A request of the OpenAI Agents SDK to a model, as far as its prompt goes. */
 export interface AgentRequest {
@@ -10,6 +11,12 @@ export interface AgentRequest {
   readonly previousResponseId?: unknown;
   readonly conversationId?: unknown;
   readonly prompt?: unknown;
+  readonly modelSettings?: { readonly maxTokens?: number | undefined; readonly providerData?: unknown } | undefined;
+}
+
+/** What of the request goes to the provider in its own words, and before all else that the request says. */
+export function ownParameters({ modelSettings }: AgentRequest): Parameters {
+  return Object(modelSettings?.providerData);
 }
 
 /** What the provider adds to a prompt out of what it keeps. */
@@ -32,8 +39,10 @@ export function agentPromptBound(request: AgentRequest): number {
   if (!listed.every((tool) => tool?.type === 'function')) {
     throw uncountable('what the tools of a provider read', 'leashModel');
   }
+  const own = ownParameters(request);
+  checkCountable(own, 'leashModel');
   const passed = Array.isArray(handoffs) ? handoffs : [];
-  return textBound([systemInstructions, input, listed, passed, outputType], listed.length + passed.length > 0);
+  return textBound([systemInstructions, input, listed, passed, outputType, own], listed.length + passed.length > 0);
 }
 
 /** Items that are text and nothing else. */

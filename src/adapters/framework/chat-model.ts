@@ -3,6 +3,7 @@ import type { Price } from '../../prices/price.ts';
 import { type ChatModel, type ChatRequest, chatPromptBound, chatRequest } from './chat-request.ts';
 import { withMembers } from './members.ts';
 import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
+import { checkOneAnswer } from './provider-parameters.ts';
 import { settledAnswer } from './settled-answer.ts';
 import { eitherSignal } from './signal.ts';
 
@@ -95,8 +96,7 @@ function begin(request: ChatRequest, messages: unknown, tools: number, terms: Te
             `nobody can tell how many tokens model "${modelId}" answers with at most: say so where it is made, with \`maxTokens\` or what it calls that`,
           );
         }
-        const { n } = parameters;
-        if (typeof n === 'number' && n > 1) throw new TypeError('leashMiddleware knows requests for one answer');
+        checkOneAnswer(parameters, 'leashMiddleware');
         return 0;
       },
     },

@@ -1,6 +1,5 @@
 import { textBound, uncountable } from './prompt-bound.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
+import { checkCountable, isCount, limitsIn, type Parameters } from './provider-parameters.ts';
 
 /** A chat model of LangChain, or what `bindTools` and `withConfig` make of one, as far as the leash knows it. */
 export interface ChatModel {
@@ -16,7 +15,7 @@ export interface ChatRequest {
   readonly provider: string | undefined;
   readonly modelId: string;
   /** All that is sent beside the messages, in the provider's words. */
-  readonly parameters: Fields;
+  readonly parameters: Parameters;
   /** The largest number of output tokens that it asks for; undefined where it leaves that to the provider. */
   readonly maxOutputTokens: number | undefined;
   /** The same request for so many output tokens; undefined where nobody can tell that the provider would get the number. */
@@ -26,17 +25,17 @@ export interface ChatRequest {
 export interface ChatSender {
   readonly model: ChatModel;
   /** What `invoke` needs beside its configuration. */
-  readonly options: Fields;
+  readonly options: Parameters;
 }
 
 /** @param model with its tools bound. */
-export function chatRequest(model: ChatModel, config: Fields): ChatRequest {
+export function chatRequest(model: ChatModel, config: Parameters): ChatRequest {
   const binding = model as { bound?: ChatModel; kwargs?: object; config?: object; configFactories?: unknown };
   const chat = binding.bound ?? model;
   const { defaultOptions } = chat as { defaultOptions?: object };
   const options = { ...defaultOptions, ...binding.config, ...binding.kwargs, ...config };
   const parameters = parametersOf(chat, options);
-  const { ls_provider, ls_model_name, ls_max_tokens } = Object(chat.getLsParams?.(options)) as Fields;
+  const { ls_provider, ls_model_name, ls_max_tokens } = Object(chat.getLsParams?.(options)) as Parameters;
   const { model: name = chat.constructor.name } = chat as { model?: unknown };
   const limits = [...limitsIn(parameters), ls_max_tokens].filter(isCount);
   return {
@@ -45,7 +44,7 @@ export function chatRequest(model: ChatModel, config: Fields): ChatRequest {
     parameters,
     maxOutputTokens: limits.length === 0 ? undefined : Math.max(...limits),
     limitedTo(count) {
-      const limits = (of: ChatModel, more: Fields): boolean => {
+      const limits = (of: ChatModel, more: Parameters): boolean => {
         const sent = limitsIn(parametersOf(of, { ...options, ...more }));
         return sent.length > 0 && sent.every((limit) => limit === count);
       };
@@ -61,36 +60,22 @@ export function chatRequest(model: ChatModel, config: Fields): ChatRequest {
   };
 }
 
-function parametersOf(chat: ChatModel, options: Fields): Fields {
+function parametersOf(chat: ChatModel, options: Parameters): Parameters {
   return Object(chat.invocationParams?.(options));
 }
 
 /** The model with another limit, and with it the models that it is made of: ChatOpenAI has one for each of two APIs. */
-function withLimit<Model extends object>(model: Model, count: number): Model {
-  const members: PropertyDescriptorMap = { maxTokens: { value: count }, maxOutputTokens: { value: count } };
+function withLimit<Model extends object>(model: Model, count: number, made = new Map<object, object>()): Model {
+  const known = made.get(model);
+  if (known !== undefined) return known as Model;
+  const limited: Model = Object.create(model, { maxTokens: { value: count }, maxOutputTokens: { value: count } });
+  made.set(model, limited);
   for (const [name, part] of Object.entries(model)) {
-    if (typeof part?.invocationParams === 'function') members[name] = { value: withLimit(part, count) };
+    if (typeof part?.invocationParams !== 'function') continue;
+    Object.defineProperty(limited, name, { value: withLimit(part, count, made) });
   }
-  return Object.create(model, members);
+  return limited;
 }
-
-/** `max_tokens` and its like, in all providers' words. */
-const LIMIT = /^max_?(completion_?|output_?)?tokens$/i;
-
-/** Also one object down: Google has them in `generationConfig`, Bedrock in `inferenceConfig`. */
-function limitsIn(parameters: Fields): number[] {
-  const all = Object.entries(parameters).flatMap(([name, value]) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [[name, value]],
-  );
-  return all.flatMap(([name, value]) => (LIMIT.test(name as string) && isCount(value) ? [value] : []));
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) > 0;
-}
-
-/** Parameters by which the provider adds to the prompt what it has kept. */
-const KEPT = ['previous_response_id', 'conversation', 'prompt', 'container', 'cachedContent', 'cached_content'];
 
 /**
  * An upper bound of the tokens of a request of text.
@@ -101,20 +86,10 @@ export function chatPromptBound(messages: unknown, { parameters }: ChatRequest, 
   const where = 'leashMiddleware';
   const listed: readonly unknown[] = Array.isArray(messages) ? messages : [messages];
   if (listed.some(hasFile)) throw uncountable('the files of a prompt', where);
-  if (KEPT.some((name) => Object(parameters[name]) === parameters[name] || typeof parameters[name] === 'string')) {
-    throw uncountable('what the provider kept of earlier requests', where);
-  }
+  checkCountable(parameters, where);
   const tools: readonly unknown[] = Array.isArray(parameters['tools']) ? parameters['tools'] : [];
   if (tools.length < Math.min(boundTools, 1)) throw uncountable('the tools of this model', where);
-  if (!tools.every(isFunctionTool)) throw uncountable('what the tools of a provider read', where);
   return textBound([listed.map(textOf), parameters], tools.length > 0);
-}
-
-function isFunctionTool(tool: unknown): boolean {
-  const { type, function: ofOpenAI, input_schema, functionDeclarations, toolSpec } = Object(tool) as Fields;
-  return (
-    type === 'function' || [ofOpenAI, input_schema, functionDeclarations, toolSpec].some((part) => part !== undefined)
-  );
 }
 
 /** Blocks of a message that are text and nothing else. */
@@ -136,7 +111,7 @@ const TEXT_BLOCKS: ReadonlySet<unknown> = new Set([
 
 function hasFile(message: unknown): boolean {
   if (typeof message === 'string') return false;
-  const { content } = Object(message) as Fields;
+  const { content } = Object(message) as Parameters;
   if (Array.isArray(content))
     return content.some((block) => typeof block !== 'string' && !TEXT_BLOCKS.has(block?.type));
   return typeof content !== 'string';

@@ -57,6 +57,15 @@ describe('agentPromptBound', () => {
     },
   );
 
+  it('counts what goes to the provider in its own words, and refuses what nobody can count in it', () => {
+    const of = (providerData: object): number => agentPromptBound({ input: 'x', modelSettings: { providerData } });
+    const instructions = 'something else';
+    expect(of({ instructions })).toBe(of({}) + bytes({ instructions }) - 2);
+    for (const uncounted of [{ conversation: 'c' }, { extra_body: { tools: [{ type: 'web_search' }] } }]) {
+      expect(() => of(uncounted)).toThrow('nobody can tell how many tokens');
+    }
+  });
+
   it.each([{ type: 'hosted_tool', name: 'web_search' }, { type: 'computer' }, null])(
     'refuses to count what the provider adds by a tool: %j',
     (tool) => {

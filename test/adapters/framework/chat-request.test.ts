@@ -110,6 +110,12 @@ describe('a request of a chat model', () => {
     }
   });
 
+  it('can be limited where the parts of a model know one another', () => {
+    const model = Object.assign(Simple.of(5), { parent: undefined as unknown });
+    model.parent = model;
+    expect(chatRequest(model, {}).limitedTo(3)?.model).toMatchObject({ maxTokens: 3, parent: { maxTokens: 3 } });
+  });
+
   it('keeps all that a binding has when it is limited', () => {
     const model = new Binding({ bound: Simple.of(5), kwargs: { tools }, config: { tags: ['x'] } });
     const limited = chatRequest(model, {}).limitedTo(3)?.model;
