@@ -27,6 +27,7 @@ import type { Level } from './plan.ts';
 import { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
 import { proveEgress, SessionEgress } from './session-egress.ts';
+import { WHEN_OVER } from './session-over.ts';
 import { Spend } from './spend.ts';
 import type { Ticket } from './ticket.ts';
 import { type Cost, declareTool, type Tool } from './tool.ts';
@@ -218,7 +219,7 @@ class Session implements Leash {
     const reason = this.#ending.over?.detail ?? 'closed';
     const { log, seq } = this.#log.head;
     // From here on, in this very step, nothing is admitted.
-    this.#ending.close(open.length > 0 ? this.#endedError('SESSION_CLOSED', { log, seq }) : undefined);
+    this.#ending.close(this.#endedError('SESSION_CLOSED', { log, seq }), open.length > 0);
     if (this.#parent !== undefined) this.#parent.#children.delete(this);
     const closed = await Promise.allSettled([...this.#children].map((child) => child.close()));
     await Promise.allSettled(open.map((held) => held.forfeit()));
@@ -238,6 +239,10 @@ class Session implements Leash {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  [WHEN_OVER](listener: (error: LeashError) => void): () => void {
+    return this.#ending.whenOver(listener);
   }
 }
 
