@@ -29,6 +29,12 @@ function promised(file: string): string[] {
     .map((line) => line.replace(/^\/\/ ?/, ''));
 }
 
+/** The Node that an example says it needs: this one, unless it names another. */
+function runtimeOf(file: string): string {
+  const [, major] = /^\/\/ .*\bNeeds Node (\d+)\.$/m.exec(read(file)) ?? [];
+  return major === undefined ? process.execPath : join(root, `node_modules/node-${major}/bin/node`);
+}
+
 /** Fences as `[info, code]`. */
 const fences = [...readme.matchAll(/^```(\S*)([^\n]*)\n([\s\S]*?)^```$/gm)].map((match) => ({
   language: match[1] as string,
@@ -65,7 +71,7 @@ describe('README', () => {
 describe('examples', () => {
   it.each(examples)('%s prints what it says', async (file) => {
     const cwd = mkdtempSync(join(tmpdir(), 'leashkit-example-'));
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [join(root, 'examples', file)], { cwd });
+    const { stdout, stderr } = await promisify(execFile)(runtimeOf(file), [join(root, 'examples', file)], { cwd });
     const printed = stdout.trimEnd().split('\n');
     const expected = promised(file);
     expect(stderr).toBe('');
@@ -79,5 +85,11 @@ describe('examples', () => {
           true,
         );
     }
+  });
+
+  it('isolated.ts says on an older Node that nothing was started, and what to do', async () => {
+    const node = join(root, 'node_modules/node/bin/node');
+    const { stdout } = await promisify(execFile)(node, [join(root, 'examples/isolated.ts')]);
+    expect(stdout).toMatch(/^isolated\(\) needs Node >= 26, .+ Run the program with Node 26 or later, or .+\n$/);
   });
 });

@@ -44,8 +44,8 @@ const { entry, deps } = manifest.tsdown;
 
 /** Entries as file names in dist, without the ending. */
 const entries = Object.keys(entry).sort();
-/** The command is started, and imported by nobody. */
-const subpathEntries = entries.filter((name) => name !== 'cli');
+/** The command and the worker of `isolated` are started, and imported by nobody. */
+const subpathEntries = entries.filter((name) => name !== 'cli' && name !== 'isolated-worker');
 
 /** One entry with everything that it reaches in one chunk, as a bundler sees it; packages stay outside. */
 async function bundle(name: string, minify: boolean): Promise<Rolldown.OutputChunk> {
@@ -126,6 +126,8 @@ describe('package.json', () => {
     expect(entry).toEqual({
       index: 'src/index.ts',
       ajv: 'src/adapters/ajv.ts',
+      isolated: 'src/isolated/index.ts',
+      'isolated-worker': 'src/isolated/worker-main.ts',
       prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
       testing: 'src/testing/index.ts',
@@ -198,6 +200,11 @@ describe('dist', () => {
     expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
   });
 
+  it('exports these names from isolated', async () => {
+    expect(await exportedNames('isolated')).toEqual(['isolated']);
+    expect(declaredNames('isolated').sort().join(' ')).toBe('Isolated IsolatedExports IsolatedOptions isolated');
+  });
+
   it('exports these names from prices', async () => {
     expect(await exportedNames('prices')).toEqual(['fromGenaiPrices', 'normalizeUsage', 'priceTable']);
     expect(declaredNames('prices').sort().join(' ')).toBe(
@@ -231,12 +238,16 @@ describe('dist', () => {
   });
 
   it('declares every value that it exports', async () => {
-    for (const name of entries) expect(declaredNames(name)).toEqual(expect.arrayContaining(await exportedNames(name)));
+    for (const name of [...subpathEntries, 'cli']) {
+      expect(declaredNames(name)).toEqual(expect.arrayContaining(await exportedNames(name)));
+    }
   });
 
   it.each([
     { name: 'index', code: [], types: [] },
     { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
+    { name: 'isolated', code: [], types: [] },
+    { name: 'isolated-worker', code: [], types: [] },
     { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
     { name: 'testing', code: [], types: [] },
@@ -252,7 +263,18 @@ describe('dist', () => {
     const files = readdirSync(dist);
     const importing = files.filter((file) => /(from|import)\s*\(?["'](ajv|undici)/.test(text(`dist/${file}`)));
     expect(importing.sort()).toEqual(['ajv.d.ts', 'ajv.js']);
-    expect(files.filter((file) => /\b(createRequire|require|import)\s*\(/.test(text(`dist/${file}`)))).toEqual([]);
+    // The worker loads the module that it is for, and nothing of this package.
+    const loading = files.filter((file) => /\b(createRequire|require|import)\s*\(/.test(text(`dist/${file}`)));
+    expect(loading).toEqual(['isolated-worker.js']);
+    expect(text('dist/isolated-worker.js').match(/\b(createRequire|require|import)\s*\(.*?\)/g)).toEqual([
+      'import(module)',
+    ]);
+  });
+
+  it('gives a worker nothing of itself but what talks to the program', async () => {
+    const { code } = await bundle('isolated-worker', false);
+    expect(code).not.toMatch(/createLeash|LeashError|class Session\b/);
+    expect(code.length).toBeLessThan(40_000);
   });
 
   it('is small: the root entry, minified and gzipped', async () => {
@@ -356,6 +378,7 @@ createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
 
 const USES_SUBPATHS = `
 import { createLeash } from 'leashkit';
+import { type Isolated, isolated } from 'leashkit/isolated';
 import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
 import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
 
@@ -367,6 +390,10 @@ expectDenied(search({ q: 'a' }), 'BUDGET_EXCEEDED').then(({ remaining }) => rema
 leashMatchers.toHaveRan(audit, 'search', 1);
 const listed: Price = fromGenaiPrices(() => null, { aliases: { a: 'b' } });
 const price: Price = (usage, model) => priceTable({ m: { inputPerMTok: 1, outputPerMTok: '2' } })(usage, model) ?? listed(usage, model);
+declare const tools: Isolated<{ add(a: number, b: number): number; name: string }>;
+const sum: Promise<number> = tools.exports.add(1, 2);
+sum.then(() => tools.close());
+isolated('/tools.js', { leash }).then(({ exports }) => exports['search']?.('q'));
 const usage = normalizeUsage({});
 if (usage !== undefined) price(usage, { modelId: 'm' });
 `;

@@ -17,7 +17,7 @@ export function encodeFrame(message: unknown): Buffer {
     serializer.writeValue(message);
   } catch {
     // What is thrown shows the source of a function.
-    throw new TypeError('a function, a promise, a symbol or something of a platform class cannot be cloned');
+    throw new TypeError('a function, a promise, a symbol and the like cannot be cloned');
   }
   const body = serializer.releaseBuffer();
   if (body.length > MAX_FRAME_BYTES) throw new RangeError(`more than ${MAX_FRAME_BYTES} bytes are too many`);

@@ -16,9 +16,9 @@ export type IsolatedExports<Exports> = {
 
 export interface Isolated<Exports> extends AsyncDisposable {
   /**
-   * The functions that the module exports. Arguments and results are cloned, and what cannot be cloned is refused; signals
-   * among the arguments, or among the members of one, work. Of what they throw the name and the message cross, and what the
-   * leash refused them is found with `findLeashError`.
+   * The functions that the module exports. Arguments and results are cloned: functions are refused, and what is left of an
+   * object of a class are its fields. A signal that is an argument, or a member of one, is followed. Of what they throw the
+   * name and the message cross, and what the leash refused them is found with `findLeashError`.
    */
   readonly exports: IsolatedExports<Exports>;
   /** Ends the worker. Calls that it has not answered reject. Resolves when it is gone. */
@@ -50,15 +50,15 @@ export async function isolated<Exports extends object = AnyExports>(
   options: IsolatedOptions,
 ): Promise<Isolated<Exports>> {
   const settings = readIsolatedOptions(module, options);
-  checkRuntime();
-  const refusal = activeCall()?.scope?.way('worker');
-  if (refusal !== undefined) throw refusal;
   // Nothing is started for a leash that has ended, nor for what is none.
   let over: Error | undefined;
   whenOver('isolated.leash', settings.leash, (error) => {
     over = error;
   })();
   if (over !== undefined) throw over;
+  checkRuntime();
+  const refusal = activeCall()?.scope?.way('worker');
+  if (refusal !== undefined) throw refusal;
   const worker = new WorkerHandle(startWorkerProcess(settings), settings.leash, settings.timeoutMs);
   const names = await worker.load(settings.module);
   const exports = Object.create(null) as Record<string, unknown>;

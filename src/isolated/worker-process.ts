@@ -57,7 +57,8 @@ export function startWorkerProcess({ read, env, maxHeapMb }: WorkerProcessInit):
   if (living.size === 0) process.on('exit', killAll);
   living.add(child);
   const gone = new Promise<string>((resolve) => {
-    child.once('exit', (code, signal) => resolve(signal === null ? `code ${code}` : signal));
+    // Its pipes have been read to their ends then.
+    child.once('close', (code, signal) => resolve(signal === null ? `code ${code}` : signal));
     // It never started; or it could not be killed, and then its exit is still to come.
     child.on(
       'error',
@@ -76,9 +77,9 @@ export function startWorkerProcess({ read, env, maxHeapMb }: WorkerProcessInit):
     gone,
     kill: () => child.kill('SIGKILL'),
     keepAlive: (keeps) => {
-      for (const handle of [child, link] as unknown as { ref(): void; unref(): void }[]) {
-        if (keeps) handle.ref();
-        else handle.unref();
+      for (const handle of [child, ...child.stdio] as unknown as ({ ref(): void; unref(): void } | null)[]) {
+        if (keeps) handle?.ref();
+        else handle?.unref();
       }
     },
   };
@@ -92,7 +93,6 @@ function showOutput(output: Readable): void {
     process.stderr.once('drain', () => output.resume());
   });
   output.on('error', () => {});
-  (output as unknown as { unref?(): void }).unref?.();
 }
 
 const O_CLOEXEC = 0o2000000;
