@@ -98,6 +98,11 @@ export class ActiveCall implements Call, ToolCall {
     return this.#owner === owner;
   }
 
+  /** The innermost call of the given session that this runs in: itself, or one around it. */
+  within(owner: object): ActiveCall | undefined {
+    return this.#owner === owner ? this : this.#outer?.within(owner);
+  }
+
   /** What holds the code of the call: its own leash, and that of the call that made it. */
   get scope(): EgressScope | undefined {
     this.#scope ??= { egress: bothOf(this.#owner.egressOf(this), this.#outer?.scope) };

@@ -1,17 +1,17 @@
 import { kindOf } from './internal/options.ts';
 import type { Level } from './plan.ts';
 import type { Rules } from './rules.ts';
-import { type Cost, declareTool, type OnError, type Tool, unpriced } from './tool.ts';
+import { type Cost, declareTool, type OnError, type Tool, type Urls, unpriced } from './tool.ts';
 
 /** One call, for `run`, `peek` and `enter`. */
 export interface CallRequest<Args = unknown> {
   readonly tool: string;
   /** Default: no arguments, `[]`. */
   readonly args?: Args;
-  /** The estimate that is held; needed under a budget. */
-  readonly cost?: Cost;
-  /** Where the tool will connect to; needs an egress guard. */
-  readonly url?: string | URL | readonly (string | URL)[];
+  /** The estimate that is held; needed under a budget. A function gets the checked arguments, frozen. */
+  readonly cost?: Cost | ((args: NoInfer<Args>) => Cost);
+  /** Where the tool will connect to; needs an egress guard. A function as of `cost`. */
+  readonly url?: Urls | ((args: NoInfer<Args>) => Urls);
   /** As in `ToolOptions`. */
   readonly schema?: object;
   /** As in `ToolOptions`. */
@@ -55,19 +55,19 @@ export function declareUnder(levels: readonly Level[], rules: Rules, tool: Tool)
 }
 
 /** The declaration of a single call. */
-export function declareRequest(where: string, call: CallRequest): Tool {
+export function declareRequest<Args>(where: string, call: CallRequest<Args>): Tool {
   if (typeof call !== 'object' || call === null) {
     throw new TypeError(`${where} expects a call { tool, args }, got ${kindOf(call)}`);
   }
   const { tool, args: _, url, idempotencyKey, ...options } = call;
   return declareTool(tool, {
     ...options,
-    ...(url === undefined ? {} : { url: () => url }),
+    ...(url === undefined ? {} : { url: typeof url === 'function' ? url : () => url }),
     ...(idempotencyKey === undefined ? {} : { idempotencyKey: () => idempotencyKey }),
   });
 }
 
 /** What is checked and hashed of a single call. `null` is an argument, and not none. */
-export function givenArgs({ args }: CallRequest): unknown {
+export function givenArgs<Args>({ args }: CallRequest<Args>): unknown {
   return args === undefined ? [] : args;
 }

@@ -3,7 +3,7 @@ import { type ActiveCall, activeCall } from './call.ts';
 import { bothOf } from './egress/both-scopes.ts';
 import { egressHooks, type Hooks } from './egress/hooks.ts';
 import type { EgressScope } from './egress/scope.ts';
-import { isOwnWork, ownWorkIsHeldWhere } from './internal/own-work.ts';
+import { isOwnWork, notOwnStep, notOwnWork, ownWorkIsHeldWhere } from './internal/own-work.ts';
 
 interface Client {
   readonly scope: EgressScope;
@@ -13,6 +13,8 @@ interface Client {
 
 /** Clients of the leash itself, in a call or outside of one. */
 const clients = new AsyncLocalStorage<Client>();
+/** The client whose step runs. */
+let stepping: Client | undefined;
 /** Scopes that hold all code of the process. */
 const everywhere = new Set<EgressScope>();
 let heldBy: Hooks | undefined;
@@ -27,13 +29,13 @@ function currentScope(): EgressScope | undefined {
 
 function scopeOfContext(): EgressScope | undefined {
   const call = activeCall();
-  const client = clients.getStore();
+  const client = stepping ?? clients.getStore();
   if (client === undefined) return call?.scope;
   // What a client runs, such as the body of a request, may make calls of its own.
   return client.call === call ? client.scope : bothOf(call?.scope, client.scope);
 }
 
-/** Puts the hooks in place, once for this copy of the package. @returns what says that a leash needs them no longer. */
+/** Puts the hooks in place, once for this copy of the package. @returns what says, once, that a leash needs them no longer. */
 export function holdEgress(): () => void {
   const hooks = egressHooks();
   if (hooks !== heldBy) {
@@ -42,10 +44,8 @@ export function holdEgress(): () => void {
     heldBy = hooks;
   }
   openLeashes++;
-  let open = true;
   return () => {
-    if (open) openLeashes--;
-    open = false;
+    openLeashes--;
   };
 }
 
@@ -55,8 +55,23 @@ export function holdEverywhere(scope: EgressScope): () => void {
   return () => everywhere.delete(scope);
 }
 
-/** Runs a client of a leash: what it reaches is judged by that leash, and by whatever holds the caller. */
+/** What holds a client of a leash that is used here: that leash, and whatever holds the caller. */
+export function heldHere(scope: EgressScope): EgressScope {
+  return isOwnWork() ? scope : (bothOf(scope, activeCall()?.scope) as EgressScope);
+}
+
+/** Runs a client of a leash, and whatever comes of it, under what holds it. */
 export function asClient<R>(scope: EgressScope, run: () => R): R {
-  const call = activeCall();
-  return clients.run({ scope: bothOf(scope, call?.scope) as EgressScope, call }, run);
+  return notOwnWork(() => clients.run({ scope, call: activeCall() }, run));
+}
+
+/** Runs one step of a client so. What it makes keeps the context that it was made in, and knows nothing of the client. */
+export function stepAsClient<R>(scope: EgressScope, step: () => R): R {
+  const before = stepping;
+  stepping = { scope, call: activeCall() };
+  try {
+    return notOwnStep(step);
+  } finally {
+    stepping = before;
+  }
 }

@@ -16,9 +16,7 @@ export class Ending {
   #over: Over | undefined;
   #breach: LeashError | undefined;
   #abortedBy: LeashError | undefined;
-  #closed: LeashError | undefined;
   #controller: AbortController | undefined;
-  readonly #listeners = new Set<(error: LeashError) => void>();
 
   constructor(parent: Ending | undefined) {
     this.#parent = parent;
@@ -63,37 +61,17 @@ export class Ending {
     this.#abort(error);
   }
 
-  /** @param running whether calls still run, which are told. */
-  close(error: LeashError, running: boolean): void {
+  /** @param abort what calls that still run are told; undefined where none does. */
+  close(abort: LeashError | undefined): void {
     this.#over = { code: 'SESSION_CLOSED', detail: 'closed' };
     if (this.#parent !== undefined) this.#parent.#children.delete(this);
-    if (running) this.#abort(error);
-    this.#closed = error;
-    this.#tell(error);
-  }
-
-  /**
-   * Tells once that the session is over, in whatever way: at once if it is. A close without a call that runs aborts no
-   * signal, and is told here all the same. @returns what says that nobody listens any more.
-   */
-  whenOver(listener: (error: LeashError) => void): () => void {
-    const over = this.#abortedBy ?? this.#closed;
-    if (over === undefined) this.#listeners.add(listener);
-    else listener(over);
-    return () => this.#listeners.delete(listener);
+    if (abort !== undefined) this.#abort(abort);
   }
 
   #abort(error: LeashError): void {
     if (this.#abortedBy !== undefined) return;
     this.#abortedBy = error;
     for (const child of this.#children) child.#abort(error);
-    this.#tell(error);
     this.#controller?.abort(error);
-  }
-
-  #tell(error: LeashError): void {
-    const listeners = [...this.#listeners];
-    this.#listeners.clear();
-    for (const listener of listeners) listener(error);
   }
 }

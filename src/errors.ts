@@ -266,12 +266,12 @@ export function isLeashError(value: unknown): value is LeashError {
   }
 }
 
-const WRAPPERS = ['cause', 'error', 'originalError', 'reason', 'errors'] as const;
+const WRAPPERS = ['cause', 'error', 'originalError', 'reason', 'data', 'errors'] as const;
 const MAX_VISITED = 256;
 
 /**
- * The leash's error inside whatever a framework made of it: looks through `cause`, `error`, `originalError`, `reason`
- * and `errors[]`, nearest first. Safe on cycles and on getters that throw.
+ * The leash's error inside whatever a framework made of it: looks through `cause`, `error`, `originalError`, `reason`,
+ * `data` and `errors[]`, nearest first. Safe on cycles and on getters that throw.
  */
 export function findLeashError(error: unknown): LeashError | undefined {
   const queue: unknown[] = [error];

@@ -72,6 +72,19 @@ export type AddressVerdict = { readonly allow: true; readonly addresses: readonl
 /** Gives the addresses of a name, as text. */
 export type Resolver = (host: string) => MaybePromise<readonly string[]>;
 
+/** An HTTP proxy that the leash's own clients go through. */
+export interface EgressProxy {
+  /** `http://proxy.internal:3128`, without credentials. */
+  readonly origin: string;
+  /** As it is dialled. */
+  readonly host: string;
+  readonly port: number;
+  /** Whether TLS leads to it. */
+  readonly secure: boolean;
+  /** The value of `Proxy-Authorization` (RFC 9110 §11.7.2), where it wants credentials. */
+  authorization(): string | undefined;
+}
+
 /** How far a guard's rules reach: declared URLs and the leash's own clients, code in calls, or all code of the process. */
 export type Enforce = 'declared' | 'scope' | 'process';
 
@@ -85,7 +98,7 @@ export interface Egress {
   /** After it was: `addresses` are those that may be dialled, at least one. */
   addresses(target: Target, answers: readonly string[]): AddressVerdict;
   readonly resolver: Resolver | undefined;
-  readonly proxy: URL | undefined;
+  readonly proxy: EgressProxy | undefined;
   /** Ways out that are no HTTP request: false refuses them. */
   readonly rawSockets: boolean;
   readonly udp: boolean;

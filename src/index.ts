@@ -87,6 +87,7 @@ export type {
   Connection,
   Denial,
   Egress,
+  EgressProxy,
   Enforce,
   Guard,
   Limit,

@@ -74,11 +74,14 @@ export interface Leash extends AsyncDisposable {
   run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => PromiseLike<Result> | Result): Promise<Result>;
   run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => Result): Promise<Awaited<Result>>;
   /** What would happen to a call now, and why. Changes nothing, writes nothing. Does not look at `idempotencyKey`. */
-  peek(call: CallRequest): Promise<Decision>;
+  peek<Args>(call: CallRequest<Args>): Promise<Decision>;
   /** Decides and reserves once, for code that runs the tool itself and ends the ticket. */
-  enter(call: CallRequest): MaybePromise<Ticket>;
-  /** Reserves spend that is no tool call, such as a model request. Only budgets see it. */
-  hold(estimate: Cost, note?: string): MaybePromise<Hold>;
+  enter<Args>(call: CallRequest<Args>): MaybePromise<Ticket>;
+  /**
+   * Reserves spend that is no tool call, such as a model request. Only budgets see it. An estimate that has to be worked
+   * out may be a function, as the cost of a tool: where it throws, the spend is refused on record and with its error.
+   */
+  hold(estimate: Cost | (() => Cost), note?: string): MaybePromise<Hold>;
   /**
    * Books spend that is no tool call and has already happened, in full.
    *

@@ -26,8 +26,8 @@ import { type ExactMoney, formatUnits, type Money } from './money.ts';
 import type { Level } from './plan.ts';
 import { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
-import { proveEgress, SessionEgress } from './session-egress.ts';
-import { WHEN_OVER } from './session-over.ts';
+import { shareClients } from './session-client.ts';
+import { proveEgress, proxyOf, SessionEgress } from './session-egress.ts';
 import { Spend } from './spend.ts';
 import type { Ticket } from './ticket.ts';
 import { type Cost, declareTool, type Tool } from './tool.ts';
@@ -75,6 +75,8 @@ class Session implements Leash {
     const policy = sha256(canonicalJson(snapshotJson(named)));
     this.#rules = new Rules(this.#levels, (attempt, refusal) => this.#admission.observe(attempt, refusal));
     // Before a log says that there is a session.
+    const above = parent === undefined ? undefined : parent.#egress;
+    const proxy = proxyOf(this.#rules, above);
     const coverage = proveEgress(this.#rules);
     this.#log = ownWorkFromHereOn(
       () =>
@@ -105,10 +107,13 @@ class Session implements Leash {
       policy,
       verbatim: process.env['LEASH_AUDIT_VERBATIM'] === '1',
     });
-    this.#egress = new SessionEgress(this.#rules, this.#admission, this.#ending, [
-      this.id,
-      ...(parent === undefined ? [] : parent.#egress.sessions),
-    ]);
+    this.#egress = new SessionEgress(this.id, above, {
+      rules: this.#rules,
+      record: this.#admission,
+      ending: this.#ending,
+      proxy,
+    });
+    shareClients(this, (name) => this.#egress.client(name));
     this.#spend = new Spend(this.#admission, this.#rules, this.#reservations, this.#log);
     if (parent !== undefined) parent.#children.add(this);
   }
@@ -139,7 +144,7 @@ class Session implements Leash {
     return declareUnder(this.#levels, this.#rules, tool);
   }
 
-  async run(call: CallRequest, fn: (args: never) => unknown): Promise<never> {
+  async run<Args>(call: CallRequest<Args>, fn: (args: never) => unknown): Promise<never> {
     const tool = this.#declare(declareRequest('leash.run', call));
     if (typeof fn !== 'function')
       throw new TypeError(`leash.run of tool "${tool.name}" expects a function, got ${kindOf(fn)}`);
@@ -149,12 +154,12 @@ class Session implements Leash {
     return ticket.run(() => fn((unchecked ? given : ticket.args) as never)) as never;
   }
 
-  enter(call: CallRequest): MaybePromise<Ticket> {
+  enter<Args>(call: CallRequest<Args>): MaybePromise<Ticket> {
     const tool = this.#declare(declareRequest('leash.enter', call));
     return after(this.#admission.admit(tool, givenArgs(call)), ({ ticket }) => ticket);
   }
 
-  async peek(call: CallRequest): Promise<Decision> {
+  async peek<Args>(call: CallRequest<Args>): Promise<Decision> {
     const tool = this.#declare(declareRequest('leash.peek', call));
     return decide(tool, givenArgs(call), {
       levels: this.#levels,
@@ -165,7 +170,7 @@ class Session implements Leash {
     });
   }
 
-  hold(estimate: Cost, note?: string): MaybePromise<Hold> {
+  hold(estimate: Cost | (() => Cost), note?: string): MaybePromise<Hold> {
     return this.#spend.hold(estimate, note);
   }
 
@@ -219,12 +224,13 @@ class Session implements Leash {
     const reason = this.#ending.over?.detail ?? 'closed';
     const { log, seq } = this.#log.head;
     // From here on, in this very step, nothing is admitted.
-    this.#ending.close(this.#endedError('SESSION_CLOSED', { log, seq }), open.length > 0);
+    const closed = this.#endedError('SESSION_CLOSED', { log, seq });
+    this.#ending.close(open.length > 0 ? closed : undefined);
     if (this.#parent !== undefined) this.#parent.#children.delete(this);
-    const closed = await Promise.allSettled([...this.#children].map((child) => child.close()));
+    const children = await Promise.allSettled([...this.#children].map((child) => child.close()));
     await Promise.allSettled(open.map((held) => held.forfeit()));
     // What has waited for the log is refused now, and counts.
-    this.#egress.close();
+    this.#egress.close(closed);
     await this.#log.opening?.catch(() => {});
     await admission.leases.idle();
     admission.leases.close();
@@ -233,16 +239,12 @@ class Session implements Leash {
     const logged = await Promise.allSettled([this.#log.close(body)]);
     this.#lastUsage = await this.usage().catch(() => undefined);
     const shut = await Promise.allSettled([this.#reservations.shut(this.#levels[0]?.scope ?? '')]);
-    for (const result of [...logged, ...closed, ...shut]) if (result.status === 'rejected') throw result.reason;
+    for (const result of [...logged, ...children, ...shut]) if (result.status === 'rejected') throw result.reason;
     return { id: this.id, log: this.#log.id, calls, denied, ...totals(booked), breach };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  [WHEN_OVER](listener: (error: LeashError) => void): () => void {
-    return this.#ending.whenOver(listener);
   }
 }
 

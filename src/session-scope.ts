@@ -1,11 +1,14 @@
-import { denialOf, type EgressReason } from './egress/denial.ts';
-import type { Passes } from './egress/passes.ts';
+import { denialOf, type EgressReason, environmentProxyMessage, unroutedDenial } from './egress/denial.ts';
+import { environmentProxyAt } from './egress/environment-proxy.ts';
+import type { Passes, Verified } from './egress/passes.ts';
+import { isSameProxy } from './egress/proxy.ts';
 import { type EgressScope, targetOf, type Way } from './egress/scope.ts';
 import { AuditUnavailableError } from './errors.ts';
 import {
   ALLOW,
   type Connection,
   type Egress,
+  type EgressProxy,
   type Guard,
   type OutgoingRequest,
   type Target,
@@ -24,6 +27,8 @@ export interface SessionNetwork {
   readonly passes: Passes;
   /** Ids of the session and of its ancestors, whose guards are in `rules` too. */
   readonly sessions: readonly string[];
+  /** What the leash's own clients go through. */
+  readonly proxy: EgressProxy | undefined;
 }
 
 /** Whose requests and connections these are. */
@@ -33,6 +38,10 @@ export interface Asker {
   readonly called: boolean;
   /** Which guards have a say. */
   readonly heeds: (guard: Guard) => boolean;
+  /** The proxy that its client goes through. Default: none. */
+  readonly via?: EgressProxy | undefined;
+  /** Whether guards that observe are asked later. Default: no. */
+  readonly atEdge?: boolean;
 }
 
 /** Guards whose rules hold whatever client is used. */
@@ -54,14 +63,32 @@ export class SessionScope implements EgressScope {
     return this.#network.passes;
   }
 
+  get verified(): Verified {
+    return this.#network.passes.verified;
+  }
+
+  get via(): EgressProxy | undefined {
+    return this.#asker.via;
+  }
+
+  through(via: EgressProxy | undefined): SessionScope {
+    return via === this.via ? this : new SessionScope(this.#network, { ...this.#asker, via });
+  }
+
+  get atEdge(): SessionScope {
+    return new SessionScope(this.#network, { ...this.#asker, atEdge: true });
+  }
+
   covers(other: EgressScope): boolean {
     if (!(other instanceof SessionScope)) return false;
     return this.#network.sessions.includes(other.#network.sessions[0] as string);
   }
 
   request(request: OutgoingRequest): Error | undefined {
-    return this.#ask(placeOf(request), (guard) => {
-      if (guard.egress !== undefined) return guard.egress.request(request);
+    const target = placeOf(request);
+    const routed = isSameProxy(this.#network.proxy, this.via);
+    return this.#ask(target, (guard) => {
+      if (guard.egress !== undefined) return this.#routed(target, routed, guard.egress.request(request));
       return guard.reach === undefined ? ALLOW : guard.reach(urlOf(request), request.method);
     });
   }
@@ -70,13 +97,29 @@ export class SessionScope implements EgressScope {
     const { host, port, tls, requested } = connection;
     const target = { scheme: tls ? 'tls' : 'tcp', host, port };
     // Guards that observe have said it of the request.
-    return this.#ask(target, ({ egress }) => (egress === undefined ? ALLOW : egress.connection(connection)), requested);
+    return this.#ask(
+      target,
+      ({ egress }) =>
+        egress === undefined ? ALLOW : this.#routed(target, this.#isDirect, egress.connection(connection)),
+      requested,
+    );
   }
 
   name(host: string): Error | undefined {
-    return this.#ask({ scheme: 'dns', host, port: 0 }, ({ egress }) =>
-      egress === undefined ? ALLOW : egress.name(host),
+    const target = { scheme: 'dns', host, port: 0 };
+    return this.#ask(target, ({ egress }) =>
+      egress === undefined ? ALLOW : this.#routed(target, this.#isDirect, egress.name(host)),
     );
+  }
+
+  /** Whether connections are made without a proxy, which does them itself, and asks for names itself. */
+  get #isDirect(): boolean {
+    return this.#network.proxy === undefined && this.via === undefined;
+  }
+
+  #routed(target: Target, routed: boolean, verdict: Verdict): Verdict {
+    if (routed || !verdict.allow) return verdict;
+    return unroutedDenial(target, this.#network.proxy !== undefined);
   }
 
   answers(host: string): MaybePromise<readonly string[]> {
@@ -97,7 +140,8 @@ export class SessionScope implements EgressScope {
   }
 
   address(target: Target, address: string): Error | undefined {
-    return this.#ask(target, ({ egress }) => (egress === undefined ? ALLOW : egress.addresses(target, [address])));
+    const shown = asInUrl(target);
+    return this.#ask(shown, ({ egress }) => (egress === undefined ? ALLOW : egress.addresses(shown, [address])));
   }
 
   mayLeave(way: Way, detail = ''): Error | undefined {
@@ -113,13 +157,13 @@ export class SessionScope implements EgressScope {
   }
 
   refuse(reason: EgressReason, target: Target): Error | undefined {
-    const denial = denialOf(reason, target);
+    const denial = denialOf(reason, asInUrl(target));
     return this.#ask(target, ({ egress }) => (egress === undefined ? ALLOW : denial));
   }
 
   reached(target: Target): Error | undefined {
     const { attempt, called } = this.#asker;
-    return this.#network.record.reached(called ? attempt : undefined, target);
+    return this.#network.record.reached(called ? attempt : undefined, asInUrl(target));
   }
 
   #egresses(): readonly Egress[] {
@@ -128,21 +172,33 @@ export class SessionScope implements EgressScope {
 
   #ask(target: Target, verdictOf: (guard: Guard) => Verdict | undefined, enforcing = false): Error | undefined {
     const { rules, record } = this.#network;
-    const { attempt, heeds } = this.#asker;
+    const { attempt, heeds, atEdge = false } = this.#asker;
     // Calls wait for it, but a leash may hold code outside of calls.
     if (record.opening !== undefined)
       return new AuditUnavailableError('the audit log is not open yet, so nothing is reached');
     const refusal =
       record.refusalOfEnded() === undefined
-        ? rules.judge(attempt, (guard) => (heeds(guard) ? verdictOf(guard) : ALLOW), enforcing)
+        ? rules.judge(attempt, (guard) => (heeds(guard) ? verdictOf(guard) : ALLOW), enforcing || atEdge)
         : revoked(target);
-    return refusal === undefined ? undefined : record.deny(attempt, refusal);
+    return refusal === undefined ? undefined : record.deny(attempt, explained(refusal));
   }
+}
+
+/** Whoever goes to a proxy of the environment knows no better. */
+function explained(refusal: Refusal): Refusal {
+  const { target } = refusal;
+  const variable = target === undefined ? undefined : environmentProxyAt(target.host, target.port);
+  return variable === undefined ? refusal : { ...refusal, message: environmentProxyMessage(variable) };
+}
+
+/** As guards have it: IPv6 in brackets. */
+function asInUrl(target: Target): Target {
+  return /^[^[]*:/.test(target.host) ? { ...target, host: `[${target.host}]` } : target;
 }
 
 /** The session is over: its code goes nowhere any more. */
 function revoked(target: Target): Refusal {
-  return fromVerdict('session', denialOf('revoked', target));
+  return fromVerdict('session', denialOf('revoked', asInUrl(target)));
 }
 
 function isOpen(egress: Egress, way: Way, detail: string): boolean {

@@ -27,15 +27,23 @@ export class Spend {
     this.#log = log;
   }
 
-  hold(estimate: Cost, note: string | undefined): MaybePromise<Hold> {
+  hold(estimate: Cost | (() => Cost), note: string | undefined): MaybePromise<Hold> {
     const { opening } = this.#log;
     if (opening !== undefined) return opening.then(() => this.hold(estimate, note));
     const admission = this.#admission;
-    const money = parseCost('`estimate` of leash.hold', estimate);
     const text = note === undefined ? undefined : checkName('note', note);
     const attempt = newAttempt('leash.hold');
+    const ended = admission.refusalOfEnded();
+    if (ended !== undefined) return admission.refuse(attempt, ended);
+    let money: ExactMoney;
+    try {
+      money = parseCost('`estimate` of leash.hold', typeof estimate === 'function' ? estimate() : estimate);
+    } catch (error) {
+      if (typeof estimate !== 'function') throw error;
+      return admission.misdeclared(attempt, { option: 'estimate', error });
+    }
     const plan = this.#rules.spendPlan;
-    const refusal = admission.refusalOfEnded() ?? this.#rules.checkMoney(attempt, plan, money);
+    const refusal = this.#rules.checkMoney(attempt, plan, money);
     if (refusal !== undefined) return admission.refuse(attempt, refusal);
     // Its event is written when it ends; a log that cannot take it then must not let it begin.
     this.#log.check();

@@ -102,15 +102,16 @@ export class HeldCall implements Ticket {
     let result: unknown;
     let promised: boolean;
     try {
-      result = this.within(body);
-      // Here, since a getter of the result may throw, too.
-      promised = isPromiseLike(result);
-      if (!promised && isAsyncIterable(result)) return guardStream(result, this);
+      // What it returned is looked at inside the call too: it may have getters, and a `then` of its own.
+      [result, promised] = this.within(() => adopted(body()));
+      if (!promised && this.within(() => isAsyncIterable(result))) {
+        return guardStream(result as AsyncIterable<unknown>, this);
+      }
     } catch (error) {
       return this.#rejected(error);
     }
     if (promised) {
-      return Promise.resolve(result).then(
+      return (result as Promise<unknown>).then(
         (value) => this.#resolved(value),
         (error) => this.#rejected(error),
       );
@@ -135,7 +136,7 @@ export class HeldCall implements Ticket {
 
   #resolved(value: unknown): unknown {
     try {
-      if (isAsyncIterable(value)) return guardStream(value, this);
+      if (this.within(() => isAsyncIterable(value))) return guardStream(value as AsyncIterable<unknown>, this);
     } catch (error) {
       return this.#rejected(error);
     }
@@ -257,6 +258,11 @@ export class HeldCall implements Ticket {
     if (hold === undefined) return undefined;
     return after(owner.settle(hold, amountsFor(plan, outcome)), () => undefined);
   }
+}
+
+/** What the tool returned, as a promise where it is one. */
+function adopted(result: unknown): [result: unknown, promised: boolean] {
+  return isPromiseLike(result) ? [Promise.resolve(result), true] : [result, false];
 }
 
 const WORD = /^[A-Z][A-Z0-9_]{1,63}$/;

@@ -19,7 +19,7 @@ export type ArgsOf<Params extends readonly unknown[]> = Params extends readonly 
 /** Money, or an explicit nothing. */
 export type Cost = Money | 'free';
 
-type Urls = string | URL | readonly (string | URL)[];
+export type Urls = string | URL | readonly (string | URL)[];
 
 /** What happens to the estimate when the tool throws. */
 export type OnError = 'forfeit' | 'refund' | 'reported';

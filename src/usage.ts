@@ -23,6 +23,8 @@ interface LimitUsageCommon<Value> {
   readonly remaining: Value;
   /** Epoch ms at which a calendar window starts anew. */
   readonly resetsAt?: number;
+  /** Its leash only observes: it refuses nothing. */
+  readonly observes?: true;
 }
 
 /** A limit and where it stands: money as exact decimal strings, calls as numbers. */
@@ -60,7 +62,7 @@ export function limitUsages(plan: Plan, readings: Readings, wallMs: number): rea
   return usages;
 }
 
-function usageOf({ limit, guard }: PlacedLimit, { used, held }: Reading, wallMs: number): LimitUsage {
+function usageOf({ limit, guard, level }: PlacedLimit, { used, held }: Reading, wallMs: number): LimitUsage {
   const { window, unit, scope, tools } = limit;
   const common = {
     guard,
@@ -69,6 +71,7 @@ function usageOf({ limit, guard }: PlacedLimit, { used, held }: Reading, wallMs:
     ...(scope === undefined ? {} : { scope }),
     ...(tools === undefined ? {} : { tools }),
     ...(window.kind === 'calendar' ? { resetsAt: calendarBounds(window.period, window.timeZone, wallMs).endMs } : {}),
+    ...(level.observes ? { observes: true as const } : {}),
   };
   const values = { cap: limit.cap, spent: used, held, remaining: limit.cap - used - held };
   if (unit === 'call') return { ...common, unit, ...values };

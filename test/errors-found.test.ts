@@ -74,6 +74,7 @@ describe('findLeashError', () => {
     { name: 'error', value: { error: found } },
     { name: 'originalError', value: { originalError: found } },
     { name: 'reason', value: { status: 'rejected', reason: found } },
+    { name: 'data', value: Object.assign(new Error('wrapped'), { code: -32_000, data: found }) },
     { name: 'errors[]', value: { errors: ['text', null, found] } },
     { name: 'an AggregateError', value: new AggregateError([new Error('a'), found]) },
     { name: 'a wrapper of a wrapper', value: { error: new Error('wrapped', { cause: { originalError: found } }) } },

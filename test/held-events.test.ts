@@ -6,7 +6,7 @@ import { rmSync } from 'node:fs';
 import { Agent, createServer } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { Agent as HttpsAgent } from 'node:https';
-import { connect, createServer as createNetServer, Socket } from 'node:net';
+import { type AddressInfo, connect, createServer as createNetServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
@@ -306,7 +306,36 @@ describe('what is no HTTP request', () => {
       }),
     ).toEqual(['ok udp :0']);
     expect(got).toEqual(['hello']);
-    server.close();
+
+    // Those that wait until the socket is bound are one event each, and so are those that do not.
+    const several = createSocket('udp4');
+    const held = holdWith({ ...rules(), udp: 'allow' });
+    const { port } = server.address();
+    const done = (): Promise<unknown> => new Promise((resolve) => several.send('x', port, '127.0.0.1', resolve));
+    expect(
+      await saidOf(held, async () => {
+        await Promise.all([done(), done()]);
+        await done();
+      }),
+    ).toEqual(Array(3).fill('ok udp :0'));
+
+    // One that was refused counts for nothing, and one that waits when the session ends stays.
+    const shared = createSocket('udp4');
+    const sendTo = (): Promise<unknown> => new Promise((resolve) => shared.send('x', port, '127.0.0.1', resolve));
+    await saidOf(holdWith(rules()), sendTo);
+    shared.bind(0, '127.0.0.1');
+    await once(shared, 'listening');
+    expect(await saidOf(holdWith({ ...rules(), udp: 'allow' }), sendTo)).toEqual(['ok udp :0']);
+    const stopped = holdWith({ ...rules(), udp: 'allow' });
+    const late = createSocket('udp4');
+    const told = await stopped.call(() => {
+      const answer = new Promise((resolve) => late.send('late', port, '127.0.0.1', resolve));
+      stopped.leash.stop('enough');
+      return answer.then((error) => (error as { reason?: string } | undefined)?.reason);
+    });
+    expect(told).toBe('revoked');
+    expect(got).not.toContain('late');
+    for (const socket of [several, shared, late, server]) socket.close();
   });
 
   const node = process.execPath;
@@ -395,4 +424,33 @@ describe('what is no HTTP request', () => {
     });
     expect(said).toEqual([]);
   });
+});
+
+it.each([
+  ['[::1]', '::1'],
+  ['[0:0::1]', '::1'],
+  ['127.1', '127.0.0.1'],
+])('an address in a URL, %s, has one form in the log', async (host, address) => {
+  const server = createServer((_, response) => void response.end('ok')).listen(0, address);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const url = `http://${host}:${port}/`;
+  const reach = async () => {
+    await (await fetch(url)).text();
+    await text(undici8.request(url));
+    await httpGet(url);
+    await connected(connect(port, host.replace(/[[\]]/g, '')));
+  };
+  const name = address.includes(':') ? `[${address}]` : address;
+  const open = holdWith({ allow: [`http://${name}:${port}`], rawSockets: 'allow' });
+  const schemes = ['http', 'http', 'http', 'tcp'];
+  expect(await saidOf(open, reach)).toEqual(schemes.map((scheme) => `ok ${scheme} ${name}:${port} ${address}`));
+  for (const use of [() => fetch(url), () => httpGet(url, { agent: false })]) {
+    expect(await saidOf(holdWith({ allow: [] }), use)).toEqual([`denied http ${name}:${port} host-not-allowed`]);
+    const mismatch = () => httpGet(url, { headers: { host: 'b.test' } });
+    const rules = { allow: [`http://${name}:${port}`] };
+    expect(await saidOf(holdWith(rules), mismatch)).toEqual([`denied http ${name}:${port} host-header-mismatch`]);
+  }
+  server.close();
+  server.closeAllConnections();
 });

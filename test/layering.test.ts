@@ -133,6 +133,7 @@ const forbidden: readonly Plant[] = [
     '@pydantic/genai-prices',
   ]),
   ...plants('src/adapters/ajv.ts', ['../index.ts', 'ajv-formats', 'undici']),
+  ...plants('src/adapters/undici.ts', ['../index.ts', './ajv.ts', 'undici-types', 'undici/types/agent.js', 'ajv']),
   ...plants('src/adapters/framework/planted.ts', [
     '../prices.ts',
     '../../index.ts',
@@ -141,6 +142,19 @@ const forbidden: readonly Plant[] = [
     '../../cli/main.ts',
     'ai',
   ]),
+  ...['src/adapters/mcp.ts', 'src/adapters/claude-agent-sdk.ts'].flatMap((file) =>
+    plants(file, ['../leash.ts', '../index.ts', './ajv.ts', './framework/once.ts']),
+  ),
+  ...['src/adapters/mcp/planted.ts', 'src/adapters/claude-agent-sdk/planted.ts'].flatMap((file) =>
+    plants(file, [
+      '../../index.ts',
+      '../ajv.ts',
+      '../mcp.ts',
+      '../../testing/clock.ts',
+      '../../cli/main.ts',
+      '@modelcontextprotocol/sdk',
+    ]),
+  ),
   ...plants('src/testing/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../cli/main.ts', '../prices/price.ts']),
   ...plants('src/cli/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../testing/clock.ts']),
   ...plants('src/isolated/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../testing/clock.ts', '../cli/main.ts']),
@@ -156,6 +170,12 @@ const allowed: readonly Plant[] = [
   ...plants('src/egress/legal.ts', ['./host.ts', '../errors.ts', '../guard.ts', '../internal/options.ts']),
   ...plants('src/prices/legal.ts', ['./price.ts', '../money.ts', '../internal/options.ts']),
   ...plants('src/adapters/prices.ts', ['../prices/planted-too.ts']),
+  ...plants('src/adapters/mcp/legal.ts', [
+    './tool-call.ts',
+    '../framework/once.ts',
+    '../../leash-contract.ts',
+    '../../internal/options.ts',
+  ]),
   ...plants('src/legal.ts', [
     './leash.ts',
     './errors.ts',

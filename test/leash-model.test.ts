@@ -445,12 +445,12 @@ class Model {
     const all = this.groups(session, undefined, true).flatMap(({ key, limits }) => {
       const known = this.counters.get(key);
       const [spent, held] = known === undefined ? [0, 0] : [this.used(known), known.held];
-      return limits.map(([{ kind, unit, cap, per, scope, tools }]) => {
+      return limits.map(([{ kind, unit, cap, per, scope, tools }, { observes }]) => {
         const text = (units: number) => (unit === 'call' ? units : String(units));
         const resetsAt = per === 'day' ? (Math.floor(this.clock.wall() / DAY_MS) + 1) * DAY_MS : undefined;
         const where = { guard: NAMES[kind], limit: `${unit}/${perName(per)}`, per: perName(per), scope, tools };
         const numbers = { cap: text(cap), spent: text(spent), held: text(held), remaining: text(cap - spent - held) };
-        return limitText({ ...where, unit, ...numbers, resetsAt });
+        return limitText({ ...where, unit, ...numbers, resetsAt, ...(observes ? { observes } : {}) });
       });
     });
     return all.sort();
@@ -459,9 +459,23 @@ class Model {
 
 /** A limit and where it stands, as text. */
 function limitText(limit: Partial<Record<keyof LimitUsage, unknown>>): string {
-  const { guard, limit: name, per, scope, tools, unit, cap, spent, held, remaining, resetsAt, ...more } = limit;
+  const {
+    guard,
+    limit: name,
+    per,
+    scope,
+    tools,
+    unit,
+    cap,
+    spent,
+    held,
+    remaining,
+    resetsAt,
+    observes,
+    ...more
+  } = limit;
   const numbers = `${cap}=${spent}+${held}+${remaining} (${typeof cap} ${typeof spent} ${typeof held} ${typeof remaining})`;
-  return `${guard} ${name} ${unit} ${per} ${scope} ${tools}: ${numbers} ${resetsAt} ${Object.keys(more)}`;
+  return `${guard} ${name} ${unit} ${per} ${scope} ${tools}: ${numbers} ${resetsAt} ${observes} ${Object.keys(more)}`;
 }
 
 /** An object as text, whatever the order of its keys. */

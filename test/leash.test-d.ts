@@ -355,8 +355,11 @@ declare function generatorOf<T>(): AsyncGenerator<T, void, unknown>;
   void leash.run(request, (text: string) => text);
   // @ts-expect-error: a call has a tool.
   void leash.run({ args: 1 }, () => 1);
-  // @ts-expect-error: a single call has its cost, and no function for it.
-  void leash.run({ tool: 't', cost: () => 'free' }, () => 1);
+  void leash.run({ tool: 't', args: 1, cost: (n) => ({ usd: n }), url: (n) => `https://${n}.example` }, (n) => n + 1);
+  void leash.enter({ tool: 't', args: 'x', cost: (text) => ({ usd: text }) });
+  void leash.peek({ tool: 't', args: ['x'], url: (list) => list });
+  // @ts-expect-error: the functions get the arguments.
+  void leash.peek({ tool: 't', args: 1, cost: (text: string) => ({ usd: text }) });
 }
 declare const runOf: <T>(args: T) => ReturnType<typeof leash.run<T, T>>;
 

@@ -382,6 +382,27 @@ describe('currentCall', () => {
 });
 
 describe('enter', () => {
+  it('works out cost and places from the checked arguments', async () => {
+    const leash = createLeash({ guards: [budget({ usd: 1 }), egress({ allow: ['a.example'] })] });
+    const args = { cents: 30, host: 'a.example' };
+    const call = {
+      tool: 'pay',
+      args,
+      cost: ({ cents }: typeof args) => ({ usd: cents / 100 }),
+      url: ({ host }: typeof args) => `https://${host}/`,
+    };
+    const ticket = await leash.enter(call);
+    expect((await leash.usage()).limits).toMatchObject([{ held: '0.3' }]);
+    await ticket.settle();
+    expect(await leash.peek({ ...call, args: { ...args, host: 'b.example' } })).toMatchObject({
+      code: 'EGRESS_DENIED',
+    });
+    const seen = vi.fn(() => 'free' as const);
+    await leash.run({ ...call, cost: seen }, () => {});
+    const [[given] = []] = seen.mock.calls as unknown[][];
+    expect([given, Object.isFrozen(given), given === args]).toEqual([args, true, false]);
+  });
+
   it('answers at once where all parts do, and with a promise where one does not', async () => {
     const { leash } = leashOf([callCap(9)]);
     const ticket = leash.enter({ tool: 'tool', args: { a: 1 } });
@@ -581,6 +602,41 @@ describe('hold', () => {
     expect(() => leash.hold('free', '')).toThrow('`note`');
     expect(linesOf(sink)).toEqual([]);
     expect(await spentOf(leash)).toEqual(['0', '0']);
+  });
+
+  it('works an estimate out when the session is known to take calls', async () => {
+    const { leash, sink } = leashOf();
+    const hold = await leash.hold(() => '$0.25');
+    expect(await spentOf(leash)).toEqual(['0', '0.25']);
+    await hold.release();
+    leash.stop('by hand');
+    expect(thrownBy(() => leash.hold(() => expect.unreachable('it was worked out')))).toMatchObject({
+      code: 'SESSION_STOPPED',
+    });
+    expect(linesOf(sink).map(({ kind }) => kind)).toEqual(['kill_switch', 'tool_denied']);
+  });
+
+  it.each([
+    {
+      name: 'throws',
+      estimate: () => {
+        throw new TypeError('no price');
+      },
+      message: 'no price',
+    },
+    { name: 'gives no money', estimate: () => undefined as unknown as Money, message: '`estimate` of leash.hold' },
+    { name: 'gives a promise', estimate: async () => '$1', message: '`estimate` of leash.hold' },
+  ])('refuses on record where a function for the estimate $name', async ({ estimate, message }) => {
+    const { leash, sink } = leashOf();
+    const thrown = thrownBy(() => leash.hold(estimate as () => Money));
+    expect(thrown).toBeInstanceOf(TypeError);
+    expect(thrown.message).toContain(message);
+    expect(linesOf(sink)).toMatchObject([
+      { kind: 'tool_denied', tool: 'leash.hold', guard: 'session', code: 'CALL_INVALID', reason: 'estimate' },
+    ]);
+    expect(await leash.usage()).toMatchObject({ denied: 1 });
+    expect(await spentOf(leash)).toEqual(['0', '0']);
+    expect(leash.breach).toBeUndefined();
   });
 
   it('counts the whole estimate when it is settled with no money', async () => {
@@ -809,6 +865,7 @@ describe('observe mode', () => {
     const { leash } = leashOf([callCap({ max: 1, tools: ['capped'] })]);
     const childSink = memorySink();
     const child = leash.child({ guards: [callCap({ max: 0, tools: ['free'] })], mode: 'observe', audit: childSink });
+    expect((await child.usage()).limits.map(({ observes }) => observes)).toEqual([true, undefined]);
     expect(await child.run({ tool: 'free' }, () => 'ran')).toBe('ran');
     expect(linesOf(childSink)[0]).toMatchObject({ code: 'CALL_CAP_REACHED', observed: 1 });
     expect(await child.run({ tool: 'capped' }, () => 'ran')).toBe('ran');

@@ -117,20 +117,25 @@ describe('package.json', () => {
     });
   });
 
-  it('has ajv as its one peer, and can do without', () => {
-    expect(manifest.peerDependencies).toEqual({ ajv: '^8.17.0' });
-    expect(manifest.peerDependenciesMeta).toEqual({ ajv: { optional: true } });
+  it('has ajv and undici as its peers, and can do without', () => {
+    expect(manifest.peerDependencies).toEqual({ ajv: '^8.17.0', undici: '^7.27.2 || ^8.0.1' });
+    expect(manifest.peerDependenciesMeta).toEqual({ ajv: { optional: true }, undici: { optional: true } });
   });
 
   it('maps one subpath to each entry of the build, types first', () => {
     expect(entry).toEqual({
       index: 'src/index.ts',
+      'ai-sdk': 'src/adapters/ai-sdk.ts',
       ajv: 'src/adapters/ajv.ts',
+      anthropic: 'src/adapters/anthropic.ts',
+      'claude-agent-sdk': 'src/adapters/claude-agent-sdk.ts',
       isolated: 'src/isolated/index.ts',
       'isolated-worker': 'src/isolated/worker-main.ts',
+      mcp: 'src/adapters/mcp.ts',
       prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
       testing: 'src/testing/index.ts',
+      undici: 'src/adapters/undici.ts',
       cli: 'src/cli/main.ts',
     });
     expect(manifest.bin).toEqual({ leash: './dist/cli.js' });
@@ -181,7 +186,7 @@ describe('dist', () => {
         'AddressVerdict Amount AnyDenial ArgsHash ArgsIssue ArgsOf ArgsOptions AuditOptions AuditSink BudgetOptions',
         'BudgetReason Call CallCapOptions CallRequest ChildOptions Clock Connection Convert Cost Coverage Decision',
         'DecisionDenial Denial DenialCode Durability Duration Egress EgressAddressOptions EgressCoverage',
-        'EgressOptions EgressRule EgressRuleOptions Enforce EntryPoint EventProof EventProofOptions',
+        'EgressOptions EgressProxy EgressRule EgressRuleOptions Enforce EntryPoint EventProof EventProofOptions',
         'EventProofReport EventRef FileSinkOptions Forfeited ForwardedFields Guard Hold HoldState InfoLogger Key',
         'Leash LeashEgress LeashErrorCode LeashOptions Limit LimitUsage Line LogHead LogKey LogReport LogSource',
         'MaybePromise MemorySeen MemorySeenOptions MemorySink MemorySinkOptions MemoryStoreOptions Money MoneyUnit',
@@ -191,6 +196,41 @@ describe('dist', () => {
         'StandardResult StandardSchema StopOn Store StoreDecision Summary Target TeeSinkOptions Ticket ToolCall',
         'ToolDeclaration ToolOptions TornTail Units Usage Verdict VerifyCode VerifyOptions VerifyProofOptions',
         'VerifyReport WebhookFetch WebhookRequest WebhookResponse WebhookSinkOptions Window WritableLike',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from ai-sdk', async () => {
+    expect((await exportedNames('ai-sdk')).join(' ')).toBe('leashModel leashStop leashTool leashTools withLeash');
+    expect(declaredNames('ai-sdk').sort().join(' ')).toBe(
+      [
+        'InputOf InputsOf LanguageModel LeashModelOptions LeashToolsOptions OutputOf Price PricedModel PromptParts TokenUsage',
+        'ToolsIn WithLeashOptions leashModel leashStop leashTool leashTools withLeash',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from anthropic', async () => {
+    expect(await exportedNames('anthropic')).toEqual(['leashRunnable']);
+    expect(declaredNames('anthropic').sort().join(' ')).toBe('RunnableTool leashRunnable');
+  });
+
+  it('exports these names from claude-agent-sdk', async () => {
+    expect(await exportedNames('claude-agent-sdk')).toEqual(['leashCanUseTool', 'leashHooks', 'leashTool']);
+    expect(declaredNames('claude-agent-sdk').sort().join(' ')).toBe(
+      [
+        'ClaudeCanUseTool ClaudeHookMatcher ClaudeHookOutput ClaudeHooks ClaudeTerms ClaudeTool ClaudeToolInput',
+        'LeashCanUseToolOptions LeashHooksOptions leashCanUseTool leashHooks leashTool',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from mcp', async () => {
+    expect(await exportedNames('mcp')).toEqual(['leashClient', 'leashServer', 'leashTransport']);
+    expect(declaredNames('mcp').sort().join(' ')).toBe(
+      [
+        'LeashClientOptions LeashServerOptions LeashTransportOptions McpArguments McpClient McpTerms McpToolServer',
+        'McpTransport leashClient leashServer leashTransport',
       ].join(' '),
     );
   });
@@ -237,6 +277,13 @@ describe('dist', () => {
     expect(declaredNames('sqlite').sort().join(' ')).toBe('SqliteSinkOptions sqliteLines sqliteSink');
   });
 
+  it('exports these names from undici', async () => {
+    expect(await exportedNames('undici')).toEqual(['leashDispatcher', 'leashFetch', 'leashInterceptor']);
+    expect(declaredNames('undici').sort().join(' ')).toBe(
+      'LeashDispatcherOptions leashDispatcher leashFetch leashInterceptor',
+    );
+  });
+
   it('declares every value that it exports', async () => {
     for (const name of [...subpathEntries, 'cli']) {
       expect(declaredNames(name)).toEqual(expect.arrayContaining(await exportedNames(name)));
@@ -245,12 +292,17 @@ describe('dist', () => {
 
   it.each([
     { name: 'index', code: [], types: [] },
+    { name: 'ai-sdk', code: [], types: [] },
     { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
+    { name: 'anthropic', code: [], types: [] },
+    { name: 'claude-agent-sdk', code: [], types: [] },
     { name: 'isolated', code: [], types: [] },
     { name: 'isolated-worker', code: [], types: [] },
+    { name: 'mcp', code: [], types: [] },
     { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
     { name: 'testing', code: [], types: [] },
+    { name: 'undici', code: ['undici'], types: ['undici'] },
     { name: 'cli', code: [], types: [] },
   ])('reaches from $name nothing outside Node but its peer', async ({ name, code, types }) => {
     const { imports, dynamicImports } = await bundle(name, false);
@@ -259,10 +311,10 @@ describe('dist', () => {
     expect(specifiersOfTypes(name).filter((specifier) => !specifier.startsWith('node:'))).toEqual(types);
   });
 
-  it('imports ajv in no other file than its adapter, and loads nothing behind the back of a bundler', () => {
+  it('imports each peer in no other file than its adapter, and loads nothing behind the back of a bundler', () => {
     const files = readdirSync(dist);
     const importing = files.filter((file) => /(from|import)\s*\(?["'](ajv|undici)/.test(text(`dist/${file}`)));
-    expect(importing.sort()).toEqual(['ajv.d.ts', 'ajv.js']);
+    expect(importing.sort()).toEqual(['ajv.d.ts', 'ajv.js', 'undici.d.ts', 'undici.js']);
     // The worker loads the module that it is for, and nothing of this package.
     const loading = files.filter((file) => /\b(createRequire|require|import)\s*\(/.test(text(`dist/${file}`)));
     expect(loading).toEqual(['isolated-worker.js']);
@@ -279,7 +331,7 @@ describe('dist', () => {
 
   it('is small: the root entry, minified and gzipped', async () => {
     const { code } = await bundle('index', true);
-    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(64_000);
+    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(68_000);
   });
 });
 
@@ -311,6 +363,7 @@ describe('the packed package', () => {
     writeFileSync(join(consumer, 'uses-root.ts'), USES_ROOT);
     writeFileSync(join(consumer, 'uses-ajv.ts'), USES_AJV);
     writeFileSync(join(consumer, 'uses-subpaths.ts'), USES_SUBPATHS);
+    writeFileSync(join(consumer, 'uses-undici.ts'), USES_UNDICI);
   });
 
   afterAll(() => rmSync(consumer, { recursive: true, force: true }));
@@ -355,10 +408,24 @@ describe('the packed package', () => {
     symlinkSync(join(root, 'node_modules/ajv'), join(consumer, 'node_modules/ajv'), 'junction');
     expect(typeErrors('uses-ajv.ts', 'es2023', 'node')).toEqual([]);
   });
+
+  it('asks for undici in ./undici alone, and takes 7 and 8', () => {
+    const errors = typeErrors('uses-undici.ts', 'es2023', 'node');
+    expect(errors.filter((line) => line.includes('TS2307'))).toEqual([
+      expect.stringMatching(/leashkit\/dist\/undici\.d\.ts.+TS2307: Cannot find module 'undici'/),
+      expect.stringMatching(/uses-undici\.ts.+TS2307: Cannot find module 'undici'/),
+    ]);
+    for (const copy of ['undici', 'undici-7']) {
+      rmSync(join(consumer, 'node_modules/undici'), { recursive: true, force: true });
+      symlinkSync(join(root, 'node_modules', copy), join(consumer, 'node_modules/undici'), 'junction');
+      expect(typeErrors('uses-undici.ts', 'es2023', 'node')).toEqual([]);
+    }
+  });
 });
 
 const USES_ROOT = `
 import { budget, callCap, createLeash, egress, isLeashError, memoryStore, rateLimit, type Leash } from 'leashkit';
+import { leashModel, leashStop, leashTools } from 'leashkit/ai-sdk';
 
 const guards = [budget({ usd: 5 }), callCap(50), rateLimit({ max: 10, per: '1m' }), egress({ allow: ['example.com'] })];
 const leash: Leash = createLeash({ guards, store: memoryStore() });
@@ -367,6 +434,11 @@ const charge = leash.wrap('charge', async (input: { cents: number }) => input.ce
 });
 const paid: Promise<number> = charge({ cents: 18 });
 paid.catch((error: unknown) => isLeashError(error) && error.code);
+
+const search = { execute: async (input: { query: string }) => input.query };
+const held: { search: typeof search } = leashTools(leash, { search }, { costs: { search: ({ query }) => ({ usd: query.length }) } });
+const stop: () => boolean = leashStop(leash);
+export { held, leashModel, stop };
 `;
 
 const USES_AJV = `
@@ -374,6 +446,20 @@ import { createLeash } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
 
 createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
+`;
+
+const USES_UNDICI = `
+import { createLeash, egress } from 'leashkit';
+import { leashDispatcher, type LeashDispatcherOptions, leashFetch, leashInterceptor } from 'leashkit/undici';
+import { Agent, interceptors, request } from 'undici';
+
+const leash = createLeash({ guards: [egress({ allow: ['example.com'] })] });
+const options: LeashDispatcherOptions = { connections: 4, tls: { ca: 'ca' } };
+const dispatcher = leashDispatcher(leash, options).compose(interceptors.redirect());
+const answer: Promise<string> = request('https://example.com', { dispatcher }).then(({ body }) => body.text());
+const other = new Agent().compose(leashInterceptor(leash), interceptors.retry());
+const status: Promise<number> = leashFetch(leash)('https://example.com', { method: 'POST' }).then((r) => r.status);
+export { answer, other, status };
 `;
 
 const USES_SUBPATHS = `

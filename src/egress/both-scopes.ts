@@ -1,8 +1,18 @@
-import type { Connection, OutgoingRequest, Target } from '../guard.ts';
+import type { Connection, EgressProxy, OutgoingRequest, Target } from '../guard.ts';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
 import type { EgressReason } from './denial.ts';
-import type { Passes } from './passes.ts';
+import { Passes, type Verified } from './passes.ts';
 import { type EgressScope, targetOf, type Way } from './scope.ts';
+
+const shared = new WeakMap<Passes, WeakMap<Passes, Passes>>();
+
+/** What one of two sessions has let through, the other one was not asked about. */
+function passesOfBoth(inner: Passes, outer: Passes): Passes {
+  const ofInner = shared.get(inner) ?? new WeakMap<Passes, Passes>();
+  const passes = ofInner.get(outer) ?? new Passes();
+  shared.set(inner, ofInner.set(outer, passes));
+  return passes;
+}
 
 /** A call inside a call of another leash: both hold it. The inner one is asked first and resolves the names. */
 class BothScopes implements EgressScope {
@@ -14,8 +24,28 @@ class BothScopes implements EgressScope {
     this.#outer = outer;
   }
 
+  around(inner: EgressScope): EgressScope | undefined {
+    return bothOf(bothOf(inner, this.#inner), this.#outer);
+  }
+
   get passes(): Passes {
-    return this.#inner.passes;
+    return passesOfBoth(this.#inner.passes, this.#outer.passes);
+  }
+
+  get verified(): Verified {
+    return this.passes.verified;
+  }
+
+  get via(): EgressProxy | undefined {
+    return this.#inner.via;
+  }
+
+  through(via: EgressProxy | undefined): EgressScope {
+    return new BothScopes(this.#inner.through(via), this.#outer.through(via));
+  }
+
+  get atEdge(): EgressScope {
+    return new BothScopes(this.#inner.atEdge, this.#outer.atEdge);
   }
 
   covers(other: EgressScope): boolean {
@@ -67,5 +97,7 @@ class BothScopes implements EgressScope {
 /** Both, unless the inner one says all that the outer one would. */
 export function bothOf(inner: EgressScope | undefined, outer: EgressScope | undefined): EgressScope | undefined {
   if (inner === undefined || outer === undefined) return inner ?? outer;
-  return inner.covers(outer) ? inner : new BothScopes(inner, outer);
+  if (inner.covers(outer)) return inner;
+  // One of the two may be covered.
+  return outer instanceof BothScopes ? outer.around(inner) : new BothScopes(inner, outer.through(inner.via));
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import type { Connection, OutgoingRequest } from '../guard.ts';
-import { Passes } from './passes.ts';
+import { Passes, type Verified } from './passes.ts';
+import { runtimeAgent } from './runtime-agent.ts';
 import type { EgressScope, Way } from './scope.ts';
 
 /** Ways out of the process, as people call them. */
@@ -29,6 +30,9 @@ const { fetch } = globalThis;
 
 /** A name that cannot exist (RFC 6761 §6.4), so that nothing would leave even where nothing holds. */
 const HOST = `${randomUUID()}.leash-canary.invalid`;
+export const CANARY_ORIGIN: string = `http://${HOST}`;
+/** What an agent is told, while the `Host` header of the request says something else. */
+const AGENT_PORT = 9;
 const REFUSED = new Error('a canary of the leash, which is never let out');
 
 /** A connection without a request is judged a tick later; a canary wants to know at once. */
@@ -41,14 +45,24 @@ class OpenToAll extends Passes {
 /** Refuses everything, and knows what it was asked. */
 export class Canary implements EgressScope {
   readonly passes: Passes = new OpenToAll();
+  readonly verified: Verified = new WeakMap();
+  readonly via = undefined;
   seen: Set<string> = new Set();
+
+  through(): EgressScope {
+    return this;
+  }
+
+  get atEdge(): EgressScope {
+    return this;
+  }
 
   covers(): boolean {
     return true;
   }
 
-  request({ scheme }: OutgoingRequest): Error {
-    return this.#see(`request:${scheme}`);
+  request({ scheme, port }: OutgoingRequest): Error {
+    return this.#see(port === AGENT_PORT ? `agent:${scheme}` : `request:${scheme}`);
   }
 
   connection({ tls }: Connection): Error {
@@ -106,6 +120,8 @@ interface Flight {
  * packet leaves, no name is asked for, no process and no thread starts, held or not.
  */
 export function sendCanaries(canary: Canary): ReadonlyMap<EntryPoint, boolean> {
+  // Some of them load the runtime's undici, whose Agent can be found only while that happens.
+  runtimeAgent();
   const held = new Map<EntryPoint, boolean>();
   for (const { entry, asked, fly } of flights()) {
     canary.seen = new Set();
@@ -135,6 +151,7 @@ function flights(): readonly Flight[] {
   // Not before it is needed: looking at it loads the runtime's undici.
   const { WebSocket } = globalThis;
   const place = { host: HOST, lookup: nowhere, agent: false };
+  const headers = { host: HOST };
   const socket = { host: HOST, port: 9, lookup: nowhere };
   /** Without arguments: every one of these refuses that by itself. */
   const bare = (entry: EntryPoint, asked: string, owner: object, names: readonly string[]): readonly Flight[] =>
@@ -155,6 +172,11 @@ function flights(): readonly Flight[] {
         ]),
     { entry: 'node:http', asked: 'request:http', fly: () => http.request(place).on('error', ignore) },
     { entry: 'node:https', asked: 'request:https', fly: () => https.request(place).on('error', ignore) },
+    {
+      entry: 'node:http',
+      asked: 'agent:http',
+      fly: () => http.request({ ...place, port: AGENT_PORT, headers, agent: new http.Agent() }).on('error', ignore),
+    },
     { entry: 'node:net', asked: 'connection:tcp', fly: () => net.connect(socket).on('error', ignore) },
     { entry: 'node:tls', asked: 'connection:tls', fly: () => tls.connect(socket).on('error', ignore) },
     // Loading HTTP/2 is slow, and it connects as everyone does.
@@ -182,8 +204,18 @@ function flights(): readonly Flight[] {
     ...bare('child processes', 'child-process', childProcess, ['spawnSync', 'execSync', 'execFileSync']),
     ...bare('child processes', 'child-process', process, ['execve']),
     { entry: 'workers', asked: 'worker', fly: () => new (workers.Worker as unknown as new () => unknown)() },
-    ...bare('workers', 'worker', modules, ['register']),
-    { entry: 'unix sockets', asked: 'unix-socket', fly: () => net.connect({ path: `/${HOST}` }).on('error', ignore) },
+    // Without hooks this reads where the hooks are to be found before it does anything.
+    {
+      entry: 'workers',
+      asked: 'worker',
+      fly: () =>
+        modules.register('', {
+          get parentURL(): never {
+            throw REFUSED;
+          },
+        }),
+    },
+    { entry: 'unix sockets', asked: 'unix-socket', fly: () => net.connect({ path: 1 } as never).on('error', ignore) },
     ...bare('process.binding', 'process-binding', process, ['binding']),
   ];
 }

@@ -1,6 +1,13 @@
 import { type Restore, replace } from './replace.ts';
 import type { CurrentScope } from './scope.ts';
 
+let admitted = false;
+
+/** Whether a process that starts in this step has been asked about. */
+export function isProcessAdmitted(): boolean {
+  return admitted;
+}
+
 /** Another process is under no leash. `fork`, `exec`, `execFile`, `spawn` and `cluster` all come to `ChildProcess.spawn`. */
 export function holdChildProcesses(current: CurrentScope): Restore {
   const childProcess = process.getBuiltinModule('node:child_process');
@@ -9,7 +16,13 @@ export function holdChildProcesses(current: CurrentScope): Restore {
     (self: unknown, args: unknown[]): unknown => {
       const refusal = current()?.way('child-process');
       if (refusal !== undefined) throw refusal;
-      return Reflect.apply(original, self, args);
+      const before = admitted;
+      admitted = true;
+      try {
+        return Reflect.apply(original, self, args);
+      } finally {
+        admitted = before;
+      }
     };
   const hold = (owner: object, name: string): Restore =>
     replace(owner as Record<string, unknown>, name, (original) => {

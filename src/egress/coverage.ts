@@ -14,6 +14,11 @@ export interface EgressCoverage {
   readonly node: string;
   /** Version of the undici that Node's `fetch` is made of. */
   readonly undici: string;
+  /**
+   * Versions of the copies of undici that this leash has dispatchers of, by `leashkit/undici`, `unknown` where it cannot be
+   * told. Each was seen to be held when the dispatcher was made, and by the last self-test.
+   */
+  readonly dispatchers: readonly string[];
   /** By entry point. Whatever is not `unheld` or `open` was seen to be held by the canary that was sent last. */
   readonly entries: Readonly<Record<EntryPoint | 'leash.fetch', Coverage>>;
 }
@@ -46,11 +51,12 @@ const ALL_REFUSED: ReadonlySet<EntryPoint> = new Set(['dns.resolve', 'process.bi
 /**
  * What several guards hold together: the strictest of them.
  *
- * @param proved what canaries have seen, undefined where none was sent.
+ * @param proved what canaries have seen, undefined where none was sent. @param dispatchers versions of undici.
  */
 export function coverageOf(
   egresses: readonly Egress[],
   proved: ReadonlyMap<EntryPoint, boolean> | undefined,
+  dispatchers: readonly string[],
 ): EgressCoverage {
   const enforce = strictest(egresses);
   const holding = egresses.filter((egress) => egress.enforce !== 'declared');
@@ -61,7 +67,13 @@ export function coverageOf(
     ]),
   ) as Record<EntryPoint, Coverage>;
   const { node, undici = 'none' } = process.versions;
-  return Object.freeze({ enforce, node, undici, entries: Object.freeze({ 'leash.fetch': 'held', ...entries }) });
+  return Object.freeze({
+    enforce,
+    node,
+    undici,
+    dispatchers: Object.freeze(dispatchers),
+    entries: Object.freeze({ 'leash.fetch': 'held', ...entries }),
+  });
 }
 
 /** As the log has it. */
@@ -75,12 +87,14 @@ function strictest(egresses: readonly Egress[]): Enforce {
 }
 
 function coverage(entry: EntryPoint, holding: readonly Egress[]): Coverage {
+  // Whatever connects by itself does not go through the proxy.
+  const proxied = holding.some((egress) => egress.proxy !== undefined);
   const all = (opens: (egress: Egress) => boolean): boolean => holding.every(opens);
   switch (entry) {
     case 'node:net':
     case 'node:tls':
     case 'node:http2':
-      return all((egress) => egress.rawSockets) ? 'held' : 'refused';
+      return proxied || !all((egress) => egress.rawSockets) ? 'refused' : 'held';
     case 'node:dgram':
       return all((egress) => egress.udp) ? 'open' : 'refused';
     case 'child processes':
@@ -90,6 +104,6 @@ function coverage(entry: EntryPoint, holding: readonly Egress[]): Coverage {
     case 'unix sockets':
       return all((egress) => egress.unix.size > 0) ? 'held' : 'refused';
     default:
-      return ALL_REFUSED.has(entry) ? 'refused' : 'held';
+      return proxied || ALL_REFUSED.has(entry) ? 'refused' : 'held';
   }
 }

@@ -24,6 +24,21 @@ export type EgressReason =
 /** The schemes of targets: those of URLs, and of sockets that carry something else. */
 const SCHEMES: ReadonlySet<string | undefined> = new Set(['http', 'https', 'ws', 'wss', 'tcp', 'tls']);
 
+const OTHER_PROXY = 'no proxy, also none of the environment, is used but that of egress({ proxy }), by leash.fetch';
+
+/** What a proxy of the environment is refused with. @param variable what names it. */
+export function environmentProxyMessage(variable: string): string {
+  return `${variable} names a proxy, and proxies of the environment are not used inside a leash: set egress({ proxy }) and use leash.fetch`;
+}
+
+/** A client of somebody else's, where the leash has a proxy; or one of a leash, in a call of another with another proxy. */
+export function unroutedDenial(target: Target, hasProxy: boolean): Denial {
+  const message = hasProxy
+    ? `host ${target.host} is reached by the proxy of the leash alone: use leash.fetch, or leashDispatcher of leashkit/undici`
+    : `host ${target.host} is not reached by a proxy that this leash does not have`;
+  return Object.freeze({ ...denialOf('host-not-allowed', target), message });
+}
+
 export function denialOf(reason: EgressReason, target: Target | undefined): Denial {
   return Object.freeze({ allow: false, code: 'EGRESS_DENIED', reason, message: messageOf(reason, target), target });
 }
@@ -47,9 +62,9 @@ function messageOf(reason: EgressReason, target: Target | undefined): string {
     case 'path':
       return `this path on host ${host} is not allowed`;
     case 'request-target':
-      return 'the target of a request must be a path';
+      return `the target of a request must be a path; ${OTHER_PROXY}`;
     case 'connect-method':
-      return 'the HTTP method CONNECT is not allowed';
+      return `the HTTP method CONNECT is not allowed; ${OTHER_PROXY}`;
     case 'host-header-mismatch':
       return `the Host header is not that of host ${host}`;
     case 'servername-mismatch':

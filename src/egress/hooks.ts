@@ -6,8 +6,9 @@ import { holdHttpRequests } from './http-requests.ts';
 import { holdNameQueries } from './name-queries.ts';
 import { holdProcessBinding } from './process-binding.ts';
 import type { Restore } from './replace.ts';
+import { holdSavedFunctions } from './saved-functions.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
-import { holdSockets } from './sockets.ts';
+import { holdSockets, trustTunnel } from './sockets.ts';
 import { holdUndiciRequests } from './undici-requests.ts';
 import { holdWorkers } from './workers.ts';
 
@@ -21,6 +22,8 @@ export interface Hooks {
   add(source: CurrentScope, isInUse: () => boolean): void;
   /** What all sources together say. */
   readonly current: CurrentScope;
+  /** Tells of a tunnel that a leash has built, and of the place that it leads to. */
+  trustTunnel(socket: object, place: string): void;
   /** Which entry points are held, seen with a canary each. */
   prove(): ReadonlyMap<EntryPoint, boolean>;
   /** Takes everything out again, unless a source is in use. @returns whether it did. */
@@ -39,6 +42,7 @@ export const HOOKS: Readonly<Record<string, (current: CurrentScope) => Restore>>
   'name-queries': holdNameQueries,
   'child-processes': holdChildProcesses,
   workers: holdWorkers,
+  'saved-functions': holdSavedFunctions,
   'process-binding': holdProcessBinding,
 };
 
@@ -80,6 +84,7 @@ function install(): Hooks {
       sources.set(source, isInUse);
     },
     current,
+    trustTunnel,
     prove: () => {
       const seen = new Canary();
       canary = seen;
@@ -91,6 +96,9 @@ function install(): Hooks {
     },
     remove: () => {
       if ([...sources.values()].some((isInUse) => isInUse())) return false;
+      // Where somebody has put something above a hook, it stays below that, without anything to say.
+      sources.clear();
+      only = undefined;
       for (const restore of restores.toReversed()) restore();
       syncBuiltinESMExports();
       delete shared[KEY];

@@ -2,11 +2,13 @@ import { AsyncResource } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
+import { bindEmitter } from './context.ts';
 import { OpenRequest } from './open-request.ts';
 import { originAt } from './origin.ts';
 import { type Restore, replace } from './replace.ts';
 import { readHead, type Statement } from './request-head.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
+import { diallerOf } from './sockets.ts';
 
 const OPEN = Symbol('leashkit.open-request');
 const PORT = Symbol('leashkit.port');
@@ -35,7 +37,7 @@ export function holdHttpRequests(current: CurrentScope): Restore {
   };
   for (const [channel, listener] of Object.entries(listeners)) subscribe(channel, listener);
 
-  const { Agent, ClientRequest } = process.getBuiltinModule('node:http');
+  const { Agent, OutgoingMessage } = process.getBuiltinModule('node:http');
   const restores = [
     replace(Agent.prototype as unknown as Record<string, unknown>, 'addRequest', (original) => {
       return function addRequest(this: unknown, ...args: unknown[]): unknown {
@@ -54,13 +56,24 @@ export function holdHttpRequests(current: CurrentScope): Restore {
         return waited === undefined ? create() : waited.runInAsyncScope(create);
       };
     }),
-    // Method, path and headers can be set until the head is fixed.
-    replace(ClientRequest.prototype as unknown as Record<string, unknown>, '_implicitHeader', (original) => {
-      return function _implicitHeader(this: unknown): unknown {
-        const request = this as Request;
-        const error = request[OPEN]?.stating(stated(request));
-        if (error !== undefined) request.destroy(error);
-        return Reflect.apply(original, this, []);
+    // Method, path and headers can be set until the head is fixed, by whomever.
+    replace(OutgoingMessage.prototype as unknown as Record<string, unknown>, '_storeHeader', (original) => {
+      return function _storeHeader(this: unknown, ...args: unknown[]): unknown {
+        const stored = Reflect.apply(original, this, args);
+        const { [OPEN]: opened, _header: head } = this as Request;
+        const error = opened === undefined ? undefined : opened.statingHead(String(head));
+        if (error !== undefined) (this as Request).destroy(error);
+        return stored;
+      };
+    }),
+    replace(Agent.prototype as unknown as Record<string, unknown>, 'reuseSocket', (original) => {
+      return function reuseSocket(this: unknown, ...args: unknown[]): unknown {
+        const [socket, request] = args as [Socket, Request];
+        // What is held looks at its socket by itself.
+        if (current() === undefined && diallerOf(socket) !== undefined) {
+          bindEmitter(request, new AsyncResource('leashkit.request'));
+        }
+        return Reflect.apply(original, this, args);
       };
     }),
   ];
@@ -90,7 +103,9 @@ function hold(scope: EgressScope, request: Request): void {
     return;
   }
   request[OPEN] = opened;
+  const context = new AsyncResource('leashkit.request');
   request.once('socket', (socket: Socket) => {
+    if (!socket.connecting && diallerOf(socket) !== scope) bindEmitter(request, context);
     const verify = (): void => {
       // Its connection was refused, and that is on record.
       if (socket.destroyed) return;

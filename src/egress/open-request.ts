@@ -1,10 +1,11 @@
 import { findLeashError } from '../errors.ts';
 import type { OutgoingRequest } from '../guard.ts';
+import type { DispatchSnapshot } from './dispatch-snapshot.ts';
 import type { Origin } from './origin.ts';
 import { readHead, type Statement } from './request-head.ts';
 import type { EgressScope } from './scope.ts';
 import { refusalOfServername } from './servername.ts';
-import { dialledHost, isTrusted, unixPathOf } from './sockets.ts';
+import { dialledHost, tunnelPlace, unixPathOf } from './sockets.ts';
 
 /** What of a socket tells where it leads. */
 interface SocketLike {
@@ -13,9 +14,12 @@ interface SocketLike {
   readonly encrypted?: boolean | undefined;
 }
 
+/** The first `Host` line of a head, and whether there is another. */
+const HOSTS = /\nhost[ \t]*:[ \t]*([^\r\n]*)(?:[\s\S]*?\n(host)[ \t]*:)?/i;
+
 /** An HTTP request that was allowed, from then on until it has ended: what leaves must be what was judged. */
 export class OpenRequest {
-  readonly #scope: EgressScope;
+  readonly scope: EgressScope;
   readonly #origin: Origin;
   readonly #method: string;
   readonly #path: string;
@@ -23,7 +27,7 @@ export class OpenRequest {
   #ended = false;
 
   private constructor(scope: EgressScope, origin: Origin, method: string, path: string) {
-    this.#scope = scope;
+    this.scope = scope;
     this.#origin = origin;
     this.#method = method;
     this.#path = path;
@@ -50,20 +54,22 @@ export class OpenRequest {
   stating({ method, path, host }: Statement): Error | undefined {
     const origin = this.#origin;
     const changed = method !== this.#method || path !== this.#path;
-    const error = changed ? judge(this.#scope, origin, method, path) : undefined;
-    return this.#refused(error ?? refusalOfHeader(this.#scope, origin, host));
+    const error = changed ? judge(this.scope, origin, method, path) : undefined;
+    return this.#refused(error ?? refusalOfHeader(this.scope, origin, host));
   }
 
   /** The same for the whole head as it is sent. */
   statingHead(head: string): Error | undefined {
-    const expected = `${this.#method} ${this.#path} HTTP/1.1\r\nhost: ${this.#origin.authority}\r\n`;
-    if (head.startsWith(expected) && !/\nhost\s*:/i.test(head.slice(expected.length - 1))) return undefined;
+    if (head.startsWith(`${this.#method} ${this.#path} HTTP/1.1\r\n`)) {
+      const [, host, another] = HOSTS.exec(head) ?? [];
+      if (another === undefined && (host === undefined || this.#origin.isNamedBy(host))) return undefined;
+    }
     return this.stating(readHead(head));
   }
 
   /** Before anything is written to a connected socket: it leads to where the request was allowed to go. */
   sending(socket: SocketLike & object): Error | undefined {
-    const { verified } = this.#scope.passes;
+    const { verified } = this.scope;
     const { place } = this.#origin;
     const known = verified.get(socket);
     const address = socket.remoteAddress;
@@ -72,32 +78,34 @@ export class OpenRequest {
       if (error !== undefined) return this.#refused(error);
       if (address !== undefined) verified.set(socket, { place, address });
     }
-    return this.#record(isTrusted(socket) ? undefined : address);
+    // Of a tunnel that is the address of the proxy.
+    return this.#record(tunnelPlace(socket) === undefined ? address : undefined);
   }
 
   #verify(socket: SocketLike & object, address: string | undefined): Error | undefined {
-    if (isTrusted(socket)) return undefined;
     const path = unixPathOf(socket);
     if (path !== undefined) return this.#verifyUnix(socket, path);
-    const { scheme, host, port, target } = this.#origin;
+    const { scheme, host, port, target, place } = this.#origin;
+    const tunnel = tunnelPlace(socket);
+    if (tunnel !== undefined) return tunnel === place ? undefined : this.scope.refuse('request-target', target);
     if (
       address === undefined ||
       socket.remotePort !== port ||
       (socket.encrypted === true) !== (scheme === 'https') ||
       dialledHost(socket) !== host
     ) {
-      const refusal = this.#scope.refuse('request-target', target);
+      const refusal = this.scope.refuse('request-target', target);
       if (refusal !== undefined || address === undefined) return refusal;
     }
     // An address that stands in the URL was judged with the rule that allows it.
-    return address === host ? undefined : this.#scope.address({ ...target, addr: address }, address);
+    return address === host ? undefined : this.scope.address({ ...target, addr: address }, address);
   }
 
   /** A connection in a pool may have been opened for a session that may go there. */
   #verifyUnix(socket: object, path: string): Error | undefined {
-    const { unixSockets } = this.#scope.passes;
+    const { unixSockets } = this.scope.passes;
     if (unixSockets.has(socket)) return undefined;
-    const error = this.#scope.way('unix-socket', path);
+    const error = this.scope.way('unix-socket', path);
     if (error === undefined) unixSockets.add(socket);
     return error;
   }
@@ -112,7 +120,7 @@ export class OpenRequest {
   ended(error: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#scope.passes.close(this.#origin.place);
+    this.scope.passes.close(this.#origin.place);
     if (this.#recorded) return;
     // Its connection was refused, and that is on record.
     if (findLeashError(error) !== undefined) return;
@@ -123,8 +131,17 @@ export class OpenRequest {
   #record(addr: string | undefined): Error | undefined {
     if (this.#recorded) return undefined;
     this.#recorded = true;
-    return this.#scope.reached({ ...this.#origin.target, addr });
+    return this.scope.reached({ ...this.#origin.target, addr });
   }
+}
+
+/** What a scope says of a request that is only asked for yet. */
+export function refusalOf(scope: EgressScope, asked: DispatchSnapshot): Error | undefined {
+  const { origin, misplaced, method, path, hosts, servername } = asked;
+  let error = misplaced === undefined ? undefined : scope.refuse(misplaced.reason, misplaced.target);
+  error ??= judge(scope, origin, method, path);
+  for (const host of hosts) error ??= refusalOfHeader(scope, origin, host);
+  return error ?? refusalOfServername(scope, origin.target, servername);
 }
 
 function judge(scope: EgressScope, { scheme, host, port }: Origin, method: string, path: string): Error | undefined {

@@ -1,6 +1,9 @@
 /** An agent may invent names without end. */
 const MAX_PLACES = 4_096;
 
+/** Connections that were found to be what their request asked for, with the place that they were asked for. */
+export type Verified = WeakMap<object, { readonly place: string; readonly address: string }>;
+
 /**
  * Which places have an allowed HTTP request under way. A client opens connections below the request, where its method and
  * path are not known any more; a connection to a place without one was not asked for by HTTP.
@@ -8,9 +11,7 @@ const MAX_PLACES = 4_096;
 export class Passes {
   readonly #open = new Map<string, number>();
   readonly #refused = new Map<string, Error>();
-  /** Connections that were found to be what their request asked for, with the place that they were asked for. */
-  readonly verified: WeakMap<object, { readonly place: string; readonly address: string }> = new WeakMap();
-
+  readonly verified: Verified = new WeakMap();
   /** Unix sockets that this session may use. */
   readonly unixSockets: WeakSet<object> = new WeakSet();
 

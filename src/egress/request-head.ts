@@ -13,15 +13,16 @@ export interface Statement {
 export function readHead(head: string): Statement {
   const lines = head.split('\r\n');
   const hosts = values(lines, 'host');
-  const host = hosts.length === 0 ? undefined : hosts.join(', ');
-  if (!head.startsWith(':')) {
+  // Pseudo-headers stand before or behind all others, by the version of undici.
+  if (!lines.some((line) => line.startsWith(':'))) {
     const [method = '', path = ''] = (lines[0] ?? '').split(' ');
-    return { method, path, host };
+    return { method, path, host: hosts.length === 0 ? undefined : hosts.join(', ') };
   }
   // A WebSocket over HTTP/2 is a CONNECT to a path of the same host (RFC 8441 §4).
   const method = values(lines, ':protocol').length === 0 ? values(lines, ':method').join(', ') : 'GET';
-  const authority = values(lines, ':authority').join(', ');
-  return { method, path: values(lines, ':path').join(', '), host: host ?? authority };
+  // A server may take either for the host.
+  const stated = new Set([...hosts, ...values(lines, ':authority')]);
+  return { method, path: values(lines, ':path').join(', '), host: [...stated].join(', ') };
 }
 
 function values(lines: readonly string[], name: string): readonly string[] {

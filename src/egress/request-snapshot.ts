@@ -36,7 +36,7 @@ const INIT_KEYS = [
 
 /** @throws {TypeError} whatever the runtime's `Request` does not take, and a URL that is not absolute. */
 export async function takeSnapshot(input: FetchInput, init: FetchInit | undefined): Promise<RequestSnapshot> {
-  const { dispatcher, ...options } = readInit(init);
+  const { dispatcher, ...options } = readFetchInit(init);
   const { signal } = options;
   // The hops follow the signal themselves; it stays a key, since a `Request` with any option starts afresh.
   if (signal !== undefined) options.signal = null;
@@ -54,7 +54,7 @@ export async function takeSnapshot(input: FetchInput, init: FetchInit | undefine
 }
 
 /** Each option is read once. Inherited ones count, as for every dictionary of Web IDL: `init` may be a `Request`. */
-function readInit(init: FetchInit | null | undefined): FetchInit {
+export function readFetchInit(init: FetchInit | null | undefined): FetchInit {
   if (init === undefined || init === null) return {};
   if (typeof init !== 'object' && typeof init !== 'function') throw new TypeError('fetch options must be an object');
   const options: Record<string, unknown> = {};

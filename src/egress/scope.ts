@@ -1,7 +1,7 @@
-import type { Connection, OutgoingRequest, Target } from '../guard.ts';
+import type { Connection, EgressProxy, OutgoingRequest, Target } from '../guard.ts';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
 import type { EgressReason } from './denial.ts';
-import type { Passes } from './passes.ts';
+import type { Passes, Verified } from './passes.ts';
 
 /** Ways out of a process that are no HTTP request and no TCP connection. */
 export type Way = 'udp' | 'dns-query' | 'unix-socket' | 'child-process' | 'worker' | 'process-binding';
@@ -13,6 +13,14 @@ export type Way = 'udp' | 'dns-query' | 'unix-socket' | 'child-process' | 'worke
 export interface EgressScope {
   /** What is under way; shared by all calls of a session. */
   readonly passes: Passes;
+  /** Connections that this very scope has found to be right. */
+  readonly verified: Verified;
+  /** The proxy that what is asked for goes through. */
+  readonly via: EgressProxy | undefined;
+  /** The same scope for what goes through another proxy, or through none. */
+  through(via: EgressProxy | undefined): EgressScope;
+  /** Asks only guards that refuse: those that observe are asked when a request is made, with its address. */
+  readonly atEdge: EgressScope;
   /** Whether this scope judges and records all that the other one would. */
   covers(other: EgressScope): boolean;
   request(request: OutgoingRequest): Error | undefined;

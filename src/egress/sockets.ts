@@ -13,24 +13,32 @@ type Callback = (...args: unknown[]) => void;
 /** What a socket was told to connect to, as a copy that nobody changes any more. */
 type Options = Record<PropertyKey, unknown>;
 
+/** Who dialled a socket under a leash. */
+const diallers = new WeakMap<object, EgressScope>();
 /** The host that a socket of a leashed call was dialled for, in canonical form. */
 const dialled = new WeakMap<object, string>();
-/** Tunnels that the leash has built itself: nothing else is asked of them. */
-const trusted = new WeakSet<object>();
+/** Tunnels that a leash has built itself, with the place that they lead to: nothing else is asked of them. */
+const tunnels = new WeakMap<object, string>();
 /** Where a unix socket of a leashed call leads. */
 const unixPaths = new WeakMap<object, string>();
 
-export function trust(socket: object): void {
-  trusted.add(socket);
+export function trustTunnel(socket: object, place: string): void {
+  tunnels.set(socket, place);
 }
 
-export function isTrusted(socket: object): boolean {
-  return trusted.has(socket);
+/** Undefined for a socket that is no tunnel of a leash. */
+export function tunnelPlace(socket: object): string | undefined {
+  return tunnels.get(socket);
 }
 
 /** Undefined for a socket that is none, or was opened outside of every leash. */
 export function unixPathOf(socket: object): string | undefined {
   return unixPaths.get(socket);
+}
+
+/** Undefined for one that was opened outside of every leash. */
+export function diallerOf(socket: object): EgressScope | undefined {
+  return diallers.get(socket);
 }
 
 /** In canonical form; undefined for a socket that nothing is known of. */
@@ -87,9 +95,10 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
       scope.connection({ host: name, port, tls, requested }) ??
       (tls ? refusalOfServername(scope, target, options['servername']) : undefined);
     if (refusal !== undefined) return fail(socket, refusal);
-    trusted.delete(socket);
+    tunnels.delete(socket);
     unixPaths.delete(socket);
     dialled.set(socket, name);
+    diallers.set(socket, scope);
     if (host.kind === 'name') options['lookup'] = judgedLookup(scope, name, port);
     if (!requested) {
       // Before the client hears of it, and closes what it has.
@@ -101,18 +110,21 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
     return dial();
   };
 
-  if (scope.passes.has(place)) return begin(true);
+  const known = scope.passes.has(place);
+  // One that was closed and is used again is no new connection of an agent.
+  if (known || socket.destroyed) return begin(known);
   // A client of node:http connects before it tells that it has a request: what it told is known a tick later.
   (socket as { connecting: boolean }).connecting = true;
+  const end = ending(socket);
   process.nextTick(() => {
-    if (socket.destroyed) return;
+    if (end.over) return;
     const requested = scope.passes.has(place);
     const refused = requested ? undefined : scope.passes.refusalOf(place);
     try {
-      if (refused !== undefined) socket.destroy(refused);
+      if (refused !== undefined) end.with(refused);
       else begin(requested);
     } catch (error) {
-      socket.destroy(error as Error);
+      end.with(error as Error);
     }
   });
   return socket;
@@ -134,9 +146,31 @@ function connectUnix(scope: EgressScope, socket: Socket, options: Options, dial:
 
 /** As the platform fails: with an event, after this step, which goes on to use the socket. */
 function fail(socket: Socket, error: Error): Socket {
+  // One that was closed before would not tell. The platform revives it, too.
+  if (socket.destroyed) (socket as unknown as { _undestroy(): void })._undestroy();
   (socket as { connecting: boolean }).connecting = true;
-  process.nextTick(() => socket.destroy(error));
+  const end = ending(socket);
+  process.nextTick(() => end.with(error));
   return socket;
+}
+
+/** How an attempt to connect ends that was never made. A socket that was destroyed before is being used again. */
+function ending(socket: Socket): { readonly over: boolean; with(error: Error): void } {
+  const { destroyed } = socket;
+  return {
+    get over() {
+      return socket.destroyed && !destroyed;
+    },
+    with(error) {
+      if (!socket.destroyed) {
+        socket.destroy(error);
+      } else if (destroyed) {
+        (socket as { connecting: boolean }).connecting = false;
+        socket.emit('error', error);
+        socket.emit('close', true);
+      }
+    },
+  };
 }
 
 /**

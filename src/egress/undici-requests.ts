@@ -1,12 +1,23 @@
+import { AsyncResource } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
+import { bindMethods } from './context.ts';
 import { OpenRequest } from './open-request.ts';
 import { type Origin, originAt } from './origin.ts';
 import type { Restore } from './replace.ts';
 import type { CurrentScope } from './scope.ts';
+import { diallerOf } from './sockets.ts';
 
 const OPEN = Symbol('leashkit.open-request');
 const REFUSED = Symbol('leashkit.refused');
+const CONTEXT = Symbol('leashkit.context');
+
+/** How undici 5 to 7, and 8, tell a request what becomes of it. */
+const ANSWERS = [
+  ...['onBodySent', 'onRequestSent', 'onResponseStarted'],
+  ...['onConnect', 'onHeaders', 'onUpgrade', 'onData', 'onComplete', 'onError'],
+  ...['onRequestStart', 'onResponseStart', 'onRequestUpgrade', 'onResponseData', 'onResponseEnd', 'onResponseError'],
+];
 
 /** A request of undici 5 to 8, of which only `origin`, `path`, `method` and `headers` are documented. */
 interface Request {
@@ -16,6 +27,7 @@ interface Request {
   readonly host?: unknown;
   readonly servername?: unknown;
   [OPEN]?: OpenRequest;
+  [CONTEXT]?: AsyncResource;
   [REFUSED]?: Error;
   readonly upgrade?: unknown;
   /** undici 8. */
@@ -47,8 +59,9 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
   const listeners: Record<string, (message: unknown) => void> = {
     'undici:request:create': (message) => {
       const scope = current();
-      if (scope === undefined) return;
       const { request } = message as Message;
+      request[CONTEXT] = new AsyncResource('leashkit.request');
+      if (scope === undefined) return;
       const statement = { method: String(request.method), path: String(request.path), host: textOf(request.host) };
       const opened = OpenRequest.begin(scope, originOf(String(request.origin)), statement, textOf(request.servername));
       if (opened instanceof Error) refuse(request, opened);
@@ -63,6 +76,8 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       if (error === undefined) {
         // Nobody tells how that one ends: the connection is the client's from here on.
         if (request.upgrade) opened?.ended(undefined);
+        const context = request[CONTEXT];
+        if (context !== undefined && diallerOf(socket) !== opened?.scope) bindMethods(request, ANSWERS, context);
         return;
       }
       if (earlier === undefined) refuse(request, error);

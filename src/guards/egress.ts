@@ -135,7 +135,7 @@ export function egress(options: EgressOptions): Guard {
       addresses: formatAddressRules(opened),
       enforce,
       resolver: resolver === undefined ? 'system' : 'own',
-      proxy: through?.host ?? null,
+      proxy: through?.origin ?? null,
       ...ways,
       unix: [...paths].sort(),
     }),

@@ -1,6 +1,6 @@
 import { activeCall } from '../call.ts';
 import { EgressUnenforcedError } from '../errors.ts';
-import { whenOver } from '../session-over.ts';
+import { clientOf } from '../session-client.ts';
 import { type IsolatedOptions, readIsolatedOptions } from './options.ts';
 import { WorkerHandle } from './worker-handle.ts';
 import { startWorkerProcess } from './worker-process.ts';
@@ -50,16 +50,17 @@ export async function isolated<Exports extends object = AnyExports>(
   options: IsolatedOptions,
 ): Promise<Isolated<Exports>> {
   const settings = readIsolatedOptions(module, options);
-  // Nothing is started for a leash that has ended, nor for what is none.
+  const client = clientOf(settings.leash, 'isolated');
+  // Nothing is started for a leash that has ended.
   let over: Error | undefined;
-  whenOver('isolated.leash', settings.leash, (error) => {
+  client.endWith((error) => {
     over = error;
   })();
   if (over !== undefined) throw over;
   checkRuntime();
   const refusal = activeCall()?.scope?.way('worker');
   if (refusal !== undefined) throw refusal;
-  const worker = new WorkerHandle(startWorkerProcess(settings), settings.leash, settings.timeoutMs);
+  const worker = new WorkerHandle(startWorkerProcess(settings), client, settings);
   const names = await worker.load(settings.module);
   const exports = Object.create(null) as Record<string, unknown>;
   for (const name of names) {

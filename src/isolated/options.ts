@@ -5,7 +5,7 @@ import { checkInteger, checkOptions, shown } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 
 export interface IsolatedOptions {
-  /** Its egress guards judge what the module fetches, and its end ends the worker. */
+  /** Its egress guards, of which it needs one, judge what the module fetches. Its end ends the worker. */
   readonly leash: Leash;
   /**
    * Files and folders that the module may read, beside its own file: what it imports, `node_modules`, its data. Paths from

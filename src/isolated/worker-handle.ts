@@ -1,12 +1,12 @@
 import { failed } from '../audit/failure.ts';
 import { EgressUnenforcedError } from '../errors.ts';
-import type { Leash } from '../leash-contract.ts';
-import { whenOver } from '../session-over.ts';
+import type { SessionClient } from '../session-client.ts';
 import { Bodies } from './bodies.ts';
 import { Broker } from './broker.ts';
 import { rebuildError } from './crossing-error.ts';
 import { Link } from './link.ts';
 import type { CrossedError, FromWorker, ToWorker } from './messages.ts';
+import type { IsolatedSettings } from './options.ts';
 import { readMessage } from './read-message.ts';
 import { WorkerCalls } from './worker-calls.ts';
 import type { WorkerProcess } from './worker-process.ts';
@@ -31,7 +31,7 @@ export class WorkerHandle {
   #module: string | undefined;
   readonly #timeoutMs: number;
 
-  constructor(process: WorkerProcess, leash: Leash, timeoutMs: number) {
+  constructor(process: WorkerProcess, client: SessionClient, { leash, timeoutMs }: IsolatedSettings) {
     const post = (message: ToWorker): void => this.#link.post(message);
     this.#process = process;
     this.#timeoutMs = timeoutMs;
@@ -49,7 +49,7 @@ export class WorkerHandle {
       { message: (message) => this.#take(readMessage(message)), over: this.#over },
       true,
     );
-    this.#unfollow = whenOver('isolated.leash', leash, (error) => this.#end(error));
+    this.#unfollow = client.endWith((error) => this.#end(error));
   }
 
   /** @returns the names of the functions that the module exports. */

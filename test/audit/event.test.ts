@@ -156,6 +156,13 @@ describe('a line of the log', () => {
       sign: 'none',
       keys: 'origin lib agent session mode hash guards parent',
     },
+    {
+      name: 'one that holds the network',
+      parent: undefined,
+      sign: 'none',
+      egress: { enforce: 'scope', fetch: 'held' },
+      keys: 'origin lib agent session mode hash guards egress',
+    },
     { name: 'a signed one', parent: undefined, sign: 'each', keys: 'origin lib agent session mode hash guards key' },
     {
       name: 'a certified one',

@@ -20,6 +20,7 @@ function line(kind: string, fields: string, head = ''): string {
 const WHOLE: Readonly<Record<string, string>> = {
   session_open:
     `,"origin":"o/${LOG}","lib":"leashkit/0.1.0","agent":"a","session":"s","mode":"observe","hash":"s1","guards":"${HASH}"` +
+    ',"egress":{"enforce":"scope","leash":"held","net":"refused","udp":"open","binding":"unheld"}' +
     `,"key":"${KEY}","cert":"${SIG}","parent":{"log":"${LOG}","seq":3,"hash":"${HASH}"}` +
     `,"prior":[{"log":"${LOG}","size":3,"hash":"${HASH}"}]`,
   tool_start: `,"call":"c","tool":"t","args":"s1:${HASH}","usd":"0.5","sat":"12","x":{"a":["b",{"c":-1}]}`,
@@ -44,7 +45,7 @@ const WHOLE: Readonly<Record<string, string>> = {
 
 /** The table of the format. */
 const LAYOUT: Readonly<Record<string, string>> = {
-  session_open: 'origin lib agent session mode hash guards key? cert? parent? prior?',
+  session_open: 'origin lib agent session mode hash guards egress? key? cert? parent? prior?',
   tool_start: 'call tool args usd? sat? x?',
   tool_ok: 'call tool us usd? sat? overrun? x?',
   tool_error: 'call tool us error usd? sat? overrun? x?',
@@ -117,6 +118,37 @@ describe('parseLine', () => {
         expect(parseLine(text), text).toBe('E_FORMAT');
       }
     }
+  });
+
+  it.each([
+    ['{"enforce":"declared"}', true],
+    ['{"enforce":"process","leash":"held"}', true],
+    [
+      `{"enforce":"scope",${'leash fetch ws http https net tls http2 udp lookup dns child worker unix binding'
+        .split(' ')
+        .map((key) => `"${key}":"held"`)
+        .join(',')}}`,
+      true,
+    ],
+    ['{}', false],
+    ['{"leash":"held"}', false],
+    ['{"leash":"held","enforce":"scope"}', false],
+    ['{"enforce":"all"}', false],
+    ['{"enforce":"held"}', false],
+    ['{"enforce":["scope"]}', false],
+    ['{"enforce":"scope","leash":"scope"}', false],
+    ['{"enforce":"scope","leash":["held"]}', false],
+    ['{"enforce":"scope","leash":1}', false],
+    ['{"enforce":"scope","fetch":"held","leash":"held"}', false],
+    ['{"enforce":"scope","quic":"held"}', false],
+    ['{"enforce":"scope","__proto__":"held"}', false],
+    ['["enforce","scope"]', false],
+    ['"scope"', false],
+    ['null', false],
+  ])('takes of what is held %s: %s', (egress, right) => {
+    const { session_open: fields = '' } = WHOLE as { session_open?: string };
+    const text = line('session_open', fields.replace(/"egress":\{[^}]*\}/, `"egress":${egress}`));
+    expect(typeof parseLine(text) !== 'string').toBe(right);
   });
 
   it('takes at most 64 earlier logs', () => {

@@ -15,18 +15,24 @@ export interface Place extends AsyncDisposable {
 
 export const certificate: Certificate = selfSigned(['a.test', 'b.test', 'localhost'], ['127.0.0.1']);
 
-/** An HTTP server on loopback that takes WebSockets too. It answers with the path that it was asked for. */
-export function startPlace(respond?: RequestListener): Promise<Place> {
-  return listen(createHttpServer(), respond);
+export interface PlaceOptions {
+  readonly respond?: RequestListener;
+  /** Of loopback. */
+  readonly address?: string;
 }
 
-export function startSecurePlace(respond?: RequestListener): Promise<Place> {
-  return listen(createHttpsServer(certificate), respond);
+/** An HTTP server on loopback that takes WebSockets too. It answers with the path that it was asked for. */
+export function startPlace(options: PlaceOptions = {}): Promise<Place> {
+  return listen(createHttpServer({ keepAliveTimeout: 60_000 }), options);
+}
+
+export function startSecurePlace(options: PlaceOptions = {}): Promise<Place> {
+  return listen(createHttpsServer({ ...certificate, keepAliveTimeout: 60_000 }), options);
 }
 
 async function listen(
   server: Server,
-  respond: RequestListener = (request, response) => void response.end(request.url),
+  { respond = (request, response) => void response.end(request.url), address = '127.0.0.1' }: PlaceOptions,
 ): Promise<Place> {
   const asked: string[] = [];
   const open = new Set<Duplex>();
@@ -49,7 +55,7 @@ async function listen(
     socket.once('data', () => socket.end(Buffer.of(0x88, 0x02, 0x03, 0xe8)));
   });
   server.on('tlsClientError', () => {});
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
   return {
     port: (server.address() as AddressInfo).port,
     asked,

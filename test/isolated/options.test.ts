@@ -103,12 +103,13 @@ describe('isolated', () => {
     {
       given: [MODULE, {}],
       type: TypeError,
-      message: /^`isolated\.leash` must be a leash of createLeash, got undefined$/,
+      message: /^isolated expects a leash that createLeash .+ has made, got undefined$/,
     },
+    { given: [MODULE, { leash: { fetch } }], type: TypeError, message: /^isolated expects a leash .+, got an object$/ },
     {
-      given: [MODULE, { leash: { fetch } }],
+      given: [MODULE, { leash: createLeash({ guards: [] }) }],
       type: TypeError,
-      message: /must be a leash of createLeash, got an object$/,
+      message: /^isolated needs an egress guard in the leash/,
     },
   ])('refuses $message', async ({ given, type, message }) => {
     const error = await rejection(isolated(...(given as [URL, IsolatedOptions])));
@@ -117,7 +118,7 @@ describe('isolated', () => {
   });
 
   it('refuses a leash that has ended, with its error', async () => {
-    const ended = createLeash({ guards: [] });
+    const ended = createLeash({ guards: [egress({ allow: [] })] });
     await ended.close();
     expect(await rejection(isolated(MODULE, { leash: ended }))).toMatchObject({ code: 'SESSION_CLOSED' });
   });
@@ -127,7 +128,8 @@ describe('isolated', () => {
     const program = `
       import { isolated } from ${from('isolated/index.ts')};
       import { createLeash } from ${from('leash.ts')};
-      const leash = createLeash({ guards: [] });
+      import { egress } from ${from('guards/egress.ts')};
+      const leash = createLeash({ guards: [egress({ allow: [] })] });
       const error = await isolated(new URL(${JSON.stringify(MODULE.href)}), { leash }).catch((error) => error);
       console.log(JSON.stringify(error));`;
     const node = fileURLToPath(new URL('../../node_modules/node/bin/node', import.meta.url));

@@ -1,0 +1,159 @@
+import { checkInteger, checkOneOf, checkOptions, kindOf, shown } from '../../internal/options.ts';
+import type { Leash } from '../../leash-contract.ts';
+import { normalizeUsage } from '../../prices/normalize-usage.ts';
+import type { Price } from '../../prices/price.ts';
+import { withMembers } from './members.ts';
+import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
+import { leashedOnce } from './once.ts';
+import { type PromptParts, promptBound } from './prompt-bound.ts';
+import { settledStream } from './settled-stream.ts';
+import { eitherSignal } from './signal.ts';
+
+/** A model of the AI SDK's language model specification, as far as the leash knows it. */
+export interface LanguageModel {
+  /** `'v2'`, `'v3'` or `'v4'`. */
+  readonly specificationVersion: string;
+  readonly provider: string;
+  readonly modelId: string;
+  doGenerate(...params: never[]): PromiseLike<unknown>;
+  doStream(...params: never[]): PromiseLike<unknown>;
+}
+
+export interface LeashModelOptions extends ModelCallOptions {
+  /**
+   * The tokens of a prompt at most: to hold less than one for each byte of its text, and for a request with files, with
+   * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that turns
+   * out too small lets the budget be overrun once.
+   */
+  readonly inputTokens?: ((request: PromptParts) => number) | undefined;
+  /**
+   * The tokens that the provider may spend on reasoning beyond `maxOutputTokens`. Integer >= 0. Needed for a request with
+   * `reasoning`: OpenAI and Google count it in (0), Anthropic puts it on top for models with a thinking budget. Default:
+   * the `budgetTokens` in the request's `providerOptions`.
+   */
+  readonly reasoningTokens?: number | undefined;
+}
+
+export const MODEL_OPTIONS = ['inputTokens', 'maxOutputTokens', 'reasoningTokens', 'onError'] as const;
+
+const VERSIONS = ['v2', 'v3', 'v4'];
+
+interface CallOptions extends PromptParts {
+  readonly maxOutputTokens?: number | undefined;
+  readonly abortSignal?: unknown;
+  readonly reasoning?: unknown;
+}
+
+interface Answer {
+  readonly usage?: unknown;
+  readonly stream?: ReadableStream<unknown>;
+}
+
+/** @throws {TypeError | RangeError} no model, no price, or an option. */
+export function leashLanguageModel<M extends LanguageModel>(
+  leash: Leash,
+  model: M,
+  price: Price | 'free',
+  options: LeashModelOptions = {},
+): M {
+  checkModel(model);
+  if (price !== 'free' && typeof price !== 'function') {
+    throw new TypeError(`the price of model "${model.modelId}" must be a function or 'free', got ${shown(price)}`);
+  }
+  checkModelOptions(options);
+  return leashedOnce(leash, model, () => {
+    const held = (method: 'doGenerate' | 'doStream') => (request: CallOptions) =>
+      answer(leash, model, method, price, options, request);
+    return withMembers(model, { doGenerate: held('doGenerate'), doStream: held('doStream') });
+  });
+}
+
+function checkModel(model: unknown): void {
+  if (typeof model === 'string') {
+    throw new TypeError(`leashModel expects a model, got its name: make one of it, with gateway() or your provider`);
+  }
+  if (typeof model !== 'object' || model === null)
+    throw new TypeError(`leashModel expects a model, got ${kindOf(model)}`);
+  const { specificationVersion, modelId, doGenerate, doStream } = model as Partial<LanguageModel>;
+  if (typeof modelId !== 'string' || typeof doGenerate !== 'function' || typeof doStream !== 'function') {
+    throw new TypeError('leashModel expects a language model with `modelId`, `doGenerate` and `doStream`');
+  }
+  if (!VERSIONS.includes(specificationVersion as string)) {
+    throw new TypeError(
+      `leashModel knows models of specification v2, v3 and v4, got ${shown(specificationVersion)}: nobody would count what it uses`,
+    );
+  }
+}
+
+function checkModelOptions(options: LeashModelOptions): void {
+  checkOptions('leashModel', options, MODEL_OPTIONS);
+  const { inputTokens, maxOutputTokens, reasoningTokens, onError } = options;
+  if (inputTokens !== undefined && typeof inputTokens !== 'function') {
+    throw new TypeError(`\`leashModel.inputTokens\` must be a function, got ${shown(inputTokens)}`);
+  }
+  if (maxOutputTokens !== undefined) checkInteger('leashModel.maxOutputTokens', maxOutputTokens, 1);
+  if (reasoningTokens !== undefined) checkInteger('leashModel.reasoningTokens', reasoningTokens, 0);
+  if (onError !== undefined) checkOneOf('leashModel.onError', onError, ['forfeit', 'refund']);
+}
+
+async function answer(
+  leash: Leash,
+  model: LanguageModel,
+  method: 'doGenerate' | 'doStream',
+  price: Price | 'free',
+  options: LeashModelOptions,
+  request: CallOptions,
+): Promise<unknown> {
+  const call = await beginModelCall(
+    leash,
+    price,
+    {
+      model: { provider: model.provider, modelId: model.modelId },
+      inputTokens: () => (options.inputTokens ?? promptBound)(request),
+      maxOutputTokens: request.maxOutputTokens,
+      extraOutputTokens: () => options.reasoningTokens ?? reasoningBeside(request),
+    },
+    options,
+  );
+  const clamped = call.maxOutputTokens === undefined ? {} : { maxOutputTokens: call.maxOutputTokens };
+  const abortSignal = eitherSignal(request.abortSignal, leash.signal);
+  let given: Answer;
+  try {
+    given = (await model[method]({ ...request, ...clamped, abortSignal } as never)) as Answer;
+    if (given.usage === undefined && given.stream !== undefined) {
+      return { ...given, stream: settledStream(given.stream, answerLife(call, abortSignal)) };
+    }
+  } catch (error) {
+    await call.fail();
+    throw error;
+  }
+  await call.settle(normalizeUsage(given));
+  return given;
+}
+
+function answerLife(call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {
+  return {
+    part: (part) =>
+      (part as { type?: unknown } | null)?.type === 'finish' ? call.settle(normalizeUsage(part)) : undefined,
+    ended: () => call.settle(undefined),
+    cut: () => call.cut(),
+    signal,
+  };
+}
+
+/** @throws {TypeError} the request wants reasoning, and nobody said how much of it is beyond `maxOutputTokens`. */
+function reasoningBeside({ reasoning, providerOptions }: CallOptions): number {
+  if (reasoning !== undefined && reasoning !== 'provider-default' && reasoning !== 'none') {
+    throw new TypeError(
+      'a request with `reasoning` needs the option `reasoningTokens` of leashModel: 0 where the provider counts it within `maxOutputTokens`',
+    );
+  }
+  let tokens = 0;
+  for (const ofProvider of Object.values(Object(providerOptions))) {
+    for (const option of Object.values(Object(ofProvider))) {
+      const { budgetTokens } = Object(option) as { budgetTokens?: unknown };
+      if (typeof budgetTokens === 'number') tokens = Math.max(tokens, budgetTokens);
+    }
+  }
+  return tokens;
+}

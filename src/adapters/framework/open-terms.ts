@@ -1,0 +1,17 @@
+import type { ToolOptions } from '../../tool.ts';
+import { readTerms, TERMS } from './tool-body.ts';
+
+/** What `readTerms` gives, and the tools that the terms name. */
+export interface OpenTerms {
+  readonly named: readonly string[];
+  readonly termsOf: (tool: string) => Pick<ToolOptions, 'cost' | 'schema' | 'url'>;
+}
+
+/** The terms of tools that are known only when they are called: there is no list of them to compare the names with. */
+export function readOpenTerms(
+  where: string,
+  terms: { readonly [Term in (typeof TERMS)[number]]?: object | undefined },
+): OpenTerms {
+  const named = [...new Set(TERMS.flatMap((term) => Object.keys(terms[term] ?? {})))];
+  return { named, termsOf: readTerms(where, named, terms) };
+}

@@ -1,0 +1,72 @@
+/**
+ * For what a provider writes into a prompt of its own accord when there are tools. Anthropic says how much that is, at
+ * most 530 tokens: https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens
+ */
+const TOOLS_PREAMBLE = 1024;
+
+/** What of a request to a language model becomes its prompt. */
+export interface PromptParts {
+  readonly prompt: unknown;
+  readonly tools?: unknown;
+  readonly responseFormat?: unknown;
+  readonly providerOptions?: unknown;
+}
+
+/**
+ * An upper bound of the tokens of a prompt of text: a token is at least one byte of it, and what providers write around
+ * messages is shorter than the JSON around them.
+ *
+ * @throws {TypeError} the prompt has parts that nobody can tell the tokens of: files, what the provider kept of earlier
+ * requests, and what the tools read that it runs.
+ */
+export function promptBound({ prompt, tools, responseFormat, providerOptions }: PromptParts): number {
+  const listed = Array.isArray(tools) ? tools : [];
+  if (hasFile(prompt)) throw uncountable('the files of a prompt');
+  if (listed.some((tool) => tool?.type !== 'function')) throw uncountable('what the tools of a provider read');
+  if (isContinued(providerOptions)) throw uncountable('what the provider kept of earlier requests');
+  const text = JSON.stringify([prompt, listed, responseFormat]);
+  return Buffer.byteLength(text) + (listed.length === 0 ? 0 : TOOLS_PREAMBLE);
+}
+
+function uncountable(what: string): TypeError {
+  return new TypeError(
+    `nobody can tell how many tokens ${what} are: say so with the option \`inputTokens\` of leashModel`,
+  );
+}
+
+/** Options by which the providers of the AI SDK continue from a prompt that they kept: OpenAI, Anthropic, Google. */
+const CONTINUING = ['previousResponseId', 'conversation', 'thread', 'cachedContent'];
+
+function isContinued(providerOptions: unknown): boolean {
+  return Object.values(Object(providerOptions)).some((options) =>
+    CONTINUING.some((name) => Object(options)[name] !== undefined && Object(options)[name] !== null),
+  );
+}
+
+/** Messages of text are made of these; every other part may stand for more than its text. */
+const TEXT_PARTS: ReadonlySet<unknown> = new Set([
+  'text',
+  'reasoning',
+  'tool-call',
+  'tool-result',
+  'tool-approval-request',
+  'tool-approval-response',
+]);
+
+function hasFile(prompt: unknown): boolean {
+  if (!Array.isArray(prompt)) return true;
+  return prompt.some((message) => {
+    const content: unknown = message?.content;
+    return Array.isArray(content) ? content.some(isFile) : typeof content !== 'string';
+  });
+}
+
+function isFile(part: {
+  readonly type?: unknown;
+  readonly output?: { readonly type?: unknown; readonly value?: unknown };
+}): boolean {
+  if (!TEXT_PARTS.has(part?.type)) return true;
+  if (part.type !== 'tool-result' || part.output?.type !== 'content') return false;
+  const { value } = part.output;
+  return !Array.isArray(value) || value.some((item) => item?.type !== 'text');
+}

@@ -1,0 +1,204 @@
+import { AsyncResource } from 'node:async_hooks';
+import { spawnSync as spawnSyncBefore } from 'node:child_process';
+import { once } from 'node:events';
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
+import { createRequire } from 'node:module';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { Worker as WorkerNow } from 'node:worker_threads';
+import * as undici8 from 'undici';
+import * as undici7 from 'undici-7';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findLeashError } from '../src/errors.ts';
+import { holdWith } from './helpers/held-leash.ts';
+import { type Place, startPlace } from './helpers/places.ts';
+
+/** What code can do that lets go of its context, and how far it gets. What is not held here is in the README. */
+
+const kept = createRequire(import.meta.url)('node:child_process') as typeof import('node:child_process');
+const { spawnSync: keptSpawnSync } = kept;
+const KeptWorker = createRequire(import.meta.url)('node:worker_threads').Worker as typeof WorkerNow;
+
+let place: Place;
+beforeAll(async () => {
+  place = await startPlace({
+    respond: (request, response) => {
+      if (request.url !== '/late') return void response.end(request.url);
+      response.flushHeaders();
+      setTimeout(() => response.end('late'), 20);
+    },
+  });
+});
+afterAll(() => place[Symbol.asyncDispose]());
+
+const none = () => holdWith({ allow: [] });
+const url = (path: string): string => `http://127.0.0.1:${place.port}/${path}`;
+const reason = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => 'ok',
+    (error) => (findLeashError(error) as { reason?: string } | undefined)?.reason ?? error,
+  );
+const read = async (answer: Promise<{ body: { text(): Promise<string> } }>): Promise<string> =>
+  (await answer).body.text();
+
+describe('a pool of connections with a limit, which code outside of the leash uses too', () => {
+  const queued = async (Pool: typeof undici7.Pool): Promise<unknown> => {
+    await using held = none();
+    const pool = new Pool(`http://127.0.0.1:${place.port}`, { connections: 1, pipelining: 1 });
+    const outside = read(pool.request({ path: '/outside', method: 'GET' }));
+    const inside = held.call(() => reason(read(pool.request({ path: '/inside', method: 'GET' }))));
+    await outside;
+    const answer = await inside;
+    await pool.close();
+    return answer;
+  };
+
+  it('of undici 7 takes a request that waits for one of whoever was first', async () => {
+    expect(await queued(undici7.Pool)).toBe('ok');
+  });
+
+  it('of undici 8 does not', async () => {
+    expect(await queued(undici8.Pool as unknown as typeof undici7.Pool)).toBe('host-not-allowed');
+  });
+});
+
+describe('listeners of a body run as code of who asked, on whosever connection', () => {
+  const listened = async (
+    request: typeof undici7.request,
+    dispatcher: undici7.Dispatcher,
+    where: 'inside' | 'outside',
+  ) => {
+    await using held = holdWith({ allow: [`http://127.0.0.1:${place.port}`] });
+    const other = await startPlace();
+    const warm = () => read(request(url('warm'), { dispatcher }));
+    const listen = () =>
+      new Promise((resolve, reject) => {
+        request(url('late'), { dispatcher }).then(({ body }) => {
+          body.once('data', () => resolve(reason(fetch(`http://127.0.0.1:${other.port}/`))));
+        }, reject);
+      });
+    // One opens the connection, the other listens on it.
+    if (where === 'inside') await warm();
+    else await held.call(warm);
+    const answer = await (where === 'inside' ? held.call(listen) : listen());
+    await other[Symbol.asyncDispose]();
+    return answer;
+  };
+
+  it.each([
+    ['undici 7', undici7.request, () => new undici7.Agent({ connections: 1 })],
+    [
+      'undici 8',
+      undici8.request as unknown as typeof undici7.request,
+      () => new undici8.Agent({ connections: 1 }) as never,
+    ],
+  ])('%s', async (_, request, agent) => {
+    const [inside, outside] = [agent() as undici7.Agent, agent() as undici7.Agent];
+    // A leashed listener on a connection of nobody's, and nobody's on one of a leash.
+    expect(await listened(request, inside, 'inside')).toBe('port');
+    expect(await listened(request, outside, 'outside')).toBe('ok');
+    await Promise.all([inside.close(), outside.close()]);
+  });
+
+  it('so does what waits for it with a promise', async () => {
+    await using held = none();
+    const agent = new undici8.Agent({ connections: 1 });
+    const warm = read(undici8.request(url('late'), { dispatcher: agent }));
+    const answer = await held.call(async () => {
+      await warm;
+      return reason(fetch(url('x')));
+    });
+    expect(answer).toBe('host-not-allowed');
+    await agent.close();
+  });
+});
+
+describe('what was bound before the call', () => {
+  it('runs as code of where it was bound', async () => {
+    await using held = none();
+    const resource = new AsyncResource('bound');
+    const go = AsyncResource.bind(() => reason(fetch(url('x'))));
+    expect(await held.call(() => go())).toBe('ok');
+    expect(await held.call(() => resource.runInAsyncScope(() => reason(fetch(url('x')))))).toBe('ok');
+  });
+
+  it("does not with enforce: 'process'", async () => {
+    const go = AsyncResource.bind(() => reason(fetch(url('x'))));
+    await using held = holdWith({ allow: [], enforce: 'process' });
+    expect(await held.call(() => go())).toBe('host-not-allowed');
+  });
+
+  it('is still written to, if it was connected', async () => {
+    const got: string[] = [];
+    const server = createServer((socket) => socket.on('data', (data) => got.push(String(data)))).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    await once(socket, 'connect');
+    await using held = none();
+    await held.call(() => new Promise<void>((resolve) => void socket.write('hello', () => resolve())));
+    socket.destroy();
+    await once(socket, 'close');
+    expect(held.said()).toEqual([]);
+    server.close();
+  });
+
+  it('is still asked, if it is a session of HTTP/2', async () => {
+    const server = createHttp2Server((_, response) => response.end('ok')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    await once(session, 'connect');
+    await using held = none();
+    const [head] = await held.call(() => once(session.request({ ':path': '/' }).end(), 'response'));
+    expect(head).toMatchObject({ ':status': 200 });
+    expect(held.said()).toEqual([]);
+    session.destroy();
+    server.close();
+  });
+});
+
+describe('what a module in CommonJS took before there was a leash', () => {
+  it('is no process that starts', async () => {
+    await using held = none();
+    expect(await reason(held.call(() => keptSpawnSync('true')))).toBe('child-process');
+    expect(await reason(held.call(() => spawnSyncBefore('true')))).toBe('child-process');
+    await using open = holdWith({ allow: [], childProcess: 'allow' });
+    expect(await open.call(() => keptSpawnSync('true').status)).toBe(0);
+    expect(open.said()).toEqual(['ok child-process :0']);
+  });
+
+  it('is a worker that is ended as it starts', async () => {
+    await using held = none();
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    let reached = 0;
+    server.on('connection', () => reached++);
+    const { port } = server.address() as AddressInfo;
+    const body = `require('node:net').connect(${port}, '127.0.0.1')`;
+    expect(KeptWorker).not.toBe(WorkerNow);
+    await held.call(() =>
+      once(
+        new KeptWorker(body, { eval: true }).on('error', () => {}),
+        'exit',
+      ),
+    );
+    expect(held.said()).toEqual(['denied worker :0 worker']);
+    expect(reached).toBe(0);
+    server.close();
+  });
+});
+
+it('a connection beside a request that is under way to the same place is taken for one of it', async () => {
+  const late = url('late');
+  await using held = holdWith({ allow: [`http://127.0.0.1:${place.port}`] });
+  const answer = await held.call(async () => {
+    const pending = fetch(late);
+    const socket = connect(place.port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.destroy();
+    return (await pending).text();
+  });
+  expect(answer).toBe('late');
+  expect(held.said()).toHaveLength(1);
+  // With no request under way it is refused.
+  const alone = held.call(() => once(connect(place.port, '127.0.0.1'), 'connect'));
+  expect(await reason(alone)).toBe('scheme');
+});
