@@ -31,6 +31,7 @@ interface Manifest {
   readonly bin: object;
   readonly exports: Readonly<Record<string, string | object>>;
   readonly dependencies?: object;
+  readonly devDependencies: Readonly<Record<string, string>>;
   readonly peerDependencies: object;
   readonly peerDependenciesMeta: object;
   readonly tsdown: {
@@ -120,6 +121,14 @@ describe('package.json', () => {
   it('has ajv and undici as its peers, and can do without', () => {
     expect(manifest.peerDependencies).toEqual({ ajv: '^8.17.0', undici: '^7.27.2 || ^8.0.1' });
     expect(manifest.peerDependenciesMeta).toEqual({ ajv: { optional: true }, undici: { optional: true } });
+  });
+
+  it('runs its scripts with the Node that it names, and has another one beside it', () => {
+    const { node, 'node-26': other } = manifest.devDependencies;
+    const versionOf = (path: string): string =>
+      execFileSync(join(root, path), ['--version'], { encoding: 'utf8' }).trim();
+    expect(versionOf('node_modules/.bin/node')).toBe(`v${node}`);
+    expect(versionOf('node_modules/node-26/bin/node')).toBe(other?.replace('npm:node@', 'v'));
   });
 
   it('maps one subpath to each entry of the build, types first', () => {

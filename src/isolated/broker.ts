@@ -7,6 +7,7 @@ import type { RequestMessage, ToWorker } from './messages.ts';
 /** Of one worker; each may hold a body. */
 const MAX_REQUESTS = 64;
 const MAX_REFUSALS = 100;
+const ANSWERED = new Error('the request was answered');
 const TOO_MANY = `an isolated worker makes at most ${MAX_REQUESTS} requests at once`;
 
 /** A call of an export, as far as its requests are concerned. */
@@ -17,12 +18,17 @@ export interface AskingCall {
   readonly refusals: Map<number, LeashError>;
 }
 
+interface OpenRequest {
+  readonly call: AskingCall;
+  readonly controller: AbortController;
+}
+
 /** Sends the requests of a worker with the `fetch` of the leash, each in the call that it is made in. */
 export class Broker {
   readonly #fetch: () => typeof globalThis.fetch;
   readonly #bodies: Bodies;
   readonly #post: (message: ToWorker) => void;
-  readonly #open = new Map<number, { readonly call: AskingCall; readonly controller: AbortController }>();
+  readonly #open = new Map<number, OpenRequest>();
   #last = 0;
 
   /** @param fetch the leash's; may throw, and then nothing can be reached. */
@@ -82,8 +88,8 @@ export class Broker {
       return;
     }
     const { status, statusText, redirected, type } = response;
-    if (response.body === null) this.#open.delete(request);
-    else this.#bodies.send(request, response.body, () => this.#open.delete(request));
+    if (response.body === null) this.#finish(request, ANSWERED);
+    else this.#bodies.send(request, response.body, () => this.#finish(request, ANSWERED));
     this.#post({
       kind: 'response',
       request,
@@ -98,8 +104,7 @@ export class Broker {
   }
 
   #failed(request: number, call: AskingCall, error: unknown): void {
-    if (!this.#open.delete(request)) return;
-    this.#bodies.drop(request, new Error('the request failed'));
+    if (this.#finish(request, new Error('the request failed')) === undefined) return;
     const refusal = findLeashError(error);
     if (refusal !== undefined) {
       call.refusals.set(request, refusal);
@@ -116,9 +121,13 @@ export class Broker {
   }
 
   #end(request: number, error: Error): void {
+    this.#finish(request, error)?.controller.abort(error);
+  }
+
+  /** Once for each request; what of its bodies is still on its way has no use any more. */
+  #finish(request: number, error: Error): OpenRequest | undefined {
     const open = this.#open.get(request);
-    if (!this.#open.delete(request)) return;
-    this.#bodies.drop(request, error);
-    open?.controller.abort(error);
+    if (this.#open.delete(request)) this.#bodies.drop(request, error);
+    return open;
   }
 }

@@ -39,7 +39,11 @@ const NODE_MAJOR = 26;
  * hop is judged by the egress guards and is an event of that call. It works while a call runs; what is under way when the
  * call ends is cut. A body of up to 4 MiB is sent as a whole, others and those of streams piece by piece.
  *
- * The end of the leash ends the worker, and so does its own: calls that run then reject, those that come later too.
+ * The end of the leash ends the worker. Calls that a worker has not answered when it ends reject, and so do all later ones.
+ *
+ * Such code still has: processor time, memory beside its heap, stderr for what it prints, what `node:os` tells, and whether
+ * a file exists. Calls of one worker are not held apart: code in it may ask and answer for any of them. Code that never
+ * gives way outlives a program that is killed. Faults of Node itself are held by what holds a process, such as a container.
  *
  * @throws {EgressUnenforcedError} this runtime cannot close a process, or did not. @throws {EgressDeniedError} called inside a
  * leashed call that may start no worker. @throws {LeashError} the leash has ended. @throws {TypeError | RangeError} an option.
@@ -60,7 +64,7 @@ export async function isolated<Exports extends object = AnyExports>(
   checkRuntime();
   const refusal = activeCall()?.scope?.way('worker');
   if (refusal !== undefined) throw refusal;
-  const worker = new WorkerHandle(startWorkerProcess(settings), client, settings);
+  const worker = new WorkerHandle(await startWorkerProcess(settings), client, settings);
   const names = await worker.load(settings.module);
   const exports = Object.create(null) as Record<string, unknown>;
   for (const name of names) {

@@ -28,14 +28,20 @@ function takeAway(): void {
 
 /** Descriptors that the program itself was started with, and that were handed down. */
 function closeInherited(): void {
-  for (const descriptor of process.argv.splice(2)) closeSync(Number(descriptor));
+  for (const descriptor of process.argv.splice(2)) {
+    try {
+      closeSync(Number(descriptor));
+    } catch {
+      // The program has closed it in the meantime.
+    }
+  }
 }
 
 const running = new AsyncLocalStorage<number>();
 const signals = new Map<number, readonly AbortController[]>();
 let functions: ReadonlyMap<string, AnyFunction> = new Map();
 
-const socket = new Socket({ fd: LINK_FD });
+const socket = new Socket({ fd: LINK_FD, readable: true, writable: true });
 const post = (message: FromWorker): void => link.post(message);
 const bodies = new Bodies(post);
 const fetches = new WorkerFetch(running, bodies, post);

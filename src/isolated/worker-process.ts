@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { ownWork } from '../internal/own-work.ts';
@@ -39,7 +40,7 @@ const killAll = (): void => {
  * A process, not a thread: threads of a process share its open files and sockets, and the permission model does not ask who
  * reads and writes by their numbers.
  */
-export function startWorkerProcess({ read, env, maxHeapMb }: WorkerProcessInit): WorkerProcess {
+export async function startWorkerProcess({ read, env, maxHeapMb }: WorkerProcessInit): Promise<WorkerProcess> {
   const bootstrap = bootstrapFile();
   const flags = [
     '--permission',
@@ -54,26 +55,23 @@ export function startWorkerProcess({ read, env, maxHeapMb }: WorkerProcessInit):
       windowsHide: true,
     }),
   );
+  await once(child, 'spawn');
   if (living.size === 0) process.on('exit', killAll);
   living.add(child);
   const gone = new Promise<string>((resolve) => {
     // Its pipes have been read to their ends then.
-    child.once('close', (code, signal) => resolve(signal === null ? `code ${code}` : signal));
-    // It never started; or it could not be killed, and then its exit is still to come.
-    child.on(
-      'error',
-      (error) => child.pid === undefined && resolve((error as NodeJS.ErrnoException).code ?? error.name),
-    );
-  }).then((how) => {
-    living.delete(child);
-    if (living.size === 0) process.off('exit', killAll);
-    return how;
+    child.once('close', (code, signal) => {
+      living.delete(child);
+      if (living.size === 0) process.off('exit', killAll);
+      resolve(signal ?? `code ${code}`);
+    });
+    // It could not be killed: its end is still to come.
+    child.on('error', () => {});
   });
   showOutput(child.stdout as Readable);
   showOutput(child.stderr as Readable);
-  const link = child.stdio[LINK_FD] as Duplex;
   return {
-    link,
+    link: child.stdio[LINK_FD] as Duplex,
     gone,
     kill: () => child.kill('SIGKILL'),
     keepAlive: (keeps) => {
@@ -98,8 +96,8 @@ function showOutput(output: Readable): void {
 const O_CLOEXEC = 0o2000000;
 
 /**
- * Descriptors that a process on Linux hands down beside its pipes: those that it was itself started with. Elsewhere the
- * system hands down what is listed, and nothing else.
+ * Descriptors that a process on Linux hands down beside its pipes: those that it was itself started with. No other system
+ * tells them.
  */
 function inheritable(): readonly number[] {
   if (process.platform !== 'linux') return [];
@@ -123,8 +121,8 @@ function closesOnExec(descriptor: number): boolean {
 /** The worker's own part, in the sources or as it is built; it loads its other files from the folder. */
 function bootstrapFile(): { readonly file: string; readonly folder: string } {
   const isSource = import.meta.url.endsWith('.ts');
-  return {
-    file: fileURLToPath(new URL(isSource ? './worker-main.ts' : './isolated-worker.js', import.meta.url)),
-    folder: fileURLToPath(new URL(isSource ? '../' : './', import.meta.url)),
-  };
+  const file = fileURLToPath(new URL(isSource ? './worker-main.ts' : './isolated-worker.js', import.meta.url));
+  const folder = fileURLToPath(new URL(isSource ? '../' : './', import.meta.url));
+  if (existsSync(file)) return { file, folder };
+  throw new Error("leashkit/isolated cannot find its worker, a file beside it: leave 'leashkit' out of your bundle");
 }

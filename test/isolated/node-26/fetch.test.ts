@@ -23,7 +23,10 @@ beforeAll(async () => {
       response.setHeader('x-type', request.headers['content-type'] ?? 'none');
       response.setHeader('x-length', request.headers['content-length'] ?? 'none');
       response.end(`${good.hits.at(-1)?.body.length} bytes`);
-    } else redirecting(request, response);
+    } else {
+      response.setHeader('set-cookie', ['a=1', 'b=2']);
+      redirecting(request, response);
+    }
   });
   evil = await startServer();
   held = holdWith({ allow: [good.origin, `http://named.test:${good.port}`] }, { stopOn: 'none' });
@@ -50,6 +53,7 @@ describe('fetch in an isolated worker', () => {
       redirected: false,
       type: 'basic',
       headers: { 'content-length': '2' },
+      cookies: ['a=1', 'b=2'],
       text: 'ok',
     });
   });

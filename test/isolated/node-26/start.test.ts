@@ -169,6 +169,17 @@ describe('a program with an isolated worker', () => {
     },
   );
 
+  it('takes it along when it ends, also where its code never gives way', async () => {
+    const endings = JSON.stringify(moduleAt('endings').href);
+    const { stdout } = await run(
+      program(`const { exports } = await isolated(new URL(${endings}), { leash });
+      console.log(await exports.pid());
+      exports.spin().catch(() => {});
+      setTimeout(() => process.exit(), 200);`),
+    );
+    await isGone(Number(stdout));
+  });
+
   it('takes it along when it is killed, if its code gives way', async () => {
     const [node = '', ...args] = program(
       'const { exports } = await start(); console.log(await exports.pid()); setInterval(() => {}, 1000);',

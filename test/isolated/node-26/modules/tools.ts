@@ -44,6 +44,7 @@ export interface Fetched {
   readonly redirected: boolean;
   readonly type: string;
   readonly headers: Readonly<Record<string, string>>;
+  readonly cookies: readonly string[];
   readonly text: string;
 }
 
@@ -56,6 +57,7 @@ export const get = async (url: string, init?: RequestInit): Promise<Fetched> => 
     redirected,
     type,
     headers: Object.fromEntries(response.headers),
+    cookies: response.headers.getSetCookie(),
     text: await response.text(),
   };
 };
