@@ -206,7 +206,7 @@ export class AuditUnavailableError extends LeashError {
 }
 named(AuditUnavailableError, 'AuditUnavailableError');
 
-/** This runtime cannot hold what an egress guard promises; the leash was not created. The message says what to change. */
+/** This runtime cannot hold what was promised: nothing was started. The message says what to change. */
 export class EgressUnenforcedError extends LeashError {
   declare readonly code: 'EGRESS_UNENFORCED';
 

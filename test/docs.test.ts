@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { examplesIn, expectPrintsWhatItSays, promisedBy, sourceOf } from './helpers/example.ts';
 
@@ -49,4 +51,11 @@ describe('README', () => {
 
 describe('examples', () => {
   it.each(examplesIn())('%s prints what it says', (file) => expectPrintsWhatItSays(file));
+
+  it('isolated.ts says on an older Node that nothing was started, and what to do', async () => {
+    const root = join(import.meta.dirname, '..');
+    const node = join(root, 'node_modules/node/bin/node');
+    const { stdout } = await promisify(execFile)(node, [join(root, 'examples/isolated.ts')]);
+    expect(stdout).toMatch(/^isolated\(\) needs Node >= 26, .+ Run the program with Node 26 or later, or .+\n$/);
+  });
 });

@@ -31,6 +31,7 @@ interface Manifest {
   readonly bin: object;
   readonly exports: Readonly<Record<string, string | object>>;
   readonly dependencies?: object;
+  readonly devDependencies: Readonly<Record<string, string>>;
   readonly peerDependencies: object;
   readonly peerDependenciesMeta: object;
   readonly tsdown: {
@@ -44,8 +45,8 @@ const { entry, deps } = manifest.tsdown;
 
 /** Entries as file names in dist, without the ending. */
 const entries = Object.keys(entry).sort();
-/** The command is started, and imported by nobody. */
-const subpathEntries = entries.filter((name) => name !== 'cli');
+/** The command and the worker of `isolated` are started, and imported by nobody. */
+const subpathEntries = entries.filter((name) => name !== 'cli' && name !== 'isolated-worker');
 
 /** One entry with everything that it reaches in one chunk, as a bundler sees it; packages stay outside. */
 async function bundle(name: string, minify: boolean): Promise<Rolldown.OutputChunk> {
@@ -122,6 +123,14 @@ describe('package.json', () => {
     expect(manifest.peerDependenciesMeta).toEqual({ ajv: { optional: true }, undici: { optional: true } });
   });
 
+  it('runs its scripts with the Node that it names, and has another one beside it', () => {
+    const { node, 'node-26': other } = manifest.devDependencies;
+    const versionOf = (path: string): string =>
+      execFileSync(join(root, path), ['--version'], { encoding: 'utf8' }).trim();
+    expect(versionOf('node_modules/.bin/node')).toBe(`v${node}`);
+    expect(versionOf('node_modules/node-26/bin/node')).toBe(other?.replace('npm:node@', 'v'));
+  });
+
   it('maps one subpath to each entry of the build, types first', () => {
     expect(entry).toEqual({
       index: 'src/index.ts',
@@ -132,6 +141,8 @@ describe('package.json', () => {
       ajv: 'src/adapters/ajv.ts',
       anthropic: 'src/adapters/anthropic.ts',
       'claude-agent-sdk': 'src/adapters/claude-agent-sdk.ts',
+      isolated: 'src/isolated/index.ts',
+      'isolated-worker': 'src/isolated/worker-main.ts',
       mcp: 'src/adapters/mcp.ts',
       prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
@@ -241,6 +252,11 @@ describe('dist', () => {
     expect(declaredNames('ajv').sort().join(' ')).toBe('FormatsPlugin JsonSchema JsonSchemaArgsOptions jsonSchemaArgs');
   });
 
+  it('exports these names from isolated', async () => {
+    expect(await exportedNames('isolated')).toEqual(['isolated']);
+    expect(declaredNames('isolated').sort().join(' ')).toBe('Isolated IsolatedExports IsolatedOptions isolated');
+  });
+
   it('exports these names from langchain', async () => {
     expect((await exportedNames('langchain')).join(' ')).toBe('leashMiddleware leashTool leashTools');
     expect(declaredNames('langchain').sort().join(' ')).toBe(
@@ -303,7 +319,9 @@ describe('dist', () => {
   });
 
   it('declares every value that it exports', async () => {
-    for (const name of entries) expect(declaredNames(name)).toEqual(expect.arrayContaining(await exportedNames(name)));
+    for (const name of [...subpathEntries, 'cli']) {
+      expect(declaredNames(name)).toEqual(expect.arrayContaining(await exportedNames(name)));
+    }
   });
 
   it.each([
@@ -312,6 +330,8 @@ describe('dist', () => {
     { name: 'ajv', code: ['ajv', 'ajv/dist/2020.js'], types: ['ajv'] },
     { name: 'anthropic', code: [], types: [] },
     { name: 'claude-agent-sdk', code: [], types: [] },
+    { name: 'isolated', code: [], types: [] },
+    { name: 'isolated-worker', code: [], types: [] },
     { name: 'mcp', code: [], types: [] },
     { name: 'langchain', code: [], types: [] },
     { name: 'openai', code: [], types: [] },
@@ -332,7 +352,18 @@ describe('dist', () => {
     const files = readdirSync(dist);
     const importing = files.filter((file) => /(from|import)\s*\(?["'](ajv|undici)/.test(text(`dist/${file}`)));
     expect(importing.sort()).toEqual(['ajv.d.ts', 'ajv.js', 'undici.d.ts', 'undici.js']);
-    expect(files.filter((file) => /\b(createRequire|require|import)\s*\(/.test(text(`dist/${file}`)))).toEqual([]);
+    // The worker loads the module that it is for, and nothing of this package.
+    const loading = files.filter((file) => /\b(createRequire|require|import)\s*\(/.test(text(`dist/${file}`)));
+    expect(loading).toEqual(['isolated-worker.js']);
+    expect(text('dist/isolated-worker.js').match(/\b(createRequire|require|import)\s*\(.*?\)/g)).toEqual([
+      'import(module)',
+    ]);
+  });
+
+  it('gives a worker nothing of itself but what talks to the program', async () => {
+    const { code } = await bundle('isolated-worker', false);
+    expect(code).not.toMatch(/createLeash|LeashError|class Session\b/);
+    expect(code.length).toBeLessThan(40_000);
   });
 
   it('is small: the root entry, minified and gzipped', async () => {
@@ -473,6 +504,7 @@ import { createLeash } from 'leashkit';
 import { leashMiddleware, leashTools as leashChainTools } from 'leashkit/langchain';
 import { leashRunnable } from 'leashkit/openai';
 import { leashModel, leashTools } from 'leashkit/openai-agents';
+import { type Isolated, isolated } from 'leashkit/isolated';
 import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
 import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
 
@@ -491,6 +523,10 @@ leashTools(leash, [{ name: 'search' }], { costs: { search: (input: { q: string }
 const model = { getResponse: async () => 1, async *getStreamedResponse() {} };
 leashModel(leash, model, price, { modelId: 'm' }).getResponse();
 leashRunnable(leash, { type: 'function', function: { function: (input: { q: string }) => input.q } }, { cost: ({ q }) => ({ usd: q.length }) });
+declare const tools: Isolated<{ add(a: number, b: number): number; name: string }>;
+const sum: Promise<number> = tools.exports.add(1, 2);
+sum.then(() => tools.close());
+isolated('/tools.js', { leash }).then(({ exports }) => exports['search']?.('q'));
 const usage = normalizeUsage({});
 if (usage !== undefined) price(usage, { modelId: 'm' });
 `;

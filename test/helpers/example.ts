@@ -27,10 +27,16 @@ export function promisedBy(example: string): string[] {
     .map((line) => line.replace(/^\/\/ ?/, ''));
 }
 
+/** The Node that an example says it needs: this one, unless it names another. */
+function runtimeOf(example: string): string {
+  const [, major] = /^\/\/ .*\bNeeds Node (\d+)\.$/m.exec(sourceOf(example)) ?? [];
+  return major === undefined ? process.execPath : join(directory, `../node_modules/node-${major}/bin/node`);
+}
+
 /** Runs an example and compares. */
 export async function expectPrintsWhatItSays(example: string): Promise<void> {
   const cwd = mkdtempSync(join(tmpdir(), 'leashkit-example-'));
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [join(directory, example)], { cwd });
+  const { stdout, stderr } = await promisify(execFile)(runtimeOf(example), [join(directory, example)], { cwd });
   const printed = stdout.trimEnd().split('\n');
   const expected = promisedBy(example);
   expect(stderr).toBe('');

@@ -1,0 +1,2 @@
+/** Exports nothing that can be called. */
+export const one = 1;

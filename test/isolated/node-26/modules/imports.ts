@@ -1,0 +1,3 @@
+import { word } from './imported/word.ts';
+
+export const say = (): string => word;
