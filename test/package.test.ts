@@ -295,13 +295,14 @@ describe('dist', () => {
       'fakeClock',
       'leashMatchers',
       'recordingSink',
+      'removeEgressHooks',
       'runScriptedAgent',
     ]);
     expect(declaredNames('testing').sort().join(' ')).toBe(
       [
         'AgentCall AgentOptions AgentRun AnyCode ErrorOf ExpectedDenial ExpectedDenials FakeClock FakeClockOptions',
         'LeashMatchers MatcherResult RecordedEvent RecordingSink Refusable ScriptedCall ScriptedTurn expectDenied',
-        'fakeClock leashMatchers recordingSink runScriptedAgent',
+        'fakeClock leashMatchers recordingSink removeEgressHooks runScriptedAgent',
       ].join(' '),
     );
   });
