@@ -154,8 +154,7 @@ export interface LeashMiddlewareOptions extends ChatModelOptions {
    * The session has ended, or a request to the model was refused. `'end'`: the agent ends as if it had answered, and its
    * last message says why. `'throw'`: it ends with the error, in which `findLeashError` finds the refusal. `'continue'`:
    * it goes on, until a request to the model is refused, which throws; for leashes whose refusals end nothing, by
-   * `stopOn: 'none'`. In all three a refused tool call is told to the model, but for the one with which `'throw'` ends.
-   * Default: `'end'`.
+   * `stopOn: 'none'`. In all three a refused tool call is told to the model. Default: `'end'`.
    */
   readonly onBreach?: 'end' | 'throw' | 'continue' | undefined;
   /** As in `leashTools`, for the tools that the agent has when it asks its model. */
@@ -226,7 +225,6 @@ export function leashMiddleware(leash: Leash, options: LeashMiddlewareOptions): 
       } catch (error) {
         const denial = denialIn(error);
         if (denial === undefined) throw asToolError(error);
-        if (onBreach === 'throw' && leash.breach !== undefined) throw error;
         const invoke = async (): Promise<string> => denial.message;
         const told = await handler({ ...request, tool: { name: toolCall?.name, invoke } });
         return Object.assign(told as object, { status: 'error' }) as typeof told;
@@ -268,7 +266,7 @@ function readOptions(options: LeashMiddlewareOptions): LeashMiddlewareOptions {
  * it goes on as it did, the error gets the mark of those that are told, and stays the same for middlewares around this.
  */
 function asToolError(error: unknown): unknown {
-  if (error instanceof Error && !('~brand' in error) && !('is_bubble_up' in error) && Object.isExtensible(error)) {
+  if (error instanceof Error && !('~brand' in error) && Object.isExtensible(error)) {
     Object.defineProperty(error, '~brand', { value: 'ToolInvocationError', configurable: true });
   }
   return error;

@@ -3,8 +3,8 @@ import { RunnableLambda } from '@langchain/core/runnables';
 import { DynamicTool, StructuredTool } from '@langchain/core/tools';
 import { MessagesAnnotation, StateGraph } from '@langchain/langgraph';
 import { ToolNode, toolsCondition } from '@langchain/langgraph/prebuilt';
-import { tool } from 'langchain';
-import { args, budget, callCap, currentCall, findLeashError } from 'leashkit';
+import { createAgent, tool } from 'langchain';
+import { args, budget, callCap, currentCall, findLeashError, type Guard } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
 import { leashMiddleware, leashTool, leashTools } from 'leashkit/langchain';
 import { describe, expect, it } from 'vitest';
@@ -230,6 +230,28 @@ describe('leashTools', () => {
 
 describe('leashMiddleware', () => {
   const { leash } = recordedLeash({ guards: [callCap(9)] });
+
+  it('holds a tool once, however often it is asked for, and also where all may pass', async () => {
+    let declared = 0;
+    const counting: Guard = {
+      name: 'counting',
+      check: () => ({ allow: true }),
+      prepare: () => {
+        declared++;
+        return undefined;
+      },
+    };
+    const recorded = recordedLeash({ guards: [callCap(3), counting] });
+    const body = new SearchBody();
+    const agent = createAgent({
+      model: searchingModel(),
+      tools: [tool(body.run, { name: 'search', description: 's', schema })],
+      middleware: [leashMiddleware(recorded.leash, { price: 'free', unguarded: 'all' })],
+    });
+    await agent.invoke({ messages: 'go' });
+    // Its body, and the function that its body calls.
+    expect([declared, body.ran]).toEqual([2, 3]);
+  });
 
   it.each([
     { name: 'no options', options: undefined, message: 'expects an options object' },

@@ -278,6 +278,19 @@ describe('what a tool does wrong itself', () => {
     expect(events('tool_error')).toHaveLength(6);
   });
 
+  it('ends the agent where it is a middleware that does it, behind the leash too', async () => {
+    const { leash } = recordedLeash({ guards: [callCap(3)] });
+    const broken = createMiddleware({
+      name: 'broken',
+      wrapToolCall: () => {
+        throw new RangeError('broken');
+      },
+    });
+    const middleware = [middlewareOf(leash), broken];
+    const error = await caught(createAgent({ model: twice(), tools: [failing()], middleware }).invoke(go));
+    expect(error).toMatchObject({ message: 'broken', name: 'RangeError' });
+  });
+
   it('is no call where the arguments do not fit the schema', async () => {
     const recorded = recordedLeash({ guards: [callCap(3)] });
     const body = new SearchBody();
