@@ -34,9 +34,10 @@ export interface EgressOptions {
    */
   readonly resolver?: Resolver;
   /**
-   * An HTTP proxy that the leash's own clients go through, by a tunnel for each target: `'http://proxy.internal:3128'`,
-   * with credentials if it wants some. Targets are judged by name; what addresses the proxy dials is the proxy's to judge.
-   * Other clients connect to nothing then. Proxies of the environment are never used. Default: none.
+   * An HTTP proxy that the leash's own clients go through (`leash.fetch`, those of `leashkit/undici`), by a tunnel for each
+   * target: `'http://proxy.internal:3128'`, with credentials if it wants some. Targets are judged by name, which the proxy
+   * resolves; what addresses it dials is the proxy's to judge. Other clients of code that is held connect to nothing then.
+   * A child goes through the proxy of its parent. Proxies of the environment are never used. Default: none.
    */
   readonly proxy?: string;
   /**
