@@ -1,9 +1,11 @@
 import { AsyncResource } from 'node:async_hooks';
 import { spawnSync as spawnSyncBefore } from 'node:child_process';
 import { once } from 'node:events';
+import { type ClientRequest, request as requestHttp } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { createRequire } from 'node:module';
 import { type AddressInfo, connect, createServer } from 'node:net';
+import { Readable } from 'node:stream';
 import { Worker as WorkerNow } from 'node:worker_threads';
 import * as undici8 from 'undici';
 import * as undici7 from 'undici-7';
@@ -112,6 +114,99 @@ describe('listeners of a body run as code of who asked, on whosever connection',
   });
 });
 
+describe('a request that waits for a connection of code outside of the leash', () => {
+  type Go = () => Promise<unknown>;
+  const bodies: Readonly<Record<string, (go: Go) => unknown>> = {
+    generator: async function* (go) {
+      yield String(await go());
+    },
+    'frozen iterable': (go) => {
+      let next = async () => {
+        next = async () => ({ done: true, value: '' });
+        return { done: false, value: String(await go()) };
+      };
+      return Object.freeze({ [Symbol.asyncIterator]: () => Object.freeze({ next: () => next() }) });
+    },
+    stream: (go) => {
+      const stream = new Readable({
+        read() {
+          this._read = () => {};
+          void go().then((answer) => {
+            stream.push(String(answer));
+            stream.push(null);
+          });
+        },
+      });
+      return stream;
+    },
+    'web stream': (go) =>
+      new ReadableStream(
+        {
+          pull: async (controller) => {
+            controller.enqueue(new TextEncoder().encode(String(await go())));
+            controller.close();
+          },
+        },
+        { highWaterMark: 0 },
+      ),
+  };
+  const copies = [
+    ['undici 7', undici7.Client],
+    ['undici 8', undici8.Client as unknown as typeof undici7.Client],
+  ] as const;
+  /** Busy with what nobody holds. */
+  const busy = (Client: typeof undici7.Client): undici7.Client => {
+    const client = new Client(`http://127.0.0.1:${place.port}`);
+    read(client.request({ path: '/late', method: 'GET' })).catch(() => {});
+    return client;
+  };
+
+  describe.each(copies)('%s', (_, Client) => {
+    it.each(Object.keys(bodies))('has its %s read as code of who asked', async (kind) => {
+      await using held = holdWith({ allow: [`http://127.0.0.1:${place.port}`] });
+      await using other = await startPlace();
+      const client = busy(Client);
+      let told: unknown;
+      const go = async (): Promise<unknown> => {
+        told = await reason(fetch(`http://127.0.0.1:${other.port}/`));
+        return told;
+      };
+      await held.call(() => read(client.request({ path: '/', method: 'POST', body: bodies[kind]?.(go) as Readable })));
+      expect(told).toBe('port');
+      await client.close();
+    });
+
+    it('has its handler told of the start, and of the end without one, as code of who asked', async () => {
+      await using held = holdWith({ allow: [`http://127.0.0.1:${place.port}`] });
+      await using other = await startPlace();
+      const go = () => reason(fetch(`http://127.0.0.1:${other.port}/`));
+      const told = (client: undici7.Client, names: readonly string[]) =>
+        held.call(
+          () =>
+            new Promise((resolve) => {
+              const silent = [
+                'onRequestStart',
+                'onResponseStart',
+                'onResponseData',
+                'onResponseEnd',
+                'onResponseError',
+              ];
+              const handler = Object.fromEntries(silent.map((name) => [name, () => {}]));
+              for (const name of names) handler[name] = () => resolve(go());
+              client.dispatch({ path: '/', method: 'GET' }, handler);
+            }),
+        );
+      const started = busy(Client);
+      expect(await told(started, ['onRequestStart'])).toBe('port');
+      await started.close();
+      const ended = busy(Client);
+      const answer = told(ended, ['onResponseError']);
+      void ended.destroy();
+      expect(await answer).toBe('port');
+    });
+  });
+});
+
 describe('what was bound before the call', () => {
   it('runs as code of where it was bound', async () => {
     await using held = none();
@@ -184,6 +279,28 @@ describe('what a module in CommonJS took before there was a leash', () => {
     expect(reached).toBe(0);
     server.close();
   });
+});
+
+it.each([
+  [
+    'has handed its connection over',
+    (request: ClientRequest) => {
+      request.setHeader('connection', 'upgrade');
+      request.setHeader('upgrade', 'websocket');
+      request.on('upgrade', (_, socket) => socket.destroy()).end();
+    },
+  ],
+  ['was aborted before it had a connection', (request: ClientRequest) => request.abort()],
+])('a connection beside a request that %s is not', async (_, end) => {
+  await using held = holdWith({ allow: [`http://127.0.0.1:${place.port}`] });
+  const answer = await held.call(async () => {
+    const request = requestHttp(url('x'));
+    end(request);
+    await once(request, 'close');
+    return reason(once(connect(place.port, '127.0.0.1'), 'connect'));
+  });
+  expect(answer).toBe('scheme');
+  expect(held.said()).toHaveLength(2);
 });
 
 it('a connection beside a request that is under way to the same place is taken for one of it', async () => {
