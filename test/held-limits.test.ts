@@ -24,6 +24,10 @@ let place: Place;
 beforeAll(async () => {
   place = await startPlace({
     respond: (request, response) => {
+      if (request.url === '/last') {
+        response.setHeader('connection', 'close');
+        return void setTimeout(() => response.end('last'), 20);
+      }
       if (request.url !== '/late') return void response.end(request.url);
       response.flushHeaders();
       setTimeout(() => response.end('late'), 20);
@@ -60,6 +64,37 @@ describe('a pool of connections with a limit, which code outside of the leash us
 
   it('of undici 8 does not', async () => {
     expect(await queued(undici8.Pool as unknown as typeof undici7.Pool)).toBe('host-not-allowed');
+  });
+
+  const afterEnd = async (Pool: typeof undici7.Pool): Promise<unknown> => {
+    const held = holdWith({ allow: [`http://127.0.0.1:${place.port}`] });
+    const pool = new Pool(`http://127.0.0.1:${place.port}`, { connections: 1, pipelining: 1 });
+    await held.call(() => read(pool.request({ path: '/inside', method: 'GET' })));
+    await held.leash.close();
+    const outside = ['/1', '/2'].map((path) => reason(read(pool.request({ path, method: 'GET' }))));
+    const answers = await Promise.all(outside);
+    await pool.close();
+    return answers;
+  };
+
+  it('of undici 7 refuses code outside what waited for a connection of a leash that has ended', async () => {
+    expect(await afterEnd(undici7.Pool)).toEqual(['revoked', 'revoked']);
+  });
+
+  it('of undici 8 does not refuse it', async () => {
+    expect(await afterEnd(undici8.Pool as unknown as typeof undici7.Pool)).toEqual(['ok', 'ok']);
+  });
+
+  it('is connected anew for code outside as code of the call whose connection was closed', async () => {
+    const held = holdWith({ allow: [`http://127.0.0.1:${place.port}`] });
+    const client = new undici8.Client(`http://127.0.0.1:${place.port}`);
+    const inside = held.call(() => read(client.request({ path: '/last', method: 'GET' })));
+    await new Promise<void>((resolve) => client.once('connect', () => resolve()));
+    const outside = reason(read(client.request({ path: '/outside', method: 'GET' })));
+    await Promise.all([held.leash.close(), inside]);
+    expect(await outside).toBe('revoked');
+    expect(await reason(read(client.request({ path: '/later', method: 'GET' })))).toBe('ok');
+    await client.close();
   });
 });
 
