@@ -1,5 +1,6 @@
-import { AsyncResource } from 'node:async_hooks';
+import { AsyncResource, createHook } from 'node:async_hooks';
 import { spawnSync as spawnSyncBefore } from 'node:child_process';
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { type ClientRequest, request as requestHttp } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
@@ -240,6 +241,35 @@ describe('a request that waits for a connection of code outside of the leash', (
       expect(await answer).toBe('port');
     });
   });
+});
+
+it('dns.lookup gives an address back as the platform does, whatever family was asked for', async () => {
+  await using held = none();
+  const asked = ['127.0.0.1', '::1'].flatMap((address) => [4, 6].map((family) => [address, { family }] as const));
+  const all = () => Promise.all(asked.map(([address, options]) => lookup(address, options)));
+  expect(await held.call(all)).toEqual(await all());
+});
+
+it('a handle below sockets connects to what it likes, once async_hooks has shown one', async () => {
+  await using held = holdWith({ allow: [`http://127.0.0.1:${place.port}`] });
+  await using other = await startPlace();
+  const kinds = new Map<string, new (kind?: number) => { connect(...args: unknown[]): number; oncomplete: unknown }>();
+  const hook = createHook({ init: (_, type, __, resource) => void kinds.set(type, resource.constructor as never) });
+  const status = await held.call(async () => {
+    hook.enable();
+    const socket = requestHttp(url('x'), { agent: false }).end();
+    await once(socket, 'response');
+    hook.disable();
+    const [Handle, Connecting] = [kinds.get('TCPWRAP'), kinds.get('TCPCONNECTWRAP')];
+    if (Handle === undefined || Connecting === undefined) return undefined;
+    const connecting = new Connecting();
+    return new Promise((resolve) => {
+      connecting.oncomplete = resolve;
+      new Handle(0).connect(connecting, '127.0.0.1', other.port);
+    });
+  });
+  expect(status).toBe(0);
+  expect(held.said()).toHaveLength(1);
 });
 
 describe('what was bound before the call', () => {
