@@ -162,11 +162,14 @@ export function withLeash<Settings extends object>(
   return leashSettings(leash, settings, options as AnyOptions);
 }
 
+/** Also by the older name, which AI SDK 5 and 6 still take. */
+const PREPARE_STEP = ['prepareStep', 'experimental_prepareStep'];
+
 type AnyOptions = WithLeashOptions<Record<string, object>>;
 
 function leashSettings<Settings extends object>(leash: Leash, settings: Settings, options: AnyOptions): Settings {
   const { costs, schemas, urls, unguarded, price, ...modelOptions } = options;
-  const { tools, model, stopWhen, prepareStep, prepareCall } = settings as Readonly<Record<string, unknown>>;
+  const { tools, model, stopWhen, prepareCall } = settings as Readonly<Record<string, unknown>>;
   const held = (chosen: unknown): LanguageModel => {
     if (price === undefined) throw new TypeError("withLeash needs the `price` of the model, or 'free'");
     return leashModel(leash, chosen as LanguageModel, price, modelOptions);
@@ -179,8 +182,10 @@ function leashSettings<Settings extends object>(leash: Leash, settings: Settings
   if (stopWhen !== undefined) {
     members['stopWhen'] = [...(Array.isArray(stopWhen) ? stopWhen : [stopWhen]), leashStop(leash)];
   }
-  if (typeof prepareStep === 'function') {
-    members['prepareStep'] = async (...params: unknown[]) => {
+  for (const name of PREPARE_STEP) {
+    const prepareStep = (settings as Readonly<Record<string, unknown>>)[name];
+    if (typeof prepareStep !== 'function') continue;
+    members[name] = async (...params: unknown[]) => {
       const step: { readonly model?: unknown } | undefined = await Reflect.apply(prepareStep, settings, params);
       return step?.model === undefined ? step : withMembers(step, { model: held(step.model) });
     };

@@ -323,23 +323,25 @@ describe('withLeash', () => {
     expect(withLeash(leash, { prompt: 'go' })).toEqual({ prompt: 'go' });
   });
 
-  it('holds a model that a step chooses', async () => {
+  it.each(['prepareStep', 'experimental_prepareStep'])('holds a model that a step chooses: %s', async (name) => {
     const leash = createLeash({ guards: [budget({ usd: 1 })] });
     const chosen = new FakeModel(answer);
     const prepareStep = vi.fn(async ({ stepNumber }: { stepNumber: number }) =>
       stepNumber === 0 ? undefined : { toolChoice: 'none', ...(stepNumber === 1 ? {} : { model: chosen }) },
     );
-    const held = withLeash(leash, { prepareStep }, { price });
-    expect(await held.prepareStep({ stepNumber: 0 })).toBeUndefined();
-    expect(await held.prepareStep({ stepNumber: 1 })).toEqual({ toolChoice: 'none' });
-    const { model, toolChoice } = (await held.prepareStep({ stepNumber: 2 })) as {
+    const prepare = async (given: object, stepNumber: number): Promise<unknown> =>
+      (given as Record<string, typeof prepareStep>)[name]?.({ stepNumber });
+    const held = withLeash(leash, { [name]: prepareStep }, { price });
+    expect(await prepare(held, 0)).toBeUndefined();
+    expect(await prepare(held, 1)).toEqual({ toolChoice: 'none' });
+    const { model, toolChoice } = (await prepare(held, 2)) as {
       model: FakeModel;
       toolChoice: string;
     };
     expect(toolChoice).toBe('none');
     await model.doGenerate(ask);
     expect(await leash.usage()).toMatchObject({ usd: '0.00011' });
-    await expect(withLeash(leash, { prepareStep }).prepareStep({ stepNumber: 2 })).rejects.toThrow('`price`');
+    await expect(prepare(withLeash(leash, { [name]: prepareStep }), 2)).rejects.toThrow('`price`');
   });
 
   it('holds what a call chooses, and what it holds already only once', async () => {
