@@ -81,8 +81,8 @@ function bodyOf(name: string, tool: unknown): unknown {
 /**
  * The tools of an agent under the leash, each under its key in the record.
  *
- * @throws {TypeError} no record of tools, a tool without `execute` that is not `unguarded`, a name in the options that is
- * no tool's, or as `leash.wrap`.
+ * @throws {TypeError} no record of tools, a tool that it inherits or does not enumerate, one without `execute` that is not
+ * `unguarded`, a name in the options that is no tool's, or as `leash.wrap`.
  */
 export function leashTools<Tools extends Readonly<Record<string, object>>>(
   leash: Leash,
@@ -94,6 +94,7 @@ export function leashTools<Tools extends Readonly<Record<string, object>>>(
     throw new TypeError(`leashTools expects a record of tools by name, got ${kindOf(tools)}`);
   }
   const names = Object.keys(tools);
+  refuseHidden(tools, names);
   const termsOf = readTerms('leashTools', names, options);
   const mayPass = readUnguarded('leashTools', options.unguarded, names);
   const held = names.map((name) => {
@@ -102,6 +103,18 @@ export function leashTools<Tools extends Readonly<Record<string, object>>>(
     return [name, passes ? tool : leashTool(leash, name, tool, termsOf(name))];
   });
   return withMembers(tools, Object.fromEntries(held));
+}
+
+/** Frameworks look a tool up by the name that the model says, and find those that are not listed too. */
+function refuseHidden(tools: object, names: readonly string[]): void {
+  for (let owner = tools; owner !== null && owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {
+      if (names.includes(name) || typeof value === 'function') continue;
+      throw new TypeError(
+        `tool "${name}" must be an enumerable property of the record itself, for the leash to hold it`,
+      );
+    }
+  }
 }
 
 /**

@@ -162,6 +162,40 @@ describe('leashTools', () => {
     urls: { search: ({ query }: { query: string }) => `https://${query}.com/` },
   } as const;
 
+  it.each([
+    {
+      name: 'inherited',
+      of: (hidden: object) => Object.create({ hidden }, { a: { value: toolOf(() => 1), enumerable: true } }),
+    },
+    { name: 'not enumerable', of: (hidden: object) => Object.defineProperty({}, 'hidden', { value: hidden }) },
+    {
+      name: 'of a class',
+      of: (hidden: object) =>
+        new (class {
+          get hidden(): object {
+            return hidden;
+          }
+        })(),
+    },
+  ])('refuses a record with a tool that is $name: frameworks find it by its name, past the leash', ({ of }) => {
+    const hidden = toolOf(() => expect.unreachable('it ran'));
+    const leash = createLeash({ guards: [] });
+    expect(() => leashTools(leash, of(hidden))).toThrow(
+      /tool "hidden" must be an enumerable property of the record itself/,
+    );
+  });
+
+  it('takes a record that is an instance, with methods that are no tools', () => {
+    class Tools {
+      a = toolOf(() => 1);
+      list(): string[] {
+        return Object.keys(this);
+      }
+    }
+    const held = leashTools(createLeash({ guards: [] }), new Tools() as never) as Tools;
+    expect(held.list()).toEqual(['a']);
+  });
+
   it('holds each tool to what is said of it', async () => {
     const leash = createLeash({ guards, stopOn: 'none' });
     const { search: held, weather: other } = leashTools(leash, { search, weather }, full);
