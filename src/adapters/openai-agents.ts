@@ -39,6 +39,9 @@ interface FunctionTool {
  * the tools, and their type, stays as it was, but that `needsApproval` gets the arguments as JSON says them: defaults and
  * transforms of a schema are applied after it. A tool that this leash holds already stays as it is.
  *
+ * Tools of `mcpServers` are not among them, and pass: give the agent `leashTools(leash, await getAllMcpTools(servers))` in
+ * their place.
+ *
  * A refused call is told to the model. The one that ends the session, and all after it, end the run, with a
  * `ToolCallError` whose `error` is the refusal; so does every refusal of a tool with an `outputSchema`.
  *
@@ -166,7 +169,7 @@ export function leashModel<Model extends AgentModel>(
       async *getStreamedResponse(request: ModelRequest) {
         const call = await begin(request);
         const sent = sentAs(request, call, leash);
-        yield* settledIterable(model.getStreamedResponse(sent as never), {
+        yield* settledIterable(() => model.getStreamedResponse(sent as never), {
           part: (event) => settleDone(event, call),
           ended: () => call.settle(undefined),
           failed: () => call.fail(),

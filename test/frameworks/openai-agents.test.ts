@@ -1,6 +1,8 @@
 import {
   Agent,
+  getAllMcpTools,
   MaxTurnsExceededError,
+  type MCPServer,
   RunState,
   run,
   setTracingDisabled,
@@ -55,6 +57,32 @@ function looping(parallel = 1) {
   const agent = new Agent({ name: 'searcher', model, tools });
   return { recorded, ...recorded, body, model, tools, agent };
 }
+
+describe('tools of an MCP server', () => {
+  it('are held as `getAllMcpTools` gives them', async () => {
+    const { leash, kinds } = recordedLeash({ guards: [callCap(1)], stopOn: 'none' });
+    const called: string[] = [];
+    const inputSchema = { type: 'object' as const, properties: {}, required: [], additionalProperties: false };
+    const server: MCPServer = {
+      name: 'local',
+      cacheToolsList: false,
+      connect: async () => {},
+      close: async () => {},
+      invalidateToolsCache: async () => {},
+      listTools: async () => [{ name: 'search', inputSchema }],
+      async callTool(name) {
+        called.push(name);
+        return [{ type: 'text', text: 'found' }];
+      },
+    };
+    const calls = [0, 1, 2].map((i) => [functionCall('search', {}, { callId: `c${i}` })]);
+    const model = new ScriptedModel([...calls, [assistantMessage('done')]]);
+    const tools = leashTools(leash, await getAllMcpTools([server]));
+    await run(new Agent({ name: 'a', model, tools }), 'go');
+    expect(called).toEqual(['search']);
+    expect(kinds().filter((kind) => kind === 'tool_denied')).toHaveLength(2);
+  });
+});
 
 describe('an agent that never stops searching', () => {
   it('is ended by its tools: three calls, and an error in which ours is', async () => {

@@ -6,6 +6,7 @@ import { withMembers } from './members.ts';
 import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
+import { answerOf } from './settled-answer.ts';
 import { settledStream } from './settled-stream.ts';
 import { eitherSignal } from './signal.ts';
 
@@ -117,17 +118,15 @@ async function answer(
   );
   const clamped = call.maxOutputTokens === undefined ? {} : { maxOutputTokens: call.maxOutputTokens };
   const abortSignal = eitherSignal(request.abortSignal, leash.signal);
-  let given: Answer;
-  try {
-    given = (await model[method]({ ...request, ...clamped, abortSignal } as never)) as Answer;
-    if (given.usage === undefined && given.stream !== undefined) {
-      return { ...given, stream: settledStream(given.stream, answerLife(call, abortSignal)) };
-    }
-  } catch (error) {
-    await call.fail();
-    throw error;
-  }
-  await call.settle(normalizeUsage(given));
+  const sent = { ...request, ...clamped, abortSignal };
+  let isStreamed = false;
+  const given = await answerOf(leash, call, abortSignal, async () => {
+    const answered = (await model[method](sent as never)) as Answer;
+    if (answered.usage !== undefined || answered.stream === undefined) return answered;
+    isStreamed = true;
+    return { ...answered, stream: settledStream(answered.stream, answerLife(call, abortSignal)) };
+  });
+  if (!isStreamed) await call.settle(normalizeUsage(given));
   return given;
 }
 

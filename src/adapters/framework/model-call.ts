@@ -73,7 +73,12 @@ export async function beginModelCall(
     note,
   );
   const { cost, maxOutputTokens } = bound as unknown as Bound;
-  return admitted(held, cost, maxOutputTokens, (usage) => price(usage, request.model), options);
+  const costOf = (usage: TokenUsage): Money | undefined => {
+    const money = price(usage, request.model);
+    if (money !== undefined) exactly(request.model, money);
+    return money;
+  };
+  return admitted(held, cost, maxOutputTokens, costOf, options);
 }
 
 async function hold(leash: Leash, estimate: Cost | (() => Cost), note: string): Promise<Hold> {
@@ -180,11 +185,16 @@ function most(price: Price, model: PricedModel, usage: TokenUsage): ExactMoney {
     price({ ...usage, cacheWriteTokens: inputTokens }, model),
   ]) {
     if (money === undefined) continue;
-    const cost = parseMoney(`the price of model "${model.modelId}"`, money);
+    const cost = exactly(model, money);
     usd = Math.max(usd, cost.usd);
     sat = Math.max(sat, cost.sat);
   }
   return { usd, sat };
+}
+
+/** @throws {TypeError | RangeError} the price is no money. */
+function exactly({ modelId }: PricedModel, money: Money): ExactMoney {
+  return parseMoney(`the price of model "${modelId}"`, money);
 }
 
 function unpricedModel({ provider, modelId }: PricedModel): TypeError {

@@ -10,9 +10,20 @@ export async function settledAnswer<Answer>(
   signal: AbortSignal,
   send: () => PromiseLike<Answer>,
 ): Promise<Answer> {
-  let answer: Answer;
+  const answer = await answerOf(leash, call, signal, send);
+  await call.settle(normalizeUsage(answer));
+  return answer;
+}
+
+/** The answer to a request that was let begin, which is settled only where there is none. */
+export async function answerOf<Answer>(
+  leash: Leash,
+  call: ModelCall,
+  signal: AbortSignal,
+  send: () => PromiseLike<Answer>,
+): Promise<Answer> {
   try {
-    answer = await unlessAborted(send(), signal);
+    return await unlessAborted(send(), signal);
   } catch (error) {
     if (!signal.aborted) {
       await call.fail();
@@ -22,6 +33,4 @@ export async function settledAnswer<Answer>(
     // Why the session has ended says more than that the request was aborted.
     throw leash.signal.aborted ? leash.signal.reason : error;
   }
-  await call.settle(normalizeUsage(answer));
-  return answer;
 }

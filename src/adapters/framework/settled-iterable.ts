@@ -6,12 +6,16 @@ export interface IterableLife extends AnswerLife {
   failed(): unknown;
 }
 
-/** The same parts, which tell how they end: read to their end, failed, left, or broken off by the signal. */
-export async function* settledIterable<Part>(source: AsyncIterable<Part>, life: IterableLife): AsyncGenerator<Part> {
-  const iterator = source[Symbol.asyncIterator]();
+/** The parts that `open` gives, which tell how they end: read to their end, failed, left, or broken off by the signal. */
+export async function* settledIterable<Part>(
+  open: () => AsyncIterable<Part>,
+  life: IterableLife,
+): AsyncGenerator<Part> {
+  let iterator: AsyncIterator<Part> | undefined;
   let begun = false;
   let ended = false;
   try {
+    iterator = open()[Symbol.asyncIterator]();
     while (true) {
       const { done, value } = await unlessAborted(iterator.next(), life.signal);
       begun = true;
@@ -30,7 +34,7 @@ export async function* settledIterable<Part>(source: AsyncIterable<Part>, life: 
     if (!ended) {
       await life.cut();
       // What it says no longer matters to anyone.
-      void Promise.resolve(iterator.return?.()).catch(() => {});
+      void Promise.resolve(iterator?.return?.()).catch(() => {});
     }
   }
 }

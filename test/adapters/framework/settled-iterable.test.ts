@@ -29,7 +29,7 @@ describe('settledIterable', () => {
   it('hands on every part, and tells the end before the reader has it', async () => {
     const of = life();
     const read: number[] = [];
-    for await (const part of settledIterable(parts([]), of)) read.push(part);
+    for await (const part of settledIterable(() => parts([]), of)) read.push(part);
     expect([read, of.told]).toEqual([
       [1, 2],
       ['part 1', 'part 2', 'ended'],
@@ -39,14 +39,28 @@ describe('settledIterable', () => {
   it('asks for nothing before somebody reads', async () => {
     const of = life();
     const source = { [Symbol.asyncIterator]: () => expect.unreachable('it was read') };
-    await settledIterable(source as never, of).return(undefined);
+    await settledIterable(() => source as never, of).return(undefined);
     expect(of.told).toEqual([]);
+  });
+
+  it.each([
+    {
+      name: 'throws',
+      open: () => {
+        throw new TypeError('none');
+      },
+    },
+    { name: 'gives nothing', open: () => undefined as never },
+  ])('tells that it failed where the source $name', async ({ open }) => {
+    const of = life();
+    expect(await rejection(settledIterable(open, of).next())).toBeInstanceOf(TypeError);
+    expect(of.told[0]).toBe('failed');
   });
 
   it('tells that it was cut when its reader leaves, and leaves the source', async () => {
     const of = life();
     const left: string[] = [];
-    for await (const _ of settledIterable(parts(left), of)) break;
+    for await (const _ of settledIterable(() => parts(left), of)) break;
     await new Promise(setImmediate);
     expect([of.told, left]).toEqual([['part 1', 'cut'], ['left']]);
   });
@@ -54,14 +68,14 @@ describe('settledIterable', () => {
   it('tells that it was cut when it fails midway, and that it failed when there was no part', async () => {
     const error = new Error('lost');
     const midway = life();
-    const reading = settledIterable(parts([], error), midway);
+    const reading = settledIterable(() => parts([], error), midway);
     await reading.next();
     await reading.next();
     expect(await rejection(reading.next())).toBe(error);
     expect(midway.told).toEqual(['part 1', 'part 2', 'cut']);
     const atOnce = life();
     const failing = { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) };
-    expect(await rejection(settledIterable(failing, atOnce).next())).toBe(error);
+    expect(await rejection(settledIterable(() => failing, atOnce).next())).toBe(error);
     expect(atOnce.told).toEqual(['failed', 'cut']);
   });
 
@@ -78,7 +92,7 @@ describe('settledIterable', () => {
         return: () => Promise.reject(new Error('whatever')),
       }),
     };
-    const reading = settledIterable(source, of);
+    const reading = settledIterable(() => source, of);
     for (let i = 0; i < parts; i++) await reading.next();
     const next = rejection(reading.next());
     await new Promise(setImmediate);
