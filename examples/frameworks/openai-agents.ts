@@ -53,6 +53,6 @@ console.log(`the log: ${events} events, ${state}, ${ok ? 'verified' : 'not verif
 // request 1: at most 825 tokens
 // request 2: at most 486 tokens
 // request 3: at most 139 tokens
-// Tool "leash.hold" was refused: it needs $0.00298625 and the budget of $0.01 has $0.002265 left. Do not retry.
+// Tool "leash.hold" was refused: it needs $0.00299 and the budget of $0.01 has $0.002265 left. Do not retry.
 // 3 searches, 3 requests, $0.007735 of $0.01
 // the log: 13 events, closed, verified

@@ -1,15 +1,16 @@
 import { isLeashError } from '../errors.ts';
-import { checkInteger, checkOneOf, checkOptions, kindOf, shown } from '../internal/options.ts';
+import { checkOneOf, checkOptions, kindOf, shown } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import type { Price } from '../prices/price.ts';
 import type { ToolOptions } from '../tool.ts';
 import { type ChatModelOptions, leashChatModel } from './framework/chat-model.ts';
 import { denialIn } from './framework/denial.ts';
 import { withMembers } from './framework/members.ts';
+import { checkModelCallOptions } from './framework/model-call.ts';
 import { leashedOnce } from './framework/once.ts';
 import { eitherSignal } from './framework/signal.ts';
 import { type AnyFunction, leashBody, readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
-import { readUnguarded } from './framework/unguarded.ts';
+import { readUnguarded, toolName } from './framework/unguarded.ts';
 
 export type { Price, PricedModel } from '../prices/price.ts';
 export type { TokenUsage } from '../prices/token-usage.ts';
@@ -57,7 +58,7 @@ export function leashTool<Tool extends { readonly name: string }, Args = InputOf
   tool: Tool,
   options: ToolOptions<[input: InputOf<Tool>, ...context: unknown[]], OutputOf<Tool>, Args> = {},
 ): Tool {
-  const name = nameOf(tool);
+  const name = toolName(tool);
   const { _call: body, func } = tool as { _call?: unknown; func?: unknown };
   if (typeof body !== 'function') {
     throw new TypeError(
@@ -106,15 +107,6 @@ function stopSignal(leash: Leash): AbortSignal {
   return controller.signal;
 }
 
-function nameOf(tool: unknown): string {
-  if (typeof tool !== 'object' || tool === null) throw new TypeError(`expected a tool, got ${kindOf(tool)}`);
-  const { name, type } = tool as { name?: unknown; type?: unknown };
-  const found = name ?? type;
-  if (typeof found !== 'string')
-    throw new TypeError('expected a tool with a `name`, or one of the provider with a `type`');
-  return found;
-}
-
 /**
  * The tools of an agent, or of a node of a graph, under the leash.
  *
@@ -131,7 +123,7 @@ export function leashTools<Tools extends readonly object[]>(
 ): Tools {
   checkOptions('leashTools', options, [...TERMS, 'unguarded']);
   if (!Array.isArray(tools)) throw new TypeError(`leashTools expects an array of tools, got ${kindOf(tools)}`);
-  const names = tools.map(nameOf);
+  const names = tools.map(toolName);
   const termsOf = readTerms('leashTools', names, options);
   const mayPass = readUnguarded('leashTools', options.unguarded, names);
   return tools.map((tool: { readonly name: string }, i) => {
@@ -202,7 +194,7 @@ export function leashMiddleware(leash: Leash, options: LeashMiddlewareOptions): 
   const hold = (tool: { readonly name: string }): object => {
     const known = held.get(tool);
     if (known !== undefined) return known;
-    if (mayPass(nameOf(tool)) && !isHoldable(tool)) return tool;
+    if (mayPass(toolName(tool)) && !isHoldable(tool)) return tool;
     const made = leashTool(leash, tool);
     held.set(tool, made);
     return made;
@@ -248,16 +240,12 @@ const MIDDLEWARE_OPTIONS = ['price', 'onBreach', 'unguarded', 'inputTokens', 'ma
 
 function readOptions(options: LeashMiddlewareOptions): LeashMiddlewareOptions {
   checkOptions('leashMiddleware', options, MIDDLEWARE_OPTIONS);
-  const { price, onBreach, inputTokens, maxOutputTokens, onError } = options;
+  checkModelCallOptions('leashMiddleware', options);
+  const { price, onBreach } = options;
   if (price !== 'free' && typeof price !== 'function') {
     throw new TypeError(`\`leashMiddleware.price\` must be a function or 'free', got ${shown(price)}`);
   }
   if (onBreach !== undefined) checkOneOf('leashMiddleware.onBreach', onBreach, ['end', 'throw', 'continue']);
-  if (inputTokens !== undefined && typeof inputTokens !== 'function') {
-    throw new TypeError(`\`leashMiddleware.inputTokens\` must be a function, got ${shown(inputTokens)}`);
-  }
-  if (maxOutputTokens !== undefined) checkInteger('leashMiddleware.maxOutputTokens', maxOutputTokens, 1);
-  if (onError !== undefined) checkOneOf('leashMiddleware.onError', onError, ['forfeit', 'refund']);
   return options;
 }
 

@@ -1,4 +1,4 @@
-import { checkInteger, checkName, checkOneOf, checkOptions, kindOf, shown } from '../internal/options.ts';
+import { checkName, checkOptions, kindOf, shown } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import { normalizeUsage } from '../prices/normalize-usage.ts';
 import type { Price, PricedModel } from '../prices/price.ts';
@@ -6,14 +6,19 @@ import { type AgentRequest, agentPromptBound, ownParameters } from './framework/
 import { toldOf } from './framework/denial.ts';
 import { jsonArguments } from './framework/json-arguments.ts';
 import { withMembers } from './framework/members.ts';
-import { beginModelCall, type ModelCall, type ModelCallOptions } from './framework/model-call.ts';
+import {
+  beginModelCall,
+  checkModelCallOptions,
+  type ModelCall,
+  type ModelCallOptions,
+} from './framework/model-call.ts';
 import { leashedOnce } from './framework/once.ts';
 import { checkOneAnswer, limitsIn } from './framework/provider-parameters.ts';
 import { settledAnswer } from './framework/settled-answer.ts';
 import { settledIterable } from './framework/settled-iterable.ts';
 import { eitherSignal } from './framework/signal.ts';
 import { readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
-import { readUnguarded } from './framework/unguarded.ts';
+import { readUnguarded, toolName } from './framework/unguarded.ts';
 
 export type { Price, PricedModel } from '../prices/price.ts';
 export type { TokenUsage } from '../prices/token-usage.ts';
@@ -55,7 +60,7 @@ export function leashTools<Tools extends readonly object[]>(
 ): Tools {
   checkOptions('leashTools', options, [...TERMS, 'unguarded']);
   if (!Array.isArray(tools)) throw new TypeError(`leashTools expects an array of tools, got ${kindOf(tools)}`);
-  const names = tools.map((tool) => nameOf(tool));
+  const names = tools.map(toolName);
   const termsOf = readTerms('leashTools', names, options);
   const mayPass = readUnguarded('leashTools', options.unguarded, names);
   return tools.map((tool: FunctionTool, i) => {
@@ -66,13 +71,6 @@ export function leashTools<Tools extends readonly object[]>(
       `tool "${name}" has no \`invoke\` that the leash could hold: the provider or the framework runs it. Name it in \`unguarded\` of leashTools to let it pass`,
     );
   }) as object as Tools;
-}
-
-function nameOf(tool: unknown): string {
-  const { name, type } = Object(tool) as { name?: unknown; type?: unknown };
-  const found = name ?? type;
-  if (typeof found !== 'string') throw new TypeError(`leashTools expects tools, got ${kindOf(tool)}`);
-  return found;
 }
 
 function holdTool(leash: Leash, tool: FunctionTool, terms: object): FunctionTool {
@@ -127,6 +125,9 @@ interface ModelRequest extends AgentRequest {
  * fails, is cancelled, or comes without usage counts as the whole estimate. The end of the session aborts requests under
  * way. A model that this leash holds already stays as it is.
  *
+ * `OpenAIChatCompletionsModel` sends `maxTokens` as `max_tokens`, which reasoning models of OpenAI refuse: give them
+ * `modelSettings.providerData.max_completion_tokens`, all of which is held, or use `OpenAIResponsesModel`.
+ *
  * @param price what its tokens cost, or `'free'` to count nothing. A model without a price is refused before its first
  * request is sent.
  * @throws {TypeError | RangeError} no model, no price, no `modelId`, or an option.
@@ -164,7 +165,7 @@ export function leashModel<Model extends AgentModel>(
       async getResponse(request: ModelRequest) {
         const call = await begin(request);
         const sent = sentAs(request, call, leash);
-        return settledAnswer(leash, call, sent.signal, () => model.getResponse(sent as never));
+        return settledAnswer(call, sent.signal, () => model.getResponse(sent as never));
       },
       async *getStreamedResponse(request: ModelRequest) {
         const call = await begin(request);
@@ -183,7 +184,9 @@ export function leashModel<Model extends AgentModel>(
 
 function sentAs(request: ModelRequest, { maxOutputTokens }: ModelCall, leash: Leash): { readonly signal: AbortSignal } {
   const { modelSettings } = request;
-  const limited = maxOutputTokens === undefined ? modelSettings : { ...modelSettings, maxTokens: maxOutputTokens };
+  // One limit is enough: providers refuse requests with two.
+  const stays = maxOutputTokens === undefined || limitsIn(ownParameters(request)).length > 0;
+  const limited = stays ? modelSettings : { ...modelSettings, maxTokens: maxOutputTokens };
   return { ...request, modelSettings: limited, signal: eitherSignal(request.signal, leash.signal) } as never;
 }
 
@@ -203,7 +206,8 @@ function readModel(model: unknown, price: unknown, options: LeashModelOptions): 
     throw new TypeError('leashModel expects a model with `getResponse` and `getStreamedResponse`');
   }
   checkOptions('leashModel', options, MODEL_OPTIONS);
-  const { provider, inputTokens, maxOutputTokens, onError } = options;
+  checkModelCallOptions('leashModel', options);
+  const { provider } = options;
   const modelId = options.modelId ?? (typeof _model === 'string' ? _model : undefined);
   if (modelId === undefined && price !== 'free') {
     throw new TypeError('this model does not tell its id: leashModel needs the option `modelId`');
@@ -212,10 +216,5 @@ function readModel(model: unknown, price: unknown, options: LeashModelOptions): 
     throw new TypeError(`the price of model "${modelId}" must be a function or 'free', got ${shown(price)}`);
   }
   if (provider !== undefined) checkName('leashModel.provider', provider);
-  if (inputTokens !== undefined && typeof inputTokens !== 'function') {
-    throw new TypeError(`\`leashModel.inputTokens\` must be a function, got ${shown(inputTokens)}`);
-  }
-  if (maxOutputTokens !== undefined) checkInteger('leashModel.maxOutputTokens', maxOutputTokens, 1);
-  if (onError !== undefined) checkOneOf('leashModel.onError', onError, ['forfeit', 'refund']);
   return { provider, modelId: modelId === undefined ? 'model' : checkName('leashModel.modelId', modelId) };
 }

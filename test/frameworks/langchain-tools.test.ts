@@ -198,8 +198,8 @@ describe('leashTools', () => {
 
   it.each([
     { name: 'no array', tools: { search }, options: {}, message: 'expects an array of tools, got an object' },
-    { name: 'no tool', tools: [5], options: {}, message: 'expected a tool, got a number' },
-    { name: 'a tool without a name', tools: [{}], options: {}, message: 'expected a tool with a `name`' },
+    { name: 'no tool', tools: [5], options: {}, message: 'expects tools with a `name`' },
+    { name: 'a tool without a name', tools: [{}], options: {}, message: 'expects tools with a `name`' },
     { name: 'a tool of the provider', tools: [web], options: {}, message: 'tool "web_search" has no `_call`' },
     { name: 'a runnable', tools: [runnable], options: {}, message: 'tool "like" has no `_call`' },
     { name: 'an unknown cost', tools: [search], options: { costs: { serch: 'free' } }, message: '`serch`' },

@@ -159,25 +159,34 @@ describe.each(apis)('a request on $name', (api) => {
 
 describe('what a request says to its provider alone', () => {
   const [completions] = apis as [Api, Api];
-  const asking = (own: object, options: Parameters<typeof setUp>[2] = {}) => {
+  const asking = (own: object, { asked, ...options }: Parameters<typeof setUp>[2] = {}) => {
     const during: string[] = [];
     const watching = async (): Promise<WireAnswer> => {
       during.push(await all.held());
       return saying('x')();
     };
     const all = setUp(completions, watching, options);
-    return { ...all, during, agent: all.agent.clone({ modelSettings: { maxTokens: 10, providerData: own } }) };
+    const settings = asked === undefined ? {} : { maxTokens: asked };
+    return { ...all, during, agent: all.agent.clone({ modelSettings: { ...settings, providerData: own } }) };
   };
 
   it.each([
-    { own: {}, holds: '0.000225' },
-    { own: { max_completion_tokens: 100 }, holds: '0.001125' },
-    { own: { extra_body: { max_tokens: 200 } }, holds: '0.002125' },
-  ])('is held for all that it may bring: $own', async ({ own, holds }) => {
-    const { agent, during, spentUsd } = asking(own, { inputTokens: () => 100 });
-    await run(agent, 'go');
-    expect([during, await spentUsd()]).toEqual([[holds], '0.000225']);
-  });
+    { own: {}, asked: 10, holds: '0.000225', sent: 10 },
+    { own: { max_completion_tokens: 100 }, asked: 10, holds: '0.001125', sent: 10 },
+    { own: { max_completion_tokens: 100 }, holds: '0.001125', sent: undefined },
+    { own: { extra_body: { max_tokens: 200 } }, holds: '0.002125', sent: undefined },
+  ])(
+    'is held for all that it may bring, and sent with no more limits than it has: $own',
+    async ({ own, asked, holds, sent }) => {
+      const { agent, during, spentUsd, requests } = asking(own, {
+        inputTokens: () => 100,
+        ...(asked === undefined ? {} : { asked }),
+      });
+      await run(agent, 'go');
+      expect([during, await spentUsd()]).toEqual([[holds], '0.000225']);
+      expect(requests[0]?.body['max_tokens']).toBe(sent);
+    },
+  );
 
   it('is refused where it brings more than the budget has, since the number cannot be changed', async () => {
     const { agent, requests, leash } = asking({ max_completion_tokens: 5000 });

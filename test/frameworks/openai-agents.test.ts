@@ -375,7 +375,12 @@ describe('leashTools', () => {
 
   it.each([
     { name: 'no array', tools: { search }, options: {}, message: 'expects an array of tools, got an object' },
-    { name: 'no tool', tools: [5], options: {}, message: 'leashTools expects tools, got a number' },
+    {
+      name: 'no tool',
+      tools: [5],
+      options: {},
+      message: 'expects tools with a `name`, or of a provider with a `type`, got a number',
+    },
     { name: 'a tool of the provider', tools: [web], options: {}, message: 'tool "web_search" has no `invoke`' },
     { name: 'an unknown cost', tools: [search], options: { costs: { serch: 'free' } }, message: '`serch`' },
     {

@@ -1,5 +1,5 @@
 import { textBound, uncountable } from './prompt-bound.ts';
-import { checkCountable, type Parameters } from './provider-parameters.ts';
+import { checkCountable, type ProviderParameters } from './provider-parameters.ts';
 
 /** A request of the OpenAI Agents SDK to a model, as far as its prompt goes. */
 export interface AgentRequest {
@@ -15,7 +15,7 @@ export interface AgentRequest {
 }
 
 /** What of the request goes to the provider in its own words, and before all else that the request says. */
-export function ownParameters({ modelSettings }: AgentRequest): Parameters {
+export function ownParameters({ modelSettings }: AgentRequest): ProviderParameters {
   return Object(modelSettings?.providerData);
 }
 

@@ -40,12 +40,12 @@ export function leashChatModel<Model>(model: Model, terms: Terms): Model {
     throw new TypeError('leashMiddleware expects an agent whose model is a chat model with `bindTools`');
   }
   const chat = model as ChatModel & Model;
-  const invoke = (tools?: readonly unknown[], settings?: unknown) => (messages: unknown, config?: object) =>
-    ask(chat, tools, settings, messages, { ...config }, terms);
-  return withMembers(chat, {
-    invoke: invoke(),
-    bindTools: (tools: readonly unknown[], settings: unknown) => withMembers(chat, { invoke: invoke(tools, settings) }),
-  });
+  const held = (tools?: readonly unknown[], settings?: unknown): Model =>
+    withMembers(chat, {
+      invoke: (messages: unknown, config?: object) => ask(chat, tools, settings, messages, { ...config }, terms),
+      bindTools: held,
+    });
+  return held();
 }
 
 async function ask(
@@ -68,9 +68,7 @@ async function ask(
     maxOutputTokens === request.maxOutputTokens ? undefined : request.limitedTo(maxOutputTokens as number);
   const sender = limited ?? { model: bound, options: {} };
   const signal = eitherSignal(config['signal'], leash.signal);
-  return settledAnswer(leash, call, signal, () =>
-    sender.model.invoke(messages, { ...config, ...sender.options, signal }),
-  );
+  return settledAnswer(call, signal, () => sender.model.invoke(messages, { ...config, ...sender.options, signal }));
 }
 
 function begin(request: ChatRequest, messages: unknown, tools: number, terms: Terms): Promise<ModelCall> {

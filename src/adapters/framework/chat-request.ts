@@ -1,5 +1,5 @@
 import { textBound, uncountable } from './prompt-bound.ts';
-import { checkCountable, isCount, limitsIn, type Parameters } from './provider-parameters.ts';
+import { checkCountable, isCount, limitsIn, type ProviderParameters } from './provider-parameters.ts';
 
 /** A chat model of LangChain, or what `bindTools` and `withConfig` make of one, as far as the leash knows it. */
 export interface ChatModel {
@@ -15,7 +15,7 @@ export interface ChatRequest {
   readonly provider: string | undefined;
   readonly modelId: string;
   /** All that is sent beside the messages, in the provider's words. */
-  readonly parameters: Parameters;
+  readonly parameters: ProviderParameters;
   /** The largest number of output tokens that it asks for; undefined where it leaves that to the provider. */
   readonly maxOutputTokens: number | undefined;
   /** The same request for so many output tokens; undefined where nobody can tell that the provider would get the number. */
@@ -25,17 +25,17 @@ export interface ChatRequest {
 export interface ChatSender {
   readonly model: ChatModel;
   /** What `invoke` needs beside its configuration. */
-  readonly options: Parameters;
+  readonly options: ProviderParameters;
 }
 
 /** @param model with its tools bound. */
-export function chatRequest(model: ChatModel, config: Parameters): ChatRequest {
+export function chatRequest(model: ChatModel, config: ProviderParameters): ChatRequest {
   const binding = model as { bound?: ChatModel; kwargs?: object; config?: object; configFactories?: unknown };
   const chat = binding.bound ?? model;
   const { defaultOptions } = chat as { defaultOptions?: object };
   const options = { ...defaultOptions, ...binding.config, ...binding.kwargs, ...config };
   const parameters = parametersOf(chat, options);
-  const { ls_provider, ls_model_name, ls_max_tokens } = Object(chat.getLsParams?.(options)) as Parameters;
+  const { ls_provider, ls_model_name, ls_max_tokens } = Object(chat.getLsParams?.(options)) as ProviderParameters;
   const { model: name = chat.constructor.name } = chat as { model?: unknown };
   const limits = [...limitsIn(parameters), ls_max_tokens].filter(isCount);
   return {
@@ -44,7 +44,7 @@ export function chatRequest(model: ChatModel, config: Parameters): ChatRequest {
     parameters,
     maxOutputTokens: limits.length === 0 ? undefined : Math.max(...limits),
     limitedTo(count) {
-      const limits = (of: ChatModel, more: Parameters): boolean => {
+      const limits = (of: ChatModel, more: ProviderParameters): boolean => {
         const sent = limitsIn(parametersOf(of, { ...options, ...more }));
         return sent.length > 0 && sent.every((limit) => limit === count);
       };
@@ -60,7 +60,7 @@ export function chatRequest(model: ChatModel, config: Parameters): ChatRequest {
   };
 }
 
-function parametersOf(chat: ChatModel, options: Parameters): Parameters {
+function parametersOf(chat: ChatModel, options: ProviderParameters): ProviderParameters {
   return Object(chat.invocationParams?.(options));
 }
 
@@ -111,7 +111,7 @@ const TEXT_BLOCKS: ReadonlySet<unknown> = new Set([
 
 function hasFile(message: unknown): boolean {
   if (typeof message === 'string') return false;
-  const { content } = Object(message) as Parameters;
+  const { content } = Object(message) as ProviderParameters;
   if (Array.isArray(content))
     return content.some((block) => typeof block !== 'string' && !TEXT_BLOCKS.has(block?.type));
   return typeof content !== 'string';

@@ -10,12 +10,13 @@ export function denialIn(error: unknown): LeashError | undefined {
 /**
  * What to tell the model of a refused call, for frameworks that end with what a tool throws.
  *
- * @throws the error, where it is no refusal; why the session has ended, where the run must end too.
+ * @throws why the session has ended, where it has; the error, where it is no refusal.
  */
 export function toldOf(leash: Leash, error: unknown): string {
+  // Also of a tool that broke off because the session has ended.
+  if (leash.breach !== undefined) throw leash.breach;
   const denial = denialIn(error);
   if (denial === undefined) throw error;
-  if (leash.breach !== undefined) throw leash.breach;
   if (denial.code.startsWith('SESSION_')) throw denial;
   return denial.message;
 }

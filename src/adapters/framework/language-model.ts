@@ -1,9 +1,9 @@
-import { checkInteger, checkOneOf, checkOptions, kindOf, shown } from '../../internal/options.ts';
+import { checkInteger, checkOptions, kindOf, shown } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
 import { normalizeUsage } from '../../prices/normalize-usage.ts';
 import type { Price } from '../../prices/price.ts';
 import { withMembers } from './members.ts';
-import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
+import { beginModelCall, checkModelCallOptions, type ModelCall, type ModelCallOptions } from './model-call.ts';
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
 import { answerOf } from './settled-answer.ts';
@@ -88,13 +88,9 @@ function checkModel(model: unknown): void {
 
 function checkModelOptions(options: LeashModelOptions): void {
   checkOptions('leashModel', options, MODEL_OPTIONS);
-  const { inputTokens, maxOutputTokens, reasoningTokens, onError } = options;
-  if (inputTokens !== undefined && typeof inputTokens !== 'function') {
-    throw new TypeError(`\`leashModel.inputTokens\` must be a function, got ${shown(inputTokens)}`);
-  }
-  if (maxOutputTokens !== undefined) checkInteger('leashModel.maxOutputTokens', maxOutputTokens, 1);
+  checkModelCallOptions('leashModel', options);
+  const { reasoningTokens } = options;
   if (reasoningTokens !== undefined) checkInteger('leashModel.reasoningTokens', reasoningTokens, 0);
-  if (onError !== undefined) checkOneOf('leashModel.onError', onError, ['forfeit', 'refund']);
 }
 
 async function answer(

@@ -1,5 +1,5 @@
 import type { Hold } from '../../hold.ts';
-import { checkInteger } from '../../internal/options.ts';
+import { checkInteger, checkOneOf, shown } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
 import { type ExactMoney, formatUnits, type Money, parseMoney } from '../../money.ts';
 import type { Price, PricedModel } from '../../prices/price.ts';
@@ -27,6 +27,19 @@ export interface ModelCallOptions {
    * Default: `'forfeit'`.
    */
   readonly onError?: 'forfeit' | 'refund' | undefined;
+}
+
+/** @throws {TypeError | RangeError} an option. */
+export function checkModelCallOptions(
+  where: string,
+  options: ModelCallOptions & { readonly inputTokens?: unknown },
+): void {
+  const { inputTokens, maxOutputTokens, onError } = options;
+  if (inputTokens !== undefined && typeof inputTokens !== 'function') {
+    throw new TypeError(`\`${where}.inputTokens\` must be a function, got ${shown(inputTokens)}`);
+  }
+  if (maxOutputTokens !== undefined) checkInteger(`${where}.maxOutputTokens`, maxOutputTokens, 1);
+  if (onError !== undefined) checkOneOf(`${where}.onError`, onError, ['forfeit', 'refund']);
 }
 
 /** An admitted request. It ends once; later endings do nothing. */

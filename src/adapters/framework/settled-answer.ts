@@ -1,11 +1,12 @@
-import type { Leash } from '../../leash-contract.ts';
 import { normalizeUsage } from '../../prices/normalize-usage.ts';
 import type { ModelCall } from './model-call.ts';
 import { unlessAborted } from './signal.ts';
 
-/** The answer to a request that was let begin, which is settled with the usage that the answer has. */
+/**
+ * The answer to a request that was let begin, which is settled with the usage that the answer has. Where the signal aborts
+ * first its reason is thrown: of the signal of a leash that is why its session has ended.
+ */
 export async function settledAnswer<Answer>(
-  leash: Leash,
   call: ModelCall,
   signal: AbortSignal,
   send: () => PromiseLike<Answer>,
@@ -25,12 +26,7 @@ export async function answerOf<Answer>(
   try {
     return await unlessAborted(send(), signal);
   } catch (error) {
-    if (!signal.aborted) {
-      await call.fail();
-      throw error;
-    }
-    await call.cut();
-    // Why the session has ended says more than that the request was aborted.
-    throw leash.signal.aborted ? leash.signal.reason : error;
+    await (signal.aborted ? call.cut() : call.fail());
+    throw error;
   }
 }

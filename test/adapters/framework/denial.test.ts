@@ -42,7 +42,8 @@ describe('toldOf', () => {
     const first = await denied(leash);
     const second = await denied(leash);
     expect(second).not.toBe(first);
-    for (const denial of [first, second]) expect(thrownBy(() => toldOf(leash, denial))).toBe(leash.breach);
+    const aborted = new DOMException('aborted', 'AbortError');
+    for (const error of [first, second, aborted]) expect(thrownBy(() => toldOf(leash, error))).toBe(leash.breach);
   });
 
   it('throws that it was closed', async () => {

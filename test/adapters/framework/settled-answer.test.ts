@@ -16,12 +16,12 @@ function call(): ModelCall & { readonly told: unknown[] } {
 }
 
 describe('settledAnswer', () => {
-  const leash = createLeash({ guards: [] });
+  const quiet = new AbortController().signal;
 
   it('is the answer, settled with its usage', async () => {
     const of = call();
     const answer = { text: 'x', usage: { inputTokens: 5, outputTokens: 6 } };
-    expect(await settledAnswer(leash, of, leash.signal, async () => answer)).toBe(answer);
+    expect(await settledAnswer(of, quiet, async () => answer)).toBe(answer);
     expect(of.told).toEqual([['settled', expect.objectContaining({ inputTokens: 5, outputTokens: 6 })]]);
   });
 
@@ -34,7 +34,7 @@ describe('settledAnswer', () => {
       },
     ]) {
       const of = call();
-      expect(await rejection(settledAnswer(leash, of, leash.signal, send))).toBe(error);
+      expect(await rejection(settledAnswer(of, quiet, send))).toBe(error);
       expect(of.told).toEqual(['failed']);
     }
   });
@@ -45,7 +45,7 @@ describe('settledAnswer', () => {
   ])('is cut when the signal aborts a request that $how, and tells why the session has ended', async ({ send }) => {
     const ending = createLeash({ guards: [] });
     const of = call();
-    const answer = rejection(settledAnswer(ending, of, ending.signal, () => send(ending.signal)));
+    const answer = rejection(settledAnswer(of, ending.signal, () => send(ending.signal)));
     ending.stop('enough');
     expect(await answer).toBe(ending.breach);
     expect(of.told).toEqual(['cut']);
@@ -55,7 +55,7 @@ describe('settledAnswer', () => {
     const caller = new AbortController();
     const reason = new Error('no longer needed');
     const of = call();
-    const answer = rejection(settledAnswer(leash, of, caller.signal, () => new Promise<never>(() => {})));
+    const answer = rejection(settledAnswer(of, caller.signal, () => new Promise<never>(() => {})));
     caller.abort(reason);
     expect(await answer).toBe(reason);
     expect(of.told).toEqual(['cut']);
