@@ -40,8 +40,20 @@ const copies: readonly { readonly name: string; readonly copy: () => object }[] 
     copy: () => ({
       ...undici8,
       Client: class extends undici8.Client {
-        override dispatch(options: undici8.Dispatcher.DispatchOptions): boolean {
-          return super.dispatch(options, { onRequestStart: () => {}, onResponseError: () => {} });
+        override dispatch(...[options, handler]: Parameters<undici8.Client['dispatch']>): boolean {
+          return super.dispatch(options, { ...handler, onResponseError: () => {} });
+        }
+      },
+    }),
+  },
+  {
+    name: 'refuses requests by itself, and does not tell of them',
+    copy: () => ({
+      ...undici8,
+      Client: class extends undici8.Client {
+        override dispatch(...[, handler]: Parameters<undici8.Client['dispatch']>): boolean {
+          handler.onResponseError?.(null as never, new Error('mine'));
+          return true;
         }
       },
     }),

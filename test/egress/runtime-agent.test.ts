@@ -61,6 +61,12 @@ describe('runtimeAgent', () => {
     expect(await look(before, environment)).toEqual({ found: true, same: true, kept: true });
   });
 
+  it('finds none behind another copy where Node takes no proxies while it runs', async () => {
+    const older = "delete process.getBuiltinModule('node:http').setGlobalProxyFromEnv";
+    expect(await look(`${older}; ${load7}`)).toEqual({ found: false, same: true, kept: true });
+    expect(await look(older)).toEqual({ found: true, same: true, kept: true });
+  });
+
   it('finds none where its place is locked, and leaves it so', async () => {
     expect(await look(lock)).toEqual({ found: false, same: true, kept: true });
   });
