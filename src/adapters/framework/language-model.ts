@@ -116,7 +116,7 @@ async function answer(
   const abortSignal = eitherSignal(request.abortSignal, leash.signal);
   const sent = { ...request, ...clamped, abortSignal };
   let isStreamed = false;
-  const given = await answerOf(leash, call, abortSignal, async () => {
+  const given = await answerOf(call, abortSignal, async () => {
     const answered = (await model[method](sent as never)) as Answer;
     if (answered.usage !== undefined || answered.stream === undefined) return answered;
     isStreamed = true;

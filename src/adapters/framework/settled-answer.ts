@@ -11,14 +11,13 @@ export async function settledAnswer<Answer>(
   signal: AbortSignal,
   send: () => PromiseLike<Answer>,
 ): Promise<Answer> {
-  const answer = await answerOf(leash, call, signal, send);
+  const answer = await answerOf(call, signal, send);
   await call.settle(normalizeUsage(answer));
   return answer;
 }
 
 /** The answer to a request that was let begin, which is settled only where there is none. */
 export async function answerOf<Answer>(
-  leash: Leash,
   call: ModelCall,
   signal: AbortSignal,
   send: () => PromiseLike<Answer>,
