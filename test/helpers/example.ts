@@ -7,10 +7,17 @@ import { expect } from 'vitest';
 
 const directory = join(import.meta.dirname, '../../examples');
 
-/** The examples of a folder, as names below `examples`. */
+/** The examples of a folder that this Node is new enough for, as names below `examples`. */
 export function examplesIn(folder = ''): string[] {
-  const names = readdirSync(join(directory, folder)).filter((name) => name.endsWith('.ts'));
+  const names = readdirSync(join(directory, folder)).filter(
+    (name) => name.endsWith('.ts') && suits(join(folder, name)),
+  );
   return names.map((name) => (folder === '' ? name : `${folder}/${name}`));
+}
+
+function suits(example: string): boolean {
+  const [, major = '0'] = /^\/\/ .*\bNeeds Node (\d+)\.$/m.exec(sourceOf(example)) ?? [];
+  return Number.parseInt(process.versions.node, 10) >= Number(major);
 }
 
 export function sourceOf(example: string): string {
@@ -27,16 +34,10 @@ export function promisedBy(example: string): string[] {
     .map((line) => line.replace(/^\/\/ ?/, ''));
 }
 
-/** The Node that an example says it needs: this one, unless it names another. */
-function runtimeOf(example: string): string {
-  const [, major] = /^\/\/ .*\bNeeds Node (\d+)\.$/m.exec(sourceOf(example)) ?? [];
-  return major === undefined ? process.execPath : join(directory, `../node_modules/node-${major}/bin/node`);
-}
-
 /** Runs an example and compares. */
 export async function expectPrintsWhatItSays(example: string): Promise<void> {
   const cwd = mkdtempSync(join(tmpdir(), 'leashkit-example-'));
-  const { stdout, stderr } = await promisify(execFile)(runtimeOf(example), [join(directory, example)], { cwd });
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [join(directory, example)], { cwd });
   const printed = stdout.trimEnd().split('\n');
   const expected = promisedBy(example);
   expect(stderr).toBe('');

@@ -3,14 +3,15 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const CHECK = new URL('../../src/isolated/self-check.ts', import.meta.url).href;
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const CHECK = new URL('../../../src/isolated/self-check.ts', import.meta.url).href;
 
 /** What a Node with these flags finds open. */
 async function openIn(node: 'node' | 'node-26', flags: readonly string[]): Promise<readonly string[]> {
   const program = `import { findOpen } from ${JSON.stringify(CHECK)}; console.log(JSON.stringify(await findOpen()));`;
   const args = [...flags, '--input-type=module', '-e', program];
-  const { stdout } = await promisify(execFile)(`${root}node_modules/${node}/bin/node`, args);
+  const path = node === 'node' ? `${root}node_modules/node/bin/node` : process.execPath;
+  const { stdout } = await promisify(execFile)(path, args);
   return JSON.parse(stdout);
 }
 
