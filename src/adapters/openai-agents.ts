@@ -2,7 +2,7 @@ import { checkName, checkOptions, kindOf, shown } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import { normalizeUsage } from '../prices/normalize-usage.ts';
 import type { Price, PricedModel } from '../prices/price.ts';
-import { type AgentRequest, agentPromptBound, ownParameters } from './framework/agent-request.ts';
+import { type AgentRequest, agentPromptBound, KeptReasoning, ownParameters } from './framework/agent-request.ts';
 import { toldOf } from './framework/denial.ts';
 import { jsonArguments } from './framework/json-arguments.ts';
 import { withMembers } from './framework/members.ts';
@@ -140,6 +140,7 @@ export function leashModel<Model extends AgentModel>(
 ): Model {
   const identified = readModel(model, price, options);
   return leashedOnce(leash, model, () => {
+    const kept = new KeptReasoning();
     const begin = (request: ModelRequest): Promise<ModelCall> => {
       const own = ownParameters(request);
       const limits = limitsIn(own);
@@ -149,7 +150,7 @@ export function leashModel<Model extends AgentModel>(
         price,
         {
           model: typeof own['model'] === 'string' ? { ...identified, modelId: own['model'] } : identified,
-          inputTokens: () => (options.inputTokens ?? agentPromptBound)(request),
+          inputTokens: () => options.inputTokens?.(request) ?? agentPromptBound(request, kept),
           maxOutputTokens: limits.length === 0 ? maxTokens : Math.max(...limits, maxTokens ?? 0),
           fixed: limits.length > 0,
           extraOutputTokens: () => {
@@ -165,13 +166,20 @@ export function leashModel<Model extends AgentModel>(
       async getResponse(request: ModelRequest) {
         const call = await begin(request);
         const sent = sentAs(request, call, leash);
-        return settledAnswer(call, sent.signal, () => model.getResponse(sent as never));
+        const response = await settledAnswer(call, sent.signal, () => model.getResponse(sent as never));
+        remember(kept, response);
+        return response;
       },
       async *getStreamedResponse(request: ModelRequest) {
         const call = await begin(request);
         const sent = sentAs(request, call, leash);
         yield* settledIterable(() => model.getStreamedResponse(sent as never), {
-          part: (event) => settleDone(event, call),
+          async part(event) {
+            const { type, response } = Object(event) as { type?: unknown; response?: unknown };
+            if (type !== 'response_done') return;
+            await call.settle(normalizeUsage(response));
+            remember(kept, response);
+          },
           ended: () => call.settle(undefined),
           failed: () => call.fail(),
           cut: () => call.cut(),
@@ -190,9 +198,9 @@ function sentAs(request: ModelRequest, { maxOutputTokens }: ModelCall, leash: Le
   return { ...request, modelSettings: limited, signal: eitherSignal(request.signal, leash.signal) } as never;
 }
 
-function settleDone(event: unknown, call: ModelCall): unknown {
-  const { type, response } = Object(event) as { type?: unknown; response?: unknown };
-  return type === 'response_done' ? call.settle(normalizeUsage(response)) : undefined;
+function remember(kept: KeptReasoning, response: unknown): void {
+  const usage = normalizeUsage(response);
+  if (usage !== undefined) kept.remember(Object(response).output, usage.reasoningTokens ?? usage.outputTokens);
 }
 
 const MODEL_OPTIONS = ['modelId', 'provider', 'inputTokens', 'maxOutputTokens', 'onError'];

@@ -18,7 +18,7 @@ import { caught } from './helpers/caught.ts';
 import { type ChatProvider, providers } from './helpers/langchain.ts';
 import { recordedLeash } from './helpers/leash.ts';
 import { SearchBody } from './helpers/search-body.ts';
-import { completionsWire, type WireAnswer, type WireRequest } from './helpers/wire.ts';
+import { completionsWire, responsesWire, type WireAnswer, type WireRequest } from './helpers/wire.ts';
 
 /** $1.25 for a million tokens of the prompt, $10 for the answer. */
 const price: Price = ({ inputTokens, outputTokens }) => ({ usd: (inputTokens * 1.25 + outputTokens * 10) / 1e6 });
@@ -354,6 +354,27 @@ describe('a model that', () => {
     expect(requests).toEqual([]);
     await ask({ unguarded: ['web_search'], inputTokens: () => 100 });
     expect(requests.length).toBeGreaterThan(0);
+  });
+
+  it('thinks where nobody sees it is held for what it thought', async () => {
+    const during: number[] = [];
+    const { leash, held } = recordedLeash({ guards: [budget({ usd: 1 })] });
+    const { fetch } = responsesWire(async (_, index) => {
+      during.push(Number(await held()));
+      if (index > 0) return saying('x')();
+      const calls = [{ name: 'search', input: { query: 'a' } }];
+      return { calls, reasoning: 'rs_1', usage: { input: 100, output: 5010, reasoning: 5000 } };
+    });
+    const options = { model: 'gpt-5', apiKey: 'key', useResponsesApi: true, maxTokens: 10, configuration: { fetch } };
+    const search = tool(new SearchBody().run, { name: 'search', description: 'searches', schema });
+    const agent = createAgent({
+      model: new ChatOpenAI(options),
+      tools: leashTools(leash, [search], { costs: { search: 'free' } }),
+      middleware: [leashMiddleware(leash, { price })],
+    });
+    await agent.invoke(go);
+    expect((during[1] ?? 0) - (during[0] ?? 0)).toBeGreaterThan(0.00625);
+    expect((during[1] ?? 0) - (during[0] ?? 0)).toBeLessThan(0.01);
   });
 
   it('is to answer more than once is refused', async () => {

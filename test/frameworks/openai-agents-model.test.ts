@@ -214,6 +214,29 @@ describe('what a request says to its provider alone', () => {
 describe('a request that is more than its text', () => {
   const [, responses] = apis as [Api, Api];
 
+  it.each([false, true])('counts reasoning that the provider keeps as it told (stream: %s)', async (stream) => {
+    const during: number[] = [];
+    const all = setUp(
+      responses,
+      async (_, index) => {
+        during.push(Number(await all.held()));
+        if (index > 0) return saying('x')();
+        const calls = [{ name: 'search', input: { query: 'a' } }];
+        return { calls, reasoning: 'rs_1', usage: { input: 100, output: 5010, reasoning: 5000 } };
+      },
+      { usd: '1', asked: 10 },
+    );
+    const result = stream ? await run(all.agent, 'go', { stream }) : await run(all.agent, 'go');
+    if ('toStream' in result) for await (const _ of result);
+    // 5000 tokens of a prompt, at $1.25 for a million, and a little for what else is new in it.
+    expect((during[1] ?? 0) - (during[0] ?? 0)).toBeGreaterThan(0.00625);
+    expect((during[1] ?? 0) - (during[0] ?? 0)).toBeLessThan(0.0075);
+    const other = setUp(responses, saying('x'));
+    const error = await caught(run(other.agent, [...result.history, { role: 'user', content: 'go on' }]));
+    expect(String(error)).toContain('what the provider kept of earlier requests');
+    expect(other.requests).toEqual([]);
+  });
+
   it.each([
     {
       name: 'an image',

@@ -25,9 +25,10 @@ const KEPT = ['previousResponseId', 'conversationId', 'prompt'] as const;
 /**
  * An upper bound of the tokens of a request of text.
  *
+ * @param kept reasoning that the provider keeps and reads again when it is given the id.
  * @throws {TypeError} it has what nobody can count from here.
  */
-export function agentPromptBound(request: AgentRequest): number {
+export function agentPromptBound(request: AgentRequest, kept: KeptReasoning): number {
   const { systemInstructions, input, tools, handoffs, outputType } = request;
   if (typeof input !== 'string' && !(Array.isArray(input) && input.every(isText))) {
     throw uncountable('the files of a prompt', 'leashModel');
@@ -42,7 +43,50 @@ export function agentPromptBound(request: AgentRequest): number {
   const own = ownParameters(request);
   checkCountable(own, 'leashModel');
   const passed = Array.isArray(handoffs) ? handoffs : [];
-  return textBound([systemInstructions, input, listed, passed, outputType, own], listed.length + passed.length > 0);
+  const text = textBound(
+    [systemInstructions, input, listed, passed, outputType, own],
+    listed.length + passed.length > 0,
+  );
+  return text + kept.tokensOf(Array.isArray(input) ? input : []);
+}
+
+interface ReasoningItem {
+  readonly type?: unknown;
+  readonly id?: unknown;
+  readonly providerData?: unknown;
+}
+
+/** How many tokens reasoning had that requests name by its id alone. Remembers the last few thousand. */
+export class KeptReasoning {
+  readonly #tokens = new Map<string, number>();
+
+  /** @param tokens of all of an answer's reasoning. */
+  remember(output: unknown, tokens: number): void {
+    for (const { id } of reasoningIn(output)) {
+      this.#tokens.set(id, tokens);
+      const [oldest] = this.#tokens.keys();
+      if (this.#tokens.size > 4096) this.#tokens.delete(oldest as string);
+    }
+  }
+
+  /** @throws {TypeError} nobody was told. */
+  tokensOf(input: readonly unknown[]): number {
+    return reasoningIn(input).reduce((sum, { id }) => {
+      const tokens = this.#tokens.get(id);
+      if (tokens === undefined) throw uncountable('what the provider kept of earlier requests', 'leashModel');
+      return sum + tokens;
+    }, 0);
+  }
+}
+
+/** Items that have an id and not what it stands for. */
+function reasoningIn(items: unknown): readonly { readonly id: string }[] {
+  if (!Array.isArray(items)) return [];
+  return items.filter((item: unknown): item is { id: string } => {
+    const { type, id, providerData } = Object(item) as ReasoningItem;
+    const { encrypted_content, encryptedContent = encrypted_content } = Object(providerData);
+    return type === 'reasoning' && typeof id === 'string' && typeof encryptedContent !== 'string';
+  });
 }
 
 /** Items that are text and nothing else. */

@@ -1,6 +1,7 @@
 import type { Leash } from '../../leash-contract.ts';
 import type { Price } from '../../prices/price.ts';
-import { type ChatModel, type ChatRequest, chatPromptBound, chatRequest } from './chat-request.ts';
+import { chatPromptBound } from './chat-prompt.ts';
+import { type ChatModel, type ChatRequest, chatRequest } from './chat-request.ts';
 import { withMembers } from './members.ts';
 import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
 import { checkOneAnswer } from './provider-parameters.ts';

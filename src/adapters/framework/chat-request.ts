@@ -1,5 +1,4 @@
-import { textBound, uncountable } from './prompt-bound.ts';
-import { checkCountable, isCount, limitsIn, type ProviderParameters } from './provider-parameters.ts';
+import { isCount, limitsIn, type ProviderParameters } from './provider-parameters.ts';
 
 /** A chat model of LangChain, or what `bindTools` and `withConfig` make of one, as far as the leash knows it. */
 export interface ChatModel {
@@ -75,51 +74,4 @@ function withLimit<Model extends object>(model: Model, count: number, made = new
     Object.defineProperty(limited, name, { value: withLimit(part, count, made) });
   }
   return limited;
-}
-
-/**
- * An upper bound of the tokens of a request of text.
- *
- * @throws {TypeError} it has what nobody can count from here.
- */
-export function chatPromptBound(messages: unknown, { parameters }: ChatRequest, boundTools: number): number {
-  const where = 'leashMiddleware';
-  const listed: readonly unknown[] = Array.isArray(messages) ? messages : [messages];
-  if (listed.some(hasFile)) throw uncountable('the files of a prompt', where);
-  checkCountable(parameters, where);
-  const tools: readonly unknown[] = Array.isArray(parameters['tools']) ? parameters['tools'] : [];
-  if (tools.length < Math.min(boundTools, 1)) throw uncountable('the tools of this model', where);
-  return textBound([listed.map(textOf), parameters], tools.length > 0);
-}
-
-/** Blocks of a message that are text and nothing else. */
-const TEXT_BLOCKS: ReadonlySet<unknown> = new Set([
-  'text',
-  'text_delta',
-  'output_text',
-  'input_text',
-  'refusal',
-  'reasoning',
-  'thinking',
-  'redacted_thinking',
-  'tool_use',
-  'tool_call',
-  'tool_call_chunk',
-  'input_json_delta',
-  'function_call',
-]);
-
-function hasFile(message: unknown): boolean {
-  if (typeof message === 'string') return false;
-  const { content } = Object(message) as ProviderParameters;
-  if (Array.isArray(content))
-    return content.some((block) => typeof block !== 'string' && !TEXT_BLOCKS.has(block?.type));
-  return typeof content !== 'string';
-}
-
-/** What of a message can reach the provider. */
-function textOf(message: unknown): unknown {
-  if (typeof message === 'string') return message;
-  const { type, name, content, additional_kwargs, tool_calls, invalid_tool_calls, tool_call_id } = Object(message);
-  return { type, name, content, additional_kwargs, tool_calls, invalid_tool_calls, tool_call_id };
 }

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { type AgentRequest, agentPromptBound } from '../../../src/adapters/framework/agent-request.ts';
+import {
+  type AgentRequest,
+  agentPromptBound as boundOf,
+  KeptReasoning,
+} from '../../../src/adapters/framework/agent-request.ts';
 
 const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
+const agentPromptBound = (request: AgentRequest, kept = new KeptReasoning()): number => boundOf(request, kept);
 const message = (content: unknown): AgentRequest => ({ input: [{ type: 'message', role: 'user', content }] });
 
 describe('agentPromptBound', () => {
@@ -72,4 +77,46 @@ describe('agentPromptBound', () => {
       expect(() => agentPromptBound({ input: 'x', tools: [tool] })).toThrow('what the tools of a provider read');
     },
   );
+});
+
+describe('reasoning that the provider keeps', () => {
+  const item = { type: 'reasoning', id: 'rs_1', content: [] };
+  const of = (kept: KeptReasoning, ...input: object[]): number => boundOf({ input }, kept);
+  const told = (tokens: number, output: unknown = [item]): KeptReasoning => {
+    const kept = new KeptReasoning();
+    kept.remember(output, tokens);
+    return kept;
+  };
+
+  it('counts as what the provider told of it', () => {
+    expect(of(told(700), item)).toBe(of(told(0), item) + 700);
+    expect(of(told(700), item, item)).toBe(of(told(0), item, item) + 1400);
+  });
+
+  it.each([
+    { name: 'it has another id', item: { ...item, id: 'rs_2' }, counts: false },
+    { name: 'it has no id', item: { type: 'reasoning', content: [] }, counts: true },
+    {
+      name: 'it is there, encrypted',
+      item: { ...item, id: 'rs_2', providerData: { encryptedContent: 'x' } },
+      counts: true,
+    },
+    {
+      name: 'it is there, in other words',
+      item: { ...item, id: 'rs_2', providerData: { encrypted_content: 'x' } },
+      counts: true,
+    },
+    { name: 'it is no reasoning', item: { type: 'message', id: 'rs_2', content: 'x' }, counts: true },
+  ])('can be told where $name: $counts', ({ item, counts }) => {
+    const bound = (): number => of(told(700), item);
+    if (counts) expect(bound()).toBeLessThan(700);
+    else expect(bound).toThrow('what the provider kept of earlier requests');
+  });
+
+  it('is remembered of thousands of answers, and of none without output', () => {
+    const kept = told(1, undefined);
+    for (let i = 0; i < 5000; i++) kept.remember([{ ...item, id: `rs_${i}` }], 1);
+    expect(() => of(kept, { ...item, id: 'rs_4999' }, { ...item, id: 'rs_904' })).not.toThrow();
+    expect(() => of(kept, { ...item, id: 'rs_903' })).toThrow('nobody can tell');
+  });
 });

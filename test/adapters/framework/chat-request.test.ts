@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ChatModel, chatPromptBound, chatRequest } from '../../../src/adapters/framework/chat-request.ts';
+import { type ChatModel, chatRequest } from '../../../src/adapters/framework/chat-request.ts';
 
 const answer = async (): Promise<string> => 'x';
 
@@ -170,89 +170,5 @@ describe('a request of a chat model', () => {
     { name: 'its class', model: new ByOption(), provider: undefined, modelId: 'ByOption' },
   ])('is named by $name', ({ model, provider, modelId }) => {
     expect(chatRequest(model, {})).toMatchObject({ provider, modelId });
-  });
-});
-
-describe('chatPromptBound', () => {
-  const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
-  const boundOf = (content: unknown, sent: object = {}, bound = 0): number =>
-    chatPromptBound([{ content }], chatRequest(Simple.of(5, sent), {}), bound);
-
-  it('is a token for each byte of the messages and of what goes with them', () => {
-    const message = { type: 'ai', content: 'é', tool_calls: [{ name: 'search', args: { query: 'x' } }] };
-    const request = chatRequest(Simple.of(5), {});
-    const plain = chatPromptBound([{ type: 'human', content: 'x' }], request, 0);
-    const more = chatPromptBound([{ type: 'human', content: 'x' }, message], request, 0);
-    expect(more).toBe(plain + bytes(message) + 1);
-    expect(chatPromptBound('hello', request, 0)).toBeGreaterThan(bytes('hello'));
-    const withTools = chatRequest(Simple.of(5, { tools }), {});
-    expect(chatPromptBound('hello', withTools, 1) - chatPromptBound('hello', request, 0)).toBe(
-      bytes({ tools }) - 1 + 1024,
-    );
-    expect(boundOf('x', { response_format: { type: 'json' } })).toBeGreaterThan(boundOf('x'));
-  });
-
-  it('counts what else a message has for the provider, and not what the provider said of it', () => {
-    const request = chatRequest(Simple.of(5), {});
-    const of = (more: object): number => chatPromptBound([{ content: 'x', ...more }], request, 0);
-    const plain = of({});
-    expect(of({ response_metadata: { model: 'claude' }, usage_metadata: {}, id: 'i', lc_kwargs: {} })).toBe(plain);
-    for (const more of [
-      { name: 'n' },
-      { tool_call_id: 'c' },
-      { additional_kwargs: { a: 1 } },
-      { invalid_tool_calls: [1] },
-    ]) {
-      expect(of(more)).toBeGreaterThan(plain);
-    }
-  });
-
-  it.each(['text', 'reasoning', 'thinking', 'redacted_thinking', 'tool_use', 'tool_call', 'function_call', 'refusal'])(
-    'knows blocks of type %s',
-    (type) => {
-      expect(boundOf([{ type, text: 'x' }, 'y'])).toBeGreaterThan(0);
-    },
-  );
-
-  const dead = { name: 'no block', content: [null] };
-  it.each([
-    { name: 'an image', content: [{ type: 'image_url', image_url: 'data:' }] },
-    { name: 'a file', content: [{ type: 'text' }, { type: 'file' }] },
-    { name: 'sound', content: [{ type: 'input_audio' }] },
-    { name: 'results of tools of the provider', content: [{ type: 'web_search_tool_result' }] },
-    dead,
-    { name: 'no content', content: undefined },
-  ])('refuses to count $name', ({ content }) => {
-    expect(() => boundOf(content)).toThrow('the files of a prompt are: say so with the option `inputTokens`');
-  });
-
-  it.each([
-    { sent: { previous_response_id: 'r' } },
-    { sent: { conversation: { id: 'c' } } },
-    { sent: { prompt: { id: 'p' } } },
-    { sent: { container: 'c' } },
-    { sent: { cachedContent: 'c' } },
-  ])('refuses to count what the provider keeps: $sent', ({ sent }) => {
-    expect(() => boundOf('x', sent)).toThrow('what the provider kept of earlier requests');
-  });
-
-  it.each([
-    { tool: { type: 'web_search' }, counts: false },
-    { tool: { type: 'web_search_20250305', name: 'web_search' }, counts: false },
-    { tool: { googleSearch: {} }, counts: false },
-    { tool: null, counts: false },
-    { tool: { type: 'function', name: 'f' }, counts: true },
-    { tool: { type: 'function', function: {} }, counts: true },
-    { tool: { name: 'f', input_schema: {} }, counts: true },
-    { tool: { functionDeclarations: [] }, counts: true },
-    { tool: { toolSpec: {} }, counts: true },
-  ])('of a request with the tool $tool can be told: $counts', ({ tool, counts }) => {
-    const bound = (): number => boundOf('x', { tools: [tool] }, 1);
-    if (counts) expect(bound()).toBeGreaterThan(1024);
-    else expect(bound).toThrow('what the tools of a provider read');
-  });
-
-  it('refuses to count tools that it cannot see', () => {
-    expect(() => boundOf('x', {}, 2)).toThrow('the tools of this model');
   });
 });

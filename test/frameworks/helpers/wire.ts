@@ -3,7 +3,9 @@ export interface WireAnswer {
   readonly text?: string;
   readonly calls?: readonly { readonly name: string; readonly input: unknown }[];
   /** What it reports; null for nothing. Default: what an honest provider counts. */
-  readonly usage?: { readonly input: number; readonly output: number } | null;
+  readonly usage?: { readonly input: number; readonly output: number; readonly reasoning?: number } | null;
+  /** The id of reasoning that it keeps, of responses. */
+  readonly reasoning?: string;
 }
 
 export interface WireRequest {
@@ -84,15 +86,16 @@ export function responsesWire(answer: Answering): Wire {
       input_tokens: used.input,
       input_tokens_details: { cached_tokens: 0 },
       output_tokens: used.output,
-      output_tokens_details: { reasoning_tokens: 0 },
+      output_tokens_details: { reasoning_tokens: used.reasoning ?? 0 },
       total_tokens: used.input + used.output,
     };
+    const thought = given.reasoning === undefined ? [] : [{ type: 'reasoning', id: given.reasoning, summary: [] }];
     const response = {
       id: `resp_${id}`,
       object: 'response',
       status: 'completed',
       model: body['model'],
-      output: text === undefined ? called : [message, ...called],
+      output: [...thought, ...(text === undefined ? [] : [message]), ...called],
       usage,
     };
     if (body['stream'] !== true) return json(response);
@@ -150,7 +153,7 @@ export function anthropicWire(answer: Answering): Wire {
   });
 }
 
-type Used = { readonly input: number; readonly output: number } | null;
+type Used = { readonly input: number; readonly output: number; readonly reasoning?: number } | null;
 
 function wire(
   answer: Answering,
