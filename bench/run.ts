@@ -5,6 +5,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { auditPath, durable, verifyGigabyte } from './audit.ts';
+import { cachedDecision, httpRequests, undiciRequests } from './egress.ts';
 import { type MeasureOptions, measure, type Result } from './measure.ts';
 import { memoryStoreGroup } from './memory-store.ts';
 import { wholeCall } from './whole-call.ts';
@@ -13,7 +14,10 @@ const { values } = parseArgs({
   options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
 });
 const options: MeasureOptions = values.quick ? { slices: 8, sliceMs: 40 } : { slices: 40, sliceMs: 100 };
-const groups = [wholeCall, memoryStoreGroup(1), memoryStoreGroup(50), auditPath, durable];
+const groups = [
+  ...[wholeCall, memoryStoreGroup(1), memoryStoreGroup(50), auditPath, durable],
+  ...[undiciRequests, httpRequests, cachedDecision],
+];
 
 const report: { title: string; target: string; results: Result[] }[] = [];
 for (const group of groups) {

@@ -45,6 +45,9 @@ export interface Leash extends AsyncDisposable {
   /**
    * The built-in `fetch`, where every request and every redirect hop must be allowed by the egress guards before it is
    * sent, and which aborts with the leash. Needs an egress guard.
+   *
+   * @throws {EgressUnenforcedError} it cannot go through the proxy of the egress guard: in Node 22, where another copy of
+   * undici was loaded first.
    */
   readonly fetch: typeof globalThis.fetch;
   /** How far the egress guards reach. Needs an egress guard. */

@@ -5,6 +5,7 @@ import { AuditLog } from './audit/log.ts';
 import { type Decision, decide } from './decision.ts';
 import { type CallRequest, declareRequest, declareUnder, givenArgs } from './declaration.ts';
 import { summaryOf } from './egress/coverage.ts';
+import { proveEgress } from './egress-proof.ts';
 import { Ending } from './ending.ts';
 import { type EventRef, type LeashError, SessionEndedError } from './errors.ts';
 import type { Hold } from './hold.ts';
@@ -27,7 +28,7 @@ import type { Level } from './plan.ts';
 import { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
 import { shareClients } from './session-client.ts';
-import { proveEgress, proxyOf, SessionEgress } from './session-egress.ts';
+import { SessionEgress } from './session-egress.ts';
 import { Spend } from './spend.ts';
 import type { Ticket } from './ticket.ts';
 import { type Cost, declareTool, type Tool } from './tool.ts';
@@ -76,7 +77,7 @@ class Session implements Leash {
     this.#rules = new Rules(this.#levels, (attempt, refusal) => this.#admission.observe(attempt, refusal));
     // Before a log says that there is a session.
     const above = parent === undefined ? undefined : parent.#egress;
-    const proxy = proxyOf(this.#rules, above);
+    const proxy = SessionEgress.proxyOf(this.#rules, above);
     const coverage = proveEgress(this.#rules);
     this.#log = ownWorkFromHereOn(
       () =>

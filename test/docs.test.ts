@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { attacks } from './egress/attacks/list.ts';
 import { examplesIn, expectPrintsWhatItSays, promisedBy, sourceOf } from './helpers/example.ts';
 
 const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
@@ -46,6 +47,29 @@ describe('README', () => {
 
   it('has its first code within the first forty lines', () => {
     expect(readme.split('\n').findIndex((line) => line.startsWith('```ts'))).toBeLessThan(40);
+  });
+});
+
+describe('the ways out of a process', () => {
+  const table = readme.slice(readme.indexOf('| way out of the process |'));
+  const rows = table.slice(0, table.indexOf('\n\n')).split('\n').slice(2);
+  const clients = new Set(attacks.map(({ client }) => client));
+
+  it.each(rows.map((row) => row.split(' | ').map((cell) => cell.replace(/^\| | ?\|$/g, ''))))(
+    'has tests of what it says of %s',
+    (_way, _held, shown = '') => {
+      for (const [, name = ''] of shown.matchAll(/`([^`]+)`/g)) expect(clients).toContain(name);
+    },
+  );
+
+  it('are all in the table', () => {
+    const shown = new Set(
+      rows
+        .join(' ')
+        .match(/`[^`]+`/g)
+        ?.map((name) => name.slice(1, -1)),
+    );
+    expect([...clients].filter((client) => client !== 'the allowed host' && !shown.has(client))).toEqual([]);
   });
 });
 

@@ -239,8 +239,11 @@ describe('outside of a call', () => {
     expect(await promisify(execFile)('echo', ['hello'])).toEqual({ stdout: 'hello\n', stderr: '' });
     expect(await once(spawn('true'), 'close')).toEqual([0, null]);
     expect(thrown(() => new Worker(1 as never))).toBe('ERR_INVALID_ARG_TYPE');
-    class Mine extends Worker {}
+    class Mine extends Worker {
+      readonly mine = true;
+    }
     const mine = new Mine('', { eval: true });
+    expect(Object.getPrototypeOf(mine)).toBe(Mine.prototype);
     expect([mine instanceof Mine, mine instanceof Worker, mine instanceof WorkerBefore]).toEqual([true, true, true]);
     await once(mine, 'exit');
     const server = createSocket('udp4').bind(0, '127.0.0.1');

@@ -135,6 +135,9 @@ describe('package.json', () => {
     expect(entry).toEqual({
       index: 'src/index.ts',
       'ai-sdk': 'src/adapters/ai-sdk.ts',
+      langchain: 'src/adapters/langchain.ts',
+      openai: 'src/adapters/openai.ts',
+      'openai-agents': 'src/adapters/openai-agents.ts',
       ajv: 'src/adapters/ajv.ts',
       anthropic: 'src/adapters/anthropic.ts',
       'claude-agent-sdk': 'src/adapters/claude-agent-sdk.ts',
@@ -254,6 +257,28 @@ describe('dist', () => {
     expect(declaredNames('isolated').sort().join(' ')).toBe('Isolated IsolatedExports IsolatedOptions isolated');
   });
 
+  it('exports these names from langchain', async () => {
+    expect((await exportedNames('langchain')).join(' ')).toBe('leashMiddleware leashTool leashTools');
+    expect(declaredNames('langchain').sort().join(' ')).toBe(
+      [
+        'InputOf InputsOf LeashMiddleware LeashMiddlewareOptions LeashToolsOptions OutputOf Price PricedModel TokenUsage',
+        'leashMiddleware leashTool leashTools',
+      ].join(' '),
+    );
+  });
+
+  it('exports these names from openai', async () => {
+    expect(await exportedNames('openai')).toEqual(['leashRunnable']);
+    expect(declaredNames('openai').sort().join(' ')).toBe('InputOf leashRunnable');
+  });
+
+  it('exports these names from openai-agents', async () => {
+    expect((await exportedNames('openai-agents')).join(' ')).toBe('leashModel leashTools');
+    expect(declaredNames('openai-agents').sort().join(' ')).toBe(
+      'AgentModel AgentRequest LeashModelOptions LeashToolsOptions Price PricedModel TokenUsage leashModel leashTools',
+    );
+  });
+
   it('exports these names from prices', async () => {
     expect(await exportedNames('prices')).toEqual(['fromGenaiPrices', 'normalizeUsage', 'priceTable']);
     expect(declaredNames('prices').sort().join(' ')).toBe(
@@ -270,13 +295,14 @@ describe('dist', () => {
       'fakeClock',
       'leashMatchers',
       'recordingSink',
+      'removeEgressHooks',
       'runScriptedAgent',
     ]);
     expect(declaredNames('testing').sort().join(' ')).toBe(
       [
         'AgentCall AgentOptions AgentRun AnyCode ErrorOf ExpectedDenial ExpectedDenials FakeClock FakeClockOptions',
         'LeashMatchers MatcherResult RecordedEvent RecordingSink Refusable ScriptedCall ScriptedTurn expectDenied',
-        'fakeClock leashMatchers recordingSink runScriptedAgent',
+        'fakeClock leashMatchers recordingSink removeEgressHooks runScriptedAgent',
       ].join(' '),
     );
   });
@@ -308,6 +334,9 @@ describe('dist', () => {
     { name: 'isolated', code: [], types: [] },
     { name: 'isolated-worker', code: [], types: [] },
     { name: 'mcp', code: [], types: [] },
+    { name: 'langchain', code: [], types: [] },
+    { name: 'openai', code: [], types: [] },
+    { name: 'openai-agents', code: [], types: [] },
     { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
     { name: 'testing', code: [], types: [] },
@@ -473,6 +502,9 @@ export { answer, other, status };
 
 const USES_SUBPATHS = `
 import { createLeash } from 'leashkit';
+import { leashMiddleware, leashTools as leashChainTools } from 'leashkit/langchain';
+import { leashRunnable } from 'leashkit/openai';
+import { leashModel, leashTools } from 'leashkit/openai-agents';
 import { type Isolated, isolated } from 'leashkit/isolated';
 import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
 import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
@@ -485,6 +517,13 @@ expectDenied(search({ q: 'a' }), 'BUDGET_EXCEEDED').then(({ remaining }) => rema
 leashMatchers.toHaveRan(audit, 'search', 1);
 const listed: Price = fromGenaiPrices(() => null, { aliases: { a: 'b' } });
 const price: Price = (usage, model) => priceTable({ m: { inputPerMTok: 1, outputPerMTok: '2' } })(usage, model) ?? listed(usage, model);
+leashMiddleware(leash, { price, onBreach: 'throw' });
+const [chained] = leashChainTools(leash, [{ name: 'search', func: (input: { q: string }) => input.q }]);
+chained.func({ q: 'a' });
+leashTools(leash, [{ name: 'search' }], { costs: { search: (input: { q: string }) => ({ usd: input.q.length }) } });
+const model = { getResponse: async () => 1, async *getStreamedResponse() {} };
+leashModel(leash, model, price, { modelId: 'm' }).getResponse();
+leashRunnable(leash, { type: 'function', function: { function: (input: { q: string }) => input.q } }, { cost: ({ q }) => ({ usd: q.length }) });
 declare const tools: Isolated<{ add(a: number, b: number): number; name: string }>;
 const sum: Promise<number> = tools.exports.add(1, 2);
 sum.then(() => tools.close());

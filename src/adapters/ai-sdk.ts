@@ -1,4 +1,4 @@
-import { checkOptions, checkTools, kindOf, shown } from '../internal/options.ts';
+import { checkOptions, kindOf } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import type { Price } from '../prices/price.ts';
 import type { ToolOptions } from '../tool.ts';
@@ -11,6 +11,7 @@ import {
 import { withMembers } from './framework/members.ts';
 import { leashedOnce } from './framework/once.ts';
 import { leashBody, readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
+import { readUnguarded } from './framework/unguarded.ts';
 
 export type { Price, PricedModel } from '../prices/price.ts';
 export type { TokenUsage } from '../prices/token-usage.ts';
@@ -80,8 +81,8 @@ function bodyOf(name: string, tool: unknown): unknown {
 /**
  * The tools of an agent under the leash, each under its key in the record.
  *
- * @throws {TypeError} no record of tools, a tool without `execute` that is not `unguarded`, a name in the options that is
- * no tool's, or as `leash.wrap`.
+ * @throws {TypeError} no record of tools, a tool that it inherits or does not enumerate, one without `execute` that is not
+ * `unguarded`, a name in the options that is no tool's, or as `leash.wrap`.
  */
 export function leashTools<Tools extends Readonly<Record<string, object>>>(
   leash: Leash,
@@ -93,8 +94,9 @@ export function leashTools<Tools extends Readonly<Record<string, object>>>(
     throw new TypeError(`leashTools expects a record of tools by name, got ${kindOf(tools)}`);
   }
   const names = Object.keys(tools);
+  refuseHidden(tools, names);
   const termsOf = readTerms('leashTools', names, options);
-  const mayPass = readUnguarded(options.unguarded, names);
+  const mayPass = readUnguarded('leashTools', options.unguarded, names);
   const held = names.map((name) => {
     const tool = tools[name] as object;
     const passes = mayPass(name) && bodyOf(name, tool) === undefined;
@@ -103,16 +105,16 @@ export function leashTools<Tools extends Readonly<Record<string, object>>>(
   return withMembers(tools, Object.fromEntries(held));
 }
 
-function readUnguarded(option: unknown, names: readonly string[]): (name: string) => boolean {
-  if (option === 'all') return () => true;
-  if (option === undefined || (Array.isArray(option) && option.length === 0)) return () => false;
-  if (!Array.isArray(option)) {
-    throw new TypeError(`\`leashTools.unguarded\` must be 'all' or an array of tool names, got ${shown(option)}`);
+/** Frameworks look a tool up by the name that the model says, and find those that are not listed too. */
+function refuseHidden(tools: object, names: readonly string[]): void {
+  for (let owner = tools; owner !== null && owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {
+      if (names.includes(name) || typeof value === 'function') continue;
+      throw new TypeError(
+        `tool "${name}" must be an enumerable property of the record itself, for the leash to hold it`,
+      );
+    }
   }
-  const listed = checkTools('leashTools.unguarded', option) ?? [];
-  const unknown = listed.find((name) => !names.includes(name));
-  if (unknown !== undefined) throw new TypeError(`\`leashTools.unguarded\` names ${shown(unknown)}, which is no tool`);
-  return (name) => listed.includes(name);
 }
 
 /**
@@ -173,11 +175,14 @@ export function withLeash<Settings extends object>(
   return leashSettings(leash, settings, options as AnyOptions);
 }
 
+/** Also by the older name, which AI SDK 5 and 6 still take. */
+const PREPARE_STEP = ['prepareStep', 'experimental_prepareStep'];
+
 type AnyOptions = WithLeashOptions<Record<string, object>>;
 
 function leashSettings<Settings extends object>(leash: Leash, settings: Settings, options: AnyOptions): Settings {
   const { costs, schemas, urls, unguarded, price, ...modelOptions } = options;
-  const { tools, model, stopWhen, prepareStep, prepareCall } = settings as Readonly<Record<string, unknown>>;
+  const { tools, model, stopWhen, prepareCall } = settings as Readonly<Record<string, unknown>>;
   const held = (chosen: unknown): LanguageModel => {
     if (price === undefined) throw new TypeError("withLeash needs the `price` of the model, or 'free'");
     return leashModel(leash, chosen as LanguageModel, price, modelOptions);
@@ -190,8 +195,10 @@ function leashSettings<Settings extends object>(leash: Leash, settings: Settings
   if (stopWhen !== undefined) {
     members['stopWhen'] = [...(Array.isArray(stopWhen) ? stopWhen : [stopWhen]), leashStop(leash)];
   }
-  if (typeof prepareStep === 'function') {
-    members['prepareStep'] = async (...params: unknown[]) => {
+  for (const name of PREPARE_STEP) {
+    const prepareStep = (settings as Readonly<Record<string, unknown>>)[name];
+    if (typeof prepareStep !== 'function') continue;
+    members[name] = async (...params: unknown[]) => {
       const step: { readonly model?: unknown } | undefined = await Reflect.apply(prepareStep, settings, params);
       return step?.model === undefined ? step : withMembers(step, { model: held(step.model) });
     };

@@ -2,11 +2,11 @@ import { AsyncResource } from 'node:async_hooks';
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import * as undici from 'undici';
-import { CANARY_ORIGIN, Canary } from '../egress/canary.ts';
 import type { Connect, ConnectCallback } from '../egress/connector.ts';
 import { readFetchInit } from '../egress/request-snapshot.ts';
 import type { EgressScope } from '../egress/scope.ts';
 import { connectThrough } from '../egress/tunnel.ts';
+import { canaryReturns, servesLaterFetch } from '../egress/undici-copy.ts';
 import { asClient, stepAsClient } from '../egress-context.ts';
 import { findLeashError } from '../errors.ts';
 import type { EgressProxy } from '../guard.ts';
@@ -253,66 +253,19 @@ const { Dispatcher1Wrapper: Former } = undici as { Dispatcher1Wrapper?: FormerCl
 function heldClient(leash: Leash, name: string): SessionClient {
   const client = clientOf(leash, name);
   const version = ownVersion();
-  if (!fitsBuiltIn() || !canaryReturns()) throw copyUnheld(version);
-  client.covers(version, canaryReturns);
+  const fits = Former !== undefined || servesLaterFetch(undici.Agent as never);
+  if (!fits || !isHeld()) throw copyUnheld(version);
+  client.covers(version, isHeld);
   return client;
 }
 
-/** Sends a canary, which gets no further than the first question. */
-function canaryReturns(): boolean {
-  const canary = new Canary();
+function isHeld(): boolean {
   const agent = makeAgent(undefined, {});
-  let told = false;
-  const tell = (): void => {
-    told = true;
-  };
-  try {
-    const request = { origin: CANARY_ORIGIN, path: '/', method: 'GET' } as const;
-    agent.dispatch(originated(request, canary), { ...silent, onResponseError: tell, onError: tell } as Handler);
-  } catch {}
-  agent.destroy().catch(() => {});
-  return told && canary.seen.has('request:http');
-}
-
-/** A handler for every version. */
-const silent: Handler = Object.fromEntries(
-  [
-    'onConnect',
-    'onUpgrade',
-    'onHeaders',
-    'onData',
-    'onComplete',
-    'onError',
-    'onRequestStart',
-    'onRequestUpgrade',
-    'onResponseStart',
-    'onResponseData',
-    'onResponseEnd',
-    'onResponseError',
-  ].map((name) => [name, () => {}]),
-);
-
-/**
- * Whether the built-in `fetch` of every Node can use this copy. undici 8 takes all handlers; of 7, those before 7.27.1 take
- * the handlers of 8 and answer them wrongly, without what `fetch` reads of an answer.
- */
-function fitsBuiltIn(): boolean {
-  if (Former !== undefined) return true;
-  let controller: object | undefined;
-  let taken: { onConnect?(abort: () => void): void } | undefined;
-  const catcher = Object.assign(new undici.Dispatcher(), {
-    dispatch: (_: unknown, handler: object) => {
-      taken = handler;
-      return true;
-    },
+  const held = canaryReturns((scope, request, handler) => {
+    agent.dispatch(originated(request, scope), handler as Handler);
   });
-  const keep = (given: object): void => {
-    controller = given;
-  };
-  const agent = new undici.Agent({ factory: () => catcher });
-  agent.dispatch({ origin: CANARY_ORIGIN, path: '/', method: 'GET' }, { ...silent, onRequestStart: keep } as Handler);
-  taken?.onConnect?.(() => {});
-  return controller !== undefined && 'rawHeaders' in controller;
+  agent.destroy().catch(() => {});
+  return held;
 }
 
 function ownVersion(): string {

@@ -25,6 +25,20 @@ export function quote(text: string): string {
   return JSON.stringify((text.length > MAX_FIELD ? text.slice(0, MAX_FIELD) : text).toWellFormed());
 }
 
+/** Few hosts and addresses are in nearly all events of an agent, which may invent others without end. */
+const MAX_QUOTED = 1_000;
+const quoted = new Map<string, string>();
+
+function quoteKnown(text: string): string {
+  const known = quoted.get(text);
+  if (known !== undefined) return known;
+  const made = quote(text);
+  if (text.length > MAX_FIELD) return made;
+  if (quoted.size >= MAX_QUOTED) quoted.clear();
+  quoted.set(text, made);
+  return made;
+}
+
 function field(key: string, text: string | undefined): string {
   return text === undefined ? '' : `,"${key}":${quote(text)}`;
 }
@@ -174,9 +188,9 @@ export function egress(event: EgressEvent): string {
   return (
     (event.call === undefined ? '' : `,"call":"${event.call}"`) +
     (event.tool === undefined ? '' : `,"tool":${event.tool}`) +
-    field('scheme', event.scheme) +
-    field('host', event.host) +
-    `,"port":${event.port}${field('addr', event.addr)}${field('code', event.code)}${field('reason', event.reason)}${event.observed ? ',"observed":1' : ''}`
+    `,"scheme":${quoteKnown(event.scheme)},"host":${quoteKnown(event.host)},"port":${event.port}` +
+    (event.addr === undefined ? '' : `,"addr":${quoteKnown(event.addr)}`) +
+    `${field('code', event.code)}${field('reason', event.reason)}${event.observed ? ',"observed":1' : ''}`
   );
 }
 

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import type { Connection, OutgoingRequest } from '../guard.ts';
 import { Passes, type Verified } from './passes.ts';
-import { runtimeAgent } from './runtime-agent.ts';
 import type { EgressScope, Way } from './scope.ts';
 
 /** Ways out of the process, as people call them. */
@@ -120,8 +119,6 @@ interface Flight {
  * packet leaves, no name is asked for, no process and no thread starts, held or not.
  */
 export function sendCanaries(canary: Canary): ReadonlyMap<EntryPoint, boolean> {
-  // Some of them load the runtime's undici, whose Agent can be found only while that happens.
-  runtimeAgent();
   const held = new Map<EntryPoint, boolean>();
   for (const { entry, asked, fly } of flights()) {
     canary.seen = new Set();

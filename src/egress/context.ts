@@ -22,6 +22,39 @@ export function bindMethods(object: object, names: readonly string[], context: A
   }
 }
 
+/** What of a body runs code of whoever made it. */
+const BODY = ['read', 'emit', 'destroy', 'stream', 'arrayBuffer', Symbol.asyncIterator, Symbol.iterator] as const;
+
+/** The same for a body, which is read when its turn on a connection has come. @returns what to read in its place. */
+export function bindBody(body: unknown, context: AsyncResource): unknown {
+  if (typeof body !== 'object' || body === null || ArrayBuffer.isView(body)) return body;
+  const methods = body as Record<PropertyKey, unknown>;
+  let bound: object = body;
+  for (const name of BODY) {
+    const method = methods[name];
+    if (typeof method !== 'function') continue;
+    const value = (...args: unknown[]): unknown => {
+      const result: unknown = context.runInAsyncScope(() => Reflect.apply(method, body, args));
+      return typeof name === 'symbol' ? bindIterator(result as Iterator<unknown>, context) : result;
+    };
+    const descriptor = { value, writable: true, configurable: true };
+    if (Reflect.defineProperty(bound, name, descriptor)) continue;
+    bound = Object.create(bound) as object;
+    Object.defineProperty(bound, name, descriptor);
+  }
+  return bound;
+}
+
+function bindIterator(iterator: Iterator<unknown>, context: AsyncResource): object {
+  const bound: Record<string, unknown> = {};
+  for (const name of ['next', 'return', 'throw'] as const) {
+    const method = iterator[name] as ((...args: unknown[]) => unknown) | undefined;
+    if (typeof method !== 'function') continue;
+    bound[name] = (...args: unknown[]) => context.runInAsyncScope(() => Reflect.apply(method, iterator, args));
+  }
+  return bound;
+}
+
 /** The same for all listeners of an emitter. */
 export function bindEmitter(emitter: EventEmitter, context: AsyncResource): void {
   bindMethods(emitter, ['emit'], context);

@@ -24,11 +24,11 @@ export type EgressReason =
 /** The schemes of targets: those of URLs, and of sockets that carry something else. */
 const SCHEMES: ReadonlySet<string | undefined> = new Set(['http', 'https', 'ws', 'wss', 'tcp', 'tls']);
 
-const OTHER_PROXY = 'no proxy, also none of the environment, is used but that of egress({ proxy }), by leash.fetch';
+const PROXIES = 'proxies of the environment are not used inside a leash: set egress({ proxy }) and use leash.fetch';
 
 /** What a proxy of the environment is refused with. @param variable what names it. */
 export function environmentProxyMessage(variable: string): string {
-  return `${variable} names a proxy, and proxies of the environment are not used inside a leash: set egress({ proxy }) and use leash.fetch`;
+  return `${variable} names a proxy; ${PROXIES}`;
 }
 
 /** A client of somebody else's, where the leash has a proxy; or one of a leash, in a call of another with another proxy. */
@@ -62,9 +62,9 @@ function messageOf(reason: EgressReason, target: Target | undefined): string {
     case 'path':
       return `this path on host ${host} is not allowed`;
     case 'request-target':
-      return `the target of a request must be a path; ${OTHER_PROXY}`;
+      return `the target of a request must be a path; ${PROXIES}`;
     case 'connect-method':
-      return `the HTTP method CONNECT is not allowed; ${OTHER_PROXY}`;
+      return `the HTTP method CONNECT is not allowed; ${PROXIES}`;
     case 'host-header-mismatch':
       return `the Host header is not that of host ${host}`;
     case 'servername-mismatch':

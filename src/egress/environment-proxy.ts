@@ -5,20 +5,18 @@ const VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'http_proxy', 'http
 
 /** The environment variable that names a proxy at this host and port, if one does. */
 export function environmentProxyAt(host: string, port: number): string | undefined {
-  const place = placeOf(host, port);
+  const wanted = canonicalHost(host);
+  if (wanted === undefined) return undefined;
   return VARIABLES.find((variable) => {
     const text = process.env[variable] ?? '';
     try {
       // Without a scheme it is an HTTP proxy.
       const url = new URL(text.includes('://') ? text : `http://${text}`);
-      return placeOf(url.hostname, Number(url.port) || (url.protocol === 'https:' ? 443 : 80)) === place;
+      const found = canonicalHost(url.hostname);
+      const foundPort = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
+      return found !== undefined && formatHost(found) === formatHost(wanted) && foundPort === port;
     } catch {
       return false;
     }
   });
-}
-
-function placeOf(text: string, port: number): string {
-  const host = canonicalHost(text);
-  return `${host === undefined ? '' : formatHost(host)}:${port}`;
 }

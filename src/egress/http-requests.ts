@@ -103,6 +103,8 @@ function hold(scope: EgressScope, request: Request): void {
     return;
   }
   request[OPEN] = opened;
+  // Also where nobody tells how it ended: it was aborted without a word, or its connection is the client's from here on.
+  request.once('close', () => opened.ended(undefined));
   const context = new AsyncResource('leashkit.request');
   request.once('socket', (socket: Socket) => {
     if (!socket.connecting && diallerOf(socket) !== scope) bindEmitter(request, context);

@@ -73,7 +73,7 @@ function lookupWithCallback(
     const scope = current();
     const callback = args.findLast((arg) => typeof arg === 'function');
     if (scope === undefined || callback === undefined) return Reflect.apply(original, this, args);
-    const options = optionsOf(args[1]);
+    const options = optionsOf(args[0], args[1]);
     answerLookup(resolve(scope, args[0]), String(args[0]), options, callback as LookupCallback);
     return {};
   };
@@ -86,7 +86,7 @@ function lookupWithPromise(
   return function (this: unknown, ...args: unknown[]): unknown {
     const scope = current();
     if (scope === undefined) return Reflect.apply(original, this, args);
-    const options = optionsOf(args[1]);
+    const options = optionsOf(args[0], args[1]);
     return new Promise((answer, reject) => {
       answerLookup(resolve(scope, args[0]), String(args[0]), options, (error, address, family) => {
         if (error !== null) reject(error);
@@ -96,10 +96,11 @@ function lookupWithPromise(
   };
 }
 
-function optionsOf(given: unknown): LookupOptions {
-  if (typeof given === 'number') return { family: given };
-  const { all, family } = (given ?? {}) as LookupOptions;
-  return { all: all === true, ...(family === undefined ? {} : { family }) };
+function optionsOf(name: unknown, given: unknown): LookupOptions {
+  const { all, family } = (typeof given === 'number' ? { family: given } : (given ?? {})) as LookupOptions;
+  // The platform gives an address back as it is, whatever family was asked for.
+  const asked = typeof name === 'string' && canonicalHost(name)?.kind === 'address' ? undefined : family;
+  return { all: all === true, ...(asked === undefined ? {} : { family: asked }) };
 }
 
 async function resolve(scope: EgressScope, name: unknown): Promise<readonly string[]> {

@@ -13,11 +13,11 @@ let known: RuntimeAgent | null | undefined;
 
 /**
  * The runtime does not hand out its Agent, but keeps one under a global symbol, unless a copy of undici from npm was there
- * first. A handler of one generation in the other's `fetch` gives wrong answers, so only the runtime's own will do.
- * Undefined where it cannot be found: in Node 22, where such a copy has taken its place.
+ * first or has taken its place. A handler of one generation in the other's `fetch` gives wrong answers, so only the
+ * runtime's own will do. Undefined where it cannot be found.
  */
 export function runtimeAgent(): RuntimeAgent | undefined {
-  if (known === undefined) known = findIn(globals()) ?? restoring(loadBeside) ?? restoring(asForProxies) ?? null;
+  if (known === undefined) known = findKept() ?? findForProxies() ?? null;
   return known ?? undefined;
 }
 
@@ -27,26 +27,8 @@ function globals(): readonly unknown[] {
   return KEYS.map((key) => shared[key]);
 }
 
-/** Not where somebody has locked the place. */
-function put(values: readonly unknown[]): void {
-  for (const [i, key] of KEYS.entries()) if (key in shared) Reflect.set(shared, key, values[i]);
-}
-
-/** In one step, so that nobody sees another global dispatcher than there was. */
-function restoring(find: () => RuntimeAgent | undefined): RuntimeAgent | undefined {
-  const others = globals();
-  try {
-    return find();
-  } catch {
-    return undefined;
-  } finally {
-    if (others.some((other) => other !== undefined)) put(others);
-  }
-}
-
-/** The runtime loads its undici when it is first needed, and then fills a place that it finds empty. */
-function loadBeside(): RuntimeAgent | undefined {
-  put([]);
+function findKept(): RuntimeAgent | undefined {
+  // Loads the runtime's undici.
   void globalThis.Response;
   return findIn(globals());
 }
@@ -55,14 +37,23 @@ interface TakesProxies {
   setGlobalProxyFromEnv?(environment: Record<string, string>): () => void;
 }
 
-/** Node 24 and later take proxies while they run, with an Agent for what goes to none. */
-function asForProxies(): RuntimeAgent | undefined {
+/**
+ * Later versions of Node take proxies while they run, with an Agent of their own for what goes to none. In one step, so that
+ * nobody sees another global dispatcher than there was.
+ */
+function findForProxies(): RuntimeAgent | undefined {
   const { setGlobalProxyFromEnv } = process.getBuiltinModule('node:http') as TakesProxies;
-  const restore = setGlobalProxyFromEnv?.({ http_proxy: 'http://127.0.0.1:9' });
+  const others = globals();
+  let restore: (() => void) | undefined;
   try {
+    restore = setGlobalProxyFromEnv?.({ http_proxy: 'http://127.0.0.1:9' });
     return findIn(globals());
+  } catch {
+    // Somebody has locked the place.
+    return undefined;
   } finally {
     restore?.();
+    for (const [i, key] of KEYS.entries()) if (key in shared) Reflect.set(shared, key, others[i]);
   }
 }
 

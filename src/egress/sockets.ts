@@ -138,7 +138,6 @@ function connectUnix(scope: EgressScope, socket: Socket, options: Options, dial:
   // A socket that was bound before takes the host beside a path.
   delete options['host'];
   delete options['port'];
-  dialled.delete(socket);
   unixPaths.set(socket, path);
   scope.passes.unixSockets.add(socket);
   return dial();

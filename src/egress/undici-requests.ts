@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
-import { bindMethods } from './context.ts';
+import { bindBody, bindMethods } from './context.ts';
 import { OpenRequest } from './open-request.ts';
 import { type Origin, originAt } from './origin.ts';
 import type { Restore } from './replace.ts';
@@ -19,6 +19,9 @@ const ANSWERS = [
   ...['onRequestStart', 'onResponseStart', 'onRequestUpgrade', 'onResponseData', 'onResponseEnd', 'onResponseError'],
 ];
 
+/** Those that may come before a connection is known, or without one. */
+const EARLY_ANSWERS = ['onConnect', 'onRequestStart', 'onError', 'onResponseError'];
+
 /** A request of undici 5 to 8, of which only `origin`, `path`, `method` and `headers` are documented. */
 interface Request {
   readonly origin?: unknown;
@@ -26,6 +29,7 @@ interface Request {
   readonly method?: unknown;
   readonly host?: unknown;
   readonly servername?: unknown;
+  body?: unknown;
   [OPEN]?: OpenRequest;
   [CONTEXT]?: AsyncResource;
   [REFUSED]?: Error;
@@ -60,12 +64,18 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
     'undici:request:create': (message) => {
       const scope = current();
       const { request } = message as Message;
-      request[CONTEXT] = new AsyncResource('leashkit.request');
+      const context = new AsyncResource('leashkit.request');
+      request[CONTEXT] = context;
       if (scope === undefined) return;
       const statement = { method: String(request.method), path: String(request.path), host: textOf(request.host) };
       const opened = OpenRequest.begin(scope, originOf(String(request.origin)), statement, textOf(request.servername));
-      if (opened instanceof Error) refuse(request, opened);
-      else request[OPEN] = opened;
+      if (opened instanceof Error) {
+        refuse(request, opened);
+        return;
+      }
+      request[OPEN] = opened;
+      bindMethods(request, EARLY_ANSWERS, context);
+      request.body = bindBody(request.body, context);
     },
     // Headers are about to be written. Whoever could not be told above is stopped here.
     'undici:client:sendHeaders': (message) => {
@@ -77,7 +87,11 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
         // Nobody tells how that one ends: the connection is the client's from here on.
         if (request.upgrade) opened?.ended(undefined);
         const context = request[CONTEXT];
-        if (context !== undefined && diallerOf(socket) !== opened?.scope) bindMethods(request, ANSWERS, context);
+        if (context !== undefined && diallerOf(socket) !== opened?.scope) {
+          bindMethods(request, ANSWERS, context);
+          // Of held code it has been bound from the start.
+          if (opened === undefined) bindBody(request.body, context);
+        }
         return;
       }
       if (earlier === undefined) refuse(request, error);

@@ -5,6 +5,7 @@ import { parseProxy } from '../egress/proxy.ts';
 import { type EgressRule, formatRules, parseRules, type Rule } from '../egress/rule.ts';
 import { isShared } from '../egress/shared-hosts.ts';
 import { ALLOW, type Egress, type Enforce, type Guard, type Resolver, type Verdict } from '../guard.ts';
+import { after } from '../internal/maybe-promise.ts';
 import { checkOneOf, checkOptions, shown } from '../internal/options.ts';
 
 export type { EgressAddressOptions } from '../egress/address-rules.ts';
@@ -34,9 +35,10 @@ export interface EgressOptions {
    */
   readonly resolver?: Resolver;
   /**
-   * An HTTP proxy that the leash's own clients go through, by a tunnel for each target: `'http://proxy.internal:3128'`,
-   * with credentials if it wants some. Targets are judged by name; what addresses the proxy dials is the proxy's to judge.
-   * Other clients connect to nothing then. Proxies of the environment are never used. Default: none.
+   * An HTTP proxy that the leash's own clients go through (`leash.fetch`, those of `leashkit/undici`), by a tunnel for each
+   * target: `'http://proxy.internal:3128'`, with credentials if it wants some. Targets are judged by name, which the proxy
+   * resolves; what addresses it dials is the proxy's to judge. Other clients of code that is held connect to nothing then.
+   * A child goes through the proxy of its parent. Proxies of the environment are never used. Default: none.
    */
   readonly proxy?: string;
   /**
@@ -110,7 +112,7 @@ export function egress(options: EgressOptions): Guard {
   const held: Egress = Object.freeze({
     ...ways,
     enforce,
-    resolver,
+    resolver: resolver === undefined ? undefined : checkedResolver(resolver),
     proxy: through,
     unix: paths,
     request: policy.judgeRequest,
@@ -161,6 +163,14 @@ function warnOfShared(allow: readonly Rule[]): void {
     `\`egress.allow\` holds ${[...new Set(shared)].join(', ')}, below which anybody can have a host: name the hosts that you mean`,
     { code: 'LEASHKIT_SHARED_HOST' },
   );
+}
+
+function checkedResolver(resolver: Resolver): Resolver {
+  return (host) =>
+    after(resolver(host), (answers) => {
+      if (Array.isArray(answers) && answers.every((answer) => typeof answer === 'string')) return answers;
+      throw new TypeError(`\`egress.resolver\` must give an array of addresses as text, got ${shown(answers)}`);
+    });
 }
 
 function isAllowed(option: string, choice: 'deny' | 'allow' = 'deny'): boolean {

@@ -162,6 +162,40 @@ describe('leashTools', () => {
     urls: { search: ({ query }: { query: string }) => `https://${query}.com/` },
   } as const;
 
+  it.each([
+    {
+      name: 'inherited',
+      of: (hidden: object) => Object.create({ hidden }, { a: { value: toolOf(() => 1), enumerable: true } }),
+    },
+    { name: 'not enumerable', of: (hidden: object) => Object.defineProperty({}, 'hidden', { value: hidden }) },
+    {
+      name: 'of a class',
+      of: (hidden: object) =>
+        new (class {
+          get hidden(): object {
+            return hidden;
+          }
+        })(),
+    },
+  ])('refuses a record with a tool that is $name: frameworks find it by its name, past the leash', ({ of }) => {
+    const hidden = toolOf(() => expect.unreachable('it ran'));
+    const leash = createLeash({ guards: [] });
+    expect(() => leashTools(leash, of(hidden))).toThrow(
+      /tool "hidden" must be an enumerable property of the record itself/,
+    );
+  });
+
+  it('takes a record that is an instance, with methods that are no tools', () => {
+    class Tools {
+      a = toolOf(() => 1);
+      list(): string[] {
+        return Object.keys(this);
+      }
+    }
+    const held = leashTools(createLeash({ guards: [] }), new Tools() as never) as Tools;
+    expect(held.list()).toEqual(['a']);
+  });
+
   it('holds each tool to what is said of it', async () => {
     const leash = createLeash({ guards, stopOn: 'none' });
     const { search: held, weather: other } = leashTools(leash, { search, weather }, full);
@@ -323,23 +357,25 @@ describe('withLeash', () => {
     expect(withLeash(leash, { prompt: 'go' })).toEqual({ prompt: 'go' });
   });
 
-  it('holds a model that a step chooses', async () => {
+  it.each(['prepareStep', 'experimental_prepareStep'])('holds a model that a step chooses: %s', async (name) => {
     const leash = createLeash({ guards: [budget({ usd: 1 })] });
     const chosen = new FakeModel(answer);
     const prepareStep = vi.fn(async ({ stepNumber }: { stepNumber: number }) =>
       stepNumber === 0 ? undefined : { toolChoice: 'none', ...(stepNumber === 1 ? {} : { model: chosen }) },
     );
-    const held = withLeash(leash, { prepareStep }, { price });
-    expect(await held.prepareStep({ stepNumber: 0 })).toBeUndefined();
-    expect(await held.prepareStep({ stepNumber: 1 })).toEqual({ toolChoice: 'none' });
-    const { model, toolChoice } = (await held.prepareStep({ stepNumber: 2 })) as {
+    const prepare = async (given: object, stepNumber: number): Promise<unknown> =>
+      (given as Record<string, typeof prepareStep>)[name]?.({ stepNumber });
+    const held = withLeash(leash, { [name]: prepareStep }, { price });
+    expect(await prepare(held, 0)).toBeUndefined();
+    expect(await prepare(held, 1)).toEqual({ toolChoice: 'none' });
+    const { model, toolChoice } = (await prepare(held, 2)) as {
       model: FakeModel;
       toolChoice: string;
     };
     expect(toolChoice).toBe('none');
     await model.doGenerate(ask);
     expect(await leash.usage()).toMatchObject({ usd: '0.00011' });
-    await expect(withLeash(leash, { prepareStep }).prepareStep({ stepNumber: 2 })).rejects.toThrow('`price`');
+    await expect(prepare(withLeash(leash, { [name]: prepareStep }), 2)).rejects.toThrow('`price`');
   });
 
   it('holds what a call chooses, and what it holds already only once', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { jsonSchemaArgs } from '../../src/adapters/ajv.ts';
 import { leashTransport } from '../../src/adapters/mcp.ts';
 import { memorySink } from '../../src/audit/memory-sink.ts';
 import { findLeashError } from '../../src/errors.ts';
@@ -213,6 +214,25 @@ describe('leashTransport', () => {
     transport.onmessage?.({ id: 1, result: {} });
     await vi.waitFor(() => expect(told).toMatchObject([['error', { message: 'unexpected' }]]));
   });
+
+  it.each([null, 'tool', {}, { name: 5, inputSchema: {} }])(
+    'hands on a list with %j, and holds the rest of it',
+    async (odd) => {
+      const { transport, received } = farEnd();
+      const held = leashTransport(createLeash({ guards: [jsonSchemaArgs()] }), transport, { schemas: 'listed' });
+      const told: unknown[] = [];
+      held.onmessage = (message) => told.push(message);
+      await held.send({ id: 1, method: 'tools/list' });
+      const list = { id: 1, result: { tools: [odd, { name: 'search', inputSchema: { type: 'object' } }] } };
+      transport.onmessage?.(list);
+      expect(told).toEqual([list]);
+      void held.send(search(2));
+      await vi.waitFor(() => expect(received).toHaveLength(2));
+      expect(
+        (await rejection(held.send({ id: 3, method: 'tools/call', params: { name: 'other' } }))).message,
+      ).toContain('no schema');
+    },
+  );
 
   it('lets a call whose arguments are no JSON pass where the leash only observes', async () => {
     const { held, received } = client({ mode: 'observe' });

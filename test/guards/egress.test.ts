@@ -114,6 +114,17 @@ describe('egress', () => {
     });
   });
 
+  it.each([[undefined], ['127.0.0.1'], [[{ address: '127.0.0.1', family: 4 }]], [[null]], [['127.0.0.1', 1]]])(
+    'takes no %j for the addresses of a name',
+    async (answer) => {
+      for (const resolver of [() => answer, async () => answer]) {
+        const guard = egress({ allow: ['a.test'], resolver: resolver as never });
+        const ask = async () => guard.egress?.resolver?.('a.test');
+        await expect(ask()).rejects.toThrow('`egress.resolver` must give an array of addresses as text, got ');
+      }
+    },
+  );
+
   it('judges the address that a URL holds', () => {
     const reason = (options: EgressOptions, url: string) => {
       const verdict = egress(options).check?.(call(url));

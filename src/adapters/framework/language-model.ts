@@ -1,11 +1,12 @@
-import { checkInteger, checkOneOf, checkOptions, kindOf, shown } from '../../internal/options.ts';
+import { checkInteger, checkOptions, kindOf, shown } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
 import { normalizeUsage } from '../../prices/normalize-usage.ts';
 import type { Price } from '../../prices/price.ts';
 import { withMembers } from './members.ts';
-import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
+import { beginModelCall, checkModelCallOptions, type ModelCall, type ModelCallOptions } from './model-call.ts';
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
+import { answerOf } from './settled-answer.ts';
 import { settledStream } from './settled-stream.ts';
 import { eitherSignal } from './signal.ts';
 
@@ -87,13 +88,9 @@ function checkModel(model: unknown): void {
 
 function checkModelOptions(options: LeashModelOptions): void {
   checkOptions('leashModel', options, MODEL_OPTIONS);
-  const { inputTokens, maxOutputTokens, reasoningTokens, onError } = options;
-  if (inputTokens !== undefined && typeof inputTokens !== 'function') {
-    throw new TypeError(`\`leashModel.inputTokens\` must be a function, got ${shown(inputTokens)}`);
-  }
-  if (maxOutputTokens !== undefined) checkInteger('leashModel.maxOutputTokens', maxOutputTokens, 1);
+  checkModelCallOptions('leashModel', options);
+  const { reasoningTokens } = options;
   if (reasoningTokens !== undefined) checkInteger('leashModel.reasoningTokens', reasoningTokens, 0);
-  if (onError !== undefined) checkOneOf('leashModel.onError', onError, ['forfeit', 'refund']);
 }
 
 async function answer(
@@ -117,17 +114,15 @@ async function answer(
   );
   const clamped = call.maxOutputTokens === undefined ? {} : { maxOutputTokens: call.maxOutputTokens };
   const abortSignal = eitherSignal(request.abortSignal, leash.signal);
-  let given: Answer;
-  try {
-    given = (await model[method]({ ...request, ...clamped, abortSignal } as never)) as Answer;
-    if (given.usage === undefined && given.stream !== undefined) {
-      return { ...given, stream: settledStream(given.stream, answerLife(call, abortSignal)) };
-    }
-  } catch (error) {
-    await call.fail();
-    throw error;
-  }
-  await call.settle(normalizeUsage(given));
+  const sent = { ...request, ...clamped, abortSignal };
+  let isStreamed = false;
+  const given = await answerOf(call, abortSignal, async () => {
+    const answered = (await model[method](sent as never)) as Answer;
+    if (answered.usage !== undefined || answered.stream === undefined) return answered;
+    isStreamed = true;
+    return { ...answered, stream: settledStream(answered.stream, answerLife(call, abortSignal)) };
+  });
+  if (!isStreamed) await call.settle(normalizeUsage(given));
   return given;
 }
 

@@ -1,5 +1,5 @@
 import type { Hold } from '../../hold.ts';
-import { checkInteger } from '../../internal/options.ts';
+import { checkInteger, checkOneOf, shown } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
 import { type ExactMoney, formatUnits, type Money, parseMoney } from '../../money.ts';
 import type { Price, PricedModel } from '../../prices/price.ts';
@@ -13,6 +13,8 @@ export interface ModelRequest {
   readonly inputTokens: () => number;
   /** The largest number of output tokens that the request asks for; undefined where it leaves that to the provider. */
   readonly maxOutputTokens: number | undefined;
+  /** That number cannot be changed any more: all of it must fit. Default: false. */
+  readonly fixed?: boolean;
   /** Tokens that the provider may bill as output beyond that number. @throws {TypeError} nobody can know. */
   readonly extraOutputTokens: () => number;
 }
@@ -25,6 +27,19 @@ export interface ModelCallOptions {
    * Default: `'forfeit'`.
    */
   readonly onError?: 'forfeit' | 'refund' | undefined;
+}
+
+/** @throws {TypeError | RangeError} an option. */
+export function checkModelCallOptions(
+  where: string,
+  options: ModelCallOptions & { readonly inputTokens?: unknown },
+): void {
+  const { inputTokens, maxOutputTokens, onError } = options;
+  if (inputTokens !== undefined && typeof inputTokens !== 'function') {
+    throw new TypeError(`\`${where}.inputTokens\` must be a function, got ${shown(inputTokens)}`);
+  }
+  if (maxOutputTokens !== undefined) checkInteger(`${where}.maxOutputTokens`, maxOutputTokens, 1);
+  if (onError !== undefined) checkOneOf(`${where}.onError`, onError, ['forfeit', 'refund']);
 }
 
 /** An admitted request. It ends once; later endings do nothing. */
@@ -71,7 +86,12 @@ export async function beginModelCall(
     note,
   );
   const { cost, maxOutputTokens } = bound as unknown as Bound;
-  return admitted(held, cost, maxOutputTokens, (usage) => price(usage, request.model), options);
+  const costOf = (usage: TokenUsage): Money | undefined => {
+    const money = price(usage, request.model);
+    if (money !== undefined) exactly(request.model, money);
+    return money;
+  };
+  return admitted(held, cost, maxOutputTokens, costOf, options);
 }
 
 async function hold(leash: Leash, estimate: Cost | (() => Cost), note: string): Promise<Hold> {
@@ -142,7 +162,8 @@ function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefaul
     return usd <= room.usd && sat <= room.sat;
   };
   const limited = Number.isFinite(room.usd) || Number.isFinite(room.sat);
-  const allowed = largestThatFits(Math.min(wanted, LEAST_OUTPUT_TOKENS), wanted, fits);
+  const least = request.fixed === true ? wanted : Math.min(wanted, LEAST_OUTPUT_TOKENS);
+  const allowed = largestThatFits(least, wanted, fits);
   const { usd, sat } = costOf(allowed);
   const cost = { usd: formatUnits('usd', usd), sat: formatUnits('sat', sat) };
   return { cost, maxOutputTokens: limited ? allowed : undefined };
@@ -177,11 +198,16 @@ function most(price: Price, model: PricedModel, usage: TokenUsage): ExactMoney {
     price({ ...usage, cacheWriteTokens: inputTokens }, model),
   ]) {
     if (money === undefined) continue;
-    const cost = parseMoney(`the price of model "${model.modelId}"`, money);
+    const cost = exactly(model, money);
     usd = Math.max(usd, cost.usd);
     sat = Math.max(sat, cost.sat);
   }
   return { usd, sat };
+}
+
+/** @throws {TypeError | RangeError} the price is no money. */
+function exactly({ modelId }: PricedModel, money: Money): ExactMoney {
+  return parseMoney(`the price of model "${modelId}"`, money);
 }
 
 function unpricedModel({ provider, modelId }: PricedModel): TypeError {

@@ -13,24 +13,31 @@ export interface PromptParts {
 }
 
 /**
- * An upper bound of the tokens of a prompt of text: a token is at least one byte of it, and what providers write around
- * messages is shorter than the JSON around them.
+ * An upper bound of the tokens of a prompt of text.
  *
  * @throws {TypeError} the prompt has parts that nobody can tell the tokens of: files, what the provider kept of earlier
  * requests, and what the tools read that it runs.
  */
 export function promptBound({ prompt, tools, responseFormat, providerOptions }: PromptParts): number {
   const listed = Array.isArray(tools) ? tools : [];
-  if (hasFile(prompt)) throw uncountable('the files of a prompt');
-  if (listed.some((tool) => tool?.type !== 'function')) throw uncountable('what the tools of a provider read');
-  if (isContinued(providerOptions)) throw uncountable('what the provider kept of earlier requests');
-  const text = JSON.stringify([prompt, listed, responseFormat]);
-  return Buffer.byteLength(text) + (listed.length === 0 ? 0 : TOOLS_PREAMBLE);
+  const where = 'leashModel';
+  if (hasFile(prompt)) throw uncountable('the files of a prompt', where);
+  if (listed.some((tool) => tool?.type !== 'function')) throw uncountable('what the tools of a provider read', where);
+  if (isContinued(providerOptions)) throw uncountable('what the provider kept of earlier requests', where);
+  return textBound([prompt, listed, responseFormat], listed.length > 0);
 }
 
-function uncountable(what: string): TypeError {
+/**
+ * An upper bound of the tokens of text: a token is at least one byte of it, and what providers write around messages is
+ * shorter than the JSON around them.
+ */
+export function textBound(parts: readonly unknown[], hasTools: boolean): number {
+  return Buffer.byteLength(JSON.stringify(parts)) + (hasTools ? TOOLS_PREAMBLE : 0);
+}
+
+export function uncountable(what: string, where: string): TypeError {
   return new TypeError(
-    `nobody can tell how many tokens ${what} are: say so with the option \`inputTokens\` of leashModel`,
+    `nobody can tell how many tokens ${what} are: say so with the option \`inputTokens\` of ${where}`,
   );
 }
 

@@ -90,7 +90,10 @@ export class HeldTools {
   list(result: unknown): void {
     const { tools } = (result ?? {}) as { readonly tools?: unknown };
     if (this.#listed === undefined || !Array.isArray(tools)) return;
-    for (const { name, inputSchema } of tools) {
+    for (const tool of tools) {
+      // A server may list anything: what is no tool is not known by a schema.
+      const { name, inputSchema } = Object(tool);
+      if (typeof name !== 'string') continue;
       const known = this.#listed.get(name);
       // The same object as long as it says the same: it is compiled once.
       if (JSON.stringify(known) !== JSON.stringify(inputSchema)) this.#listed.set(name, inputSchema);

@@ -399,6 +399,10 @@ describe('the end of a request', () => {
       },
     },
     { name: 'is not known', of: () => undefined },
+    { name: 'is no number', of: () => ({ usd: Number.NaN }) },
+    { name: 'is negative', of: () => ({ usd: -1 }) },
+    { name: 'has no unit', of: () => ({}) as never },
+    { name: 'is no money', of: () => 'free' as never },
   ])('keeps the estimate where the price of the truth $name', async ({ of }) => {
     const { leash } = leashOf([budget({ usd: 1 })]);
     let asked = 0;
@@ -444,20 +448,43 @@ describe('the end of a request', () => {
     expect(raw.requests).toEqual([]);
   });
 
-  it.each(['the session', 'the caller'])('is asked for when %s aborts', async (who) => {
+  it.each(
+    (['doGenerate', 'doStream'] as const).flatMap((method) =>
+      ['the session', 'the caller'].flatMap((who) => [true, false].map((heeds) => ({ method, who, heeds }))),
+    ),
+  )('comes when $who aborts, and is no failure to refund: $method, heeded: $heeds', async ({ method, who, heeds }) => {
     const { leash } = leashOf([budget({ usd: 1 })]);
     const caller = new AbortController();
     const { model } = held(
       leash,
       ({ abortSignal }) =>
-        new Promise((_, reject) => abortSignal?.addEventListener('abort', () => reject(abortSignal.reason))),
+        new Promise((_, reject) => {
+          if (heeds) abortSignal?.addEventListener('abort', () => reject(abortSignal.reason));
+        }),
+      { onError: 'refund' },
     );
-    const running = model.doGenerate({ ...request, abortSignal: caller.signal });
+    const running = model[method]({ ...request, abortSignal: caller.signal });
     while ((await usd(leash)).held === '0') await new Promise(setImmediate);
     const reason = new Error('enough');
     if (who === 'the session') leash.stop('enough');
     else caller.abort(reason);
     expect(await rejection(running)).toBe(who === 'the session' ? leash.breach : reason);
+    expect(await usd(leash)).toEqual({ spent: estimate, held: '0' });
+  });
+
+  it('cancels a stream that comes after its caller has gone', async () => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    const caller = new AbortController();
+    const cancelled: unknown[] = [];
+    const late = Promise.withResolvers<object>();
+    const { model } = held(leash, () => late.promise);
+    const running = rejection(model.doStream({ ...request, abortSignal: caller.signal }));
+    while ((await usd(leash)).held === '0') await new Promise(setImmediate);
+    const reason = new Error('enough');
+    caller.abort(reason);
+    expect(await running).toBe(reason);
+    late.resolve({ stream: new ReadableStream({ cancel: (why) => void cancelled.push(why) }) });
+    await expect.poll(() => cancelled).toEqual([reason]);
     expect(await usd(leash)).toEqual({ spent: estimate, held: '0' });
   });
 });

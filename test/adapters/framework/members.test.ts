@@ -147,3 +147,41 @@ describe('viewOf', () => {
     expect(held.locked).toBe(2);
   });
 });
+
+describe('withMembers of an instance whose methods are to see the members', () => {
+  class Tool {
+    label = 'own';
+    run(): string {
+      return this.body();
+    }
+    body(): string {
+      return `${this.label} body`;
+    }
+    get described(): string {
+      return this.body();
+    }
+  }
+
+  it('has methods that find them, however they are called', () => {
+    const tool = new Tool();
+    const held = withMembers(tool, { body: () => 'held' }, 'view');
+    expect([held.run(), Reflect.apply(held.run, held, []), tool.run()]).toEqual(['held', 'held', 'own body']);
+    expect(held.described).toBe('own body');
+  });
+
+  it('lets methods write to the instance, and not to the members', () => {
+    const tool = Object.assign(new Tool(), {
+      rename(this: Tool): void {
+        this.label = 'renamed';
+      },
+      undo(this: Tool): void {
+        this.body = () => 'undone';
+      },
+    });
+    const held = withMembers(tool, { body: () => 'held' }, 'view');
+    held.rename();
+    expect(tool.label).toBe('renamed');
+    expect(() => held.undo()).toThrow(TypeError);
+    expect(held.run()).toBe('held');
+  });
+});

@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findLeashError } from '../../../src/errors.ts';
@@ -6,12 +6,13 @@ import { type HeldLeash, holdWith, onLoopback } from '../../helpers/held-leash.t
 import { type Place, startPlace } from '../../helpers/places.ts';
 import type { Copy } from './copy.ts';
 
-/** `/to?<url>` leads there; `/busy` is that twice, and then no more. */
-function responder(): RequestListener {
+/** `/to?<url>` leads there; `/busy` is that twice, and then no more; `/wait` waits. */
+function responder(waiting: ServerResponse[]): RequestListener {
   let busy = 2;
   return (request, response) => {
     const { pathname, search } = new URL(request.url ?? '', 'http://host');
-    if (pathname === '/to') response.writeHead(302, { location: search.slice(1) }).end();
+    if (pathname === '/wait') waiting.push(response);
+    else if (pathname === '/to') response.writeHead(302, { location: search.slice(1) }).end();
     else if (pathname === '/busy' && busy-- > 0) response.writeHead(503).end();
     else response.writeHead(200, { 'cache-control': 'max-age=60' }).end(pathname);
   };
@@ -23,8 +24,9 @@ export function isHeldWhenComposed({ undici, adapter }: Copy): void {
   let place: Place;
   let held: HeldLeash;
   const asked: string[] = [];
+  const waiting: ServerResponse[] = [];
   beforeAll(async () => {
-    place = await startPlace({ respond: responder() });
+    place = await startPlace({ respond: responder(waiting) });
   });
   afterAll(() => place[Symbol.asyncDispose]());
 
@@ -152,6 +154,64 @@ export function isHeldWhenComposed({ undici, adapter }: Copy): void {
     it('does not see what stands inside of it, which is held below where it connects anew', async () => {
       const wrong: Compose = ({ agent }) => agent.compose(redirect(), adapter.leashInterceptor(held.leash));
       expect(await outcome(wrong, away())).toMatchObject({ results: ['host-not-allowed'], said: [OK, DENIED] });
+    });
+
+    it('refuses at once what a pool would keep waiting', async () => {
+      await using leashed = holdWith({ allow: [base('a.test')] });
+      const lookup = (_: string, __: object, done: (error: null, answers: object[]) => void): void =>
+        done(null, [{ address: '127.0.0.1', family: 4 }]);
+      const agent = new undici.Agent({ connections: 1, connect: { lookup: lookup as never } });
+      const dispatcher = agent.compose(adapter.leashInterceptor(leashed.leash));
+      const first = undici.request(`${base('a.test')}/wait`, { dispatcher: agent });
+      while (waiting.length === 0) await new Promise(setImmediate);
+      const games = [
+        { headers: { host: `b.test:${place.port}` } },
+        { servername: 'b.test' },
+        { method: 'CONNECT' },
+        { path: `${base('b.test')}/` },
+        { origin: base('b.test') },
+      ];
+      const errors = games.map((game) => {
+        const options = { origin: base('a.test'), path: '/', method: 'GET', ...game } as const;
+        return new Promise<Error>((resolve) =>
+          dispatcher.dispatch(options, {
+            onError: resolve,
+            onResponseError: (_: unknown, e: Error) => resolve(e),
+          } as never),
+        );
+      });
+      const reasons = (await Promise.all(errors)).map((error) => (error as { reason?: string }).reason);
+      const mismatches = ['host-header-mismatch', 'servername-mismatch'];
+      expect(reasons).toEqual([...mismatches, 'connect-method', 'request-target', 'host-not-allowed']);
+      waiting.splice(0)[0]?.end();
+      await (await first).body.text();
+      await agent.close();
+    });
+
+    it('goes by where its dispatcher is bound to', async () => {
+      await using leashed = holdWith({ allow: [base('a.test')] });
+      const passed: unknown[] = [];
+      const interceptor = adapter.leashInterceptor(leashed.leash) as (...args: unknown[]) => Dispatcher.Dispatch;
+      const ask = (bound: unknown, origin?: string): Promise<unknown> =>
+        new Promise((resolve) => {
+          const dispatch = interceptor(({ origin: to }: { origin: string }) => {
+            passed.push(to);
+            resolve(undefined);
+            return true;
+          }, bound);
+          const options = { path: '/', method: 'GET', ...(origin === undefined ? {} : { origin }) } as const;
+          dispatch(options, {
+            onError: resolve,
+            onResponseError: (_: unknown, error: Error) => resolve(error),
+          } as never);
+        });
+      expect(await ask(base('b.test'), base('a.test'))).toMatchObject({ reason: 'host-not-allowed' });
+      expect(passed).toEqual([]);
+      await ask(base('a.test'), base('b.test'));
+      await ask(base('a.test'));
+      await ask(null, base('a.test'));
+      await ask(undefined, base('a.test'));
+      expect(passed).toEqual(Array(4).fill(base('a.test')));
     });
 
     it('knows the address of a connection that was opened under no leash', async () => {

@@ -92,12 +92,12 @@ export function endsWithItsLeash({ undici, adapter }: Copy): void {
       const held = capped();
       await end(held);
       const dispatcher = adapter.leashDispatcher(held.leash);
+      expect(dispatcher).toHaveProperty('destroyed', true);
       expect(findLeashError(await rejection(ask('/', dispatcher)))).toMatchObject({ reason: 'revoked' });
       expect(findLeashError(await rejection(adapter.leashFetch(held.leash)(base)))).toMatchObject({
         reason: 'revoked',
       });
       await held.leash.close();
-      expect(dispatcher).toHaveProperty('destroyed', true);
     });
   });
 

@@ -12,7 +12,13 @@ import type { Copy } from './copy.ts';
 export function keepsLeashesApart({ undici, adapter }: Copy): void {
   let place: Place;
   beforeAll(async () => {
-    place = await startPlace({ respond: (request, response) => void setTimeout(() => response.end(request.url), 5) });
+    place = await startPlace({
+      respond: (request, response) => {
+        // The rest comes when whoever asked is listening.
+        response.flushHeaders();
+        setTimeout(() => response.end(request.url), 5);
+      },
+    });
   });
   afterAll(() => place[Symbol.asyncDispose]());
 

@@ -132,6 +132,18 @@ export function goesByItsProxy({ undici, adapter }: Copy): void {
     expect(strays.map(([tool]) => tool).sort()).toEqual(['t', 't', undefined, undefined]);
   });
 
+  it('holds code that hears of a connection', async () => {
+    await using held = holdWith(rules());
+    const dispatcher = adapter.leashDispatcher(held.leash);
+    const strays: Promise<unknown>[] = [];
+    await held.call(async () => {
+      dispatcher.on('connect', () => strays.push(rejection(fetch(`http://127.0.0.1:${place.port}/stray`))));
+      await (await undici.request(url(), { dispatcher })).body.text();
+    });
+    expect(strays).toHaveLength(1);
+    expect(findLeashError(await strays[0])).toMatchObject({ reason: 'host-not-allowed', tool: 't' });
+  });
+
   it.each([
     { name: 'refuses', connected: 'HTTP/1.1 403 no\r\n\r\n', message: /refused a tunnel with status 403$/ },
     { name: 'hangs up', connected: '', message: /could not be reached$/ },

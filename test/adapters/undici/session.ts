@@ -1,6 +1,10 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
+import { once } from 'node:events';
+import { createSecureServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { memorySink } from '../../../src/audit/memory-sink.ts';
+import { currentCall } from '../../../src/call.ts';
 import { findLeashError } from '../../../src/errors.ts';
 import type { Guard } from '../../../src/guard.ts';
 import { budget } from '../../../src/guards/budget.ts';
@@ -166,6 +170,94 @@ export function belongsToItsSession({ undici, adapter }: Copy): void {
     expect(error).toMatchObject({ code: 'MINE', reason: 'no' });
     await held.leash.close();
     expect(new Set(asked)).toEqual(new Set([`GET ${own}/yes`, `POST ${own}/no`]));
+  });
+
+  describe('what a leash does for itself', () => {
+    it('is held by the leash whose client it uses, and not by that of the call', async () => {
+      const inner = holdWith({
+        ...rules(),
+        allow: [base, 'http://p.test'],
+        resolver: (host) => [host === 'p.test' ? '10.0.0.1' : '127.0.0.1'],
+      });
+      const fetch = adapter.leashFetch(inner.leash);
+      const dispatcher = new undici.Agent().compose(adapter.leashInterceptor(inner.leash));
+      const reasons: unknown[] = [];
+      const outer = holdWith({
+        allow: ['http://c.test'],
+        resolver: async () => {
+          expect(await (await fetch(base)).text()).toBe('/');
+          const refused = [
+            fetch(elsewhere()),
+            fetch('http://p.test/'),
+            inner.leash.fetch('http://p.test/'),
+            undici.request('http://p.test/', { dispatcher }),
+          ];
+          for (const error of await Promise.all(refused.map(rejection))) {
+            reasons.push((error as { reason?: string }).reason);
+          }
+          return ['10.0.0.1'];
+        },
+      });
+      await rejection(outer.call(() => globalThis.fetch('http://c.test/')));
+      expect(reasons).toEqual(['host-not-allowed', ...Array(3).fill('address:private')]);
+      await Promise.all([inner.leash.close(), outer.leash.close()]);
+      expect(short(inner.said()).slice(0, 2)).toEqual([
+        'ok http a.test 127.0.0.1',
+        'denied http b.test host-not-allowed',
+      ]);
+      expect(outer.said()).toEqual(['denied dns c.test:80 10.0.0.1 address:private']);
+    });
+
+    it('is its own where a request of a client writes to the log', async () => {
+      const written: unknown[] = [];
+      const lines = memorySink();
+      const sink = {
+        ...lines,
+        write: (text: string, first: number, last: number) => {
+          void lines.write(text, first, last);
+          if (text.includes('"egress_')) {
+            written.push(globalThis.fetch(`http://127.0.0.1:${place.port}/log`).then((answer) => answer.text()));
+          }
+        },
+      };
+      const leash = createLeash({ guards: [egress(rules())], audit: { sink, sign: 'none' } });
+      const dispatcher = adapter.leashDispatcher(leash);
+      await leash.run({ tool: 't' }, async () => {
+        await (await undici.request(base, { dispatcher })).body.text();
+        await rejection(undici.request(elsewhere(), { dispatcher }));
+      });
+      expect(await Promise.all(written)).toEqual(['/log', '/log']);
+      await leash.close();
+    });
+  });
+
+  it('knows each call on a connection that serves many at once', async () => {
+    const server = createSecureServer(certificate, (request, response) => void response.end(request.url));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const url = `https://a.test:${(server.address() as AddressInfo).port}`;
+    let sessions = 0;
+    server.on('session', () => sessions++);
+    const held = holdWith({ allow: [{ host: url, path: '/in' }] });
+    const options = { allowH2: true, connections: 1, tls: { ca: certificate.cert } };
+    const dispatcher = adapter.leashDispatcher(held.leash, options);
+    const listen = async (path: string): Promise<unknown> => {
+      const { body } = await undici.request(`${url}${path}`, { dispatcher });
+      return new Promise((resolve) => {
+        body.on('data', (chunk: Buffer) => resolve([String(chunk), currentCall()?.tool]));
+      });
+    };
+    expect(await listen('/in/0')).toEqual(['/in/0', undefined]);
+    const calls = [1, 2, 3, 4].map((i) => held.leash.run({ tool: `t${i}` }, () => listen(`/in/${i}`)));
+    const denied = rejection(held.leash.run({ tool: 'denied' }, () => listen('/out')));
+    const host = rejection(undici.request(`${url}/in`, { dispatcher, headers: { host: 'b.test' } }));
+    expect(await Promise.all(calls)).toEqual([1, 2, 3, 4].map((i) => [`/in/${i}`, `t${i}`]));
+    expect(findLeashError(await denied)).toMatchObject({ reason: 'path', tool: 'denied' });
+    expect(findLeashError(await host)).toMatchObject({ reason: 'host-header-mismatch' });
+    await held.leash.close();
+    expect(sessions).toBe(1);
+    const allowed = held.lines().filter(({ kind }) => kind === 'egress_ok');
+    expect(allowed.map(({ tool }) => tool).sort()).toEqual(['t1', 't2', 't3', 't4', undefined]);
+    await new Promise<void>((resolve) => void server.close(() => resolve()));
   });
 
   describe('a log that is not open yet', () => {

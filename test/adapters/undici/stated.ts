@@ -245,6 +245,13 @@ export function isHeldToWhatItStates({ undici, adapter }: Copy): void {
     expect(reads).toEqual(['origin', 'path', 'method', 'headers', 'servername', 'body']);
   });
 
+  it('goes nowhere else for a dispatcher among the options', async () => {
+    await using leashed = holdWith({ allow: [origin()] });
+    const options = to({ dispatcher: new undici.Agent() });
+    expect(await answerOf(adapter.leashDispatcher(leashed.leash), options)).toBe('/x');
+    expect(leashed.said()).toEqual([`ok http ${host()} 127.0.0.1`]);
+  });
+
   it('reads what is inherited, as undici does', async () => {
     await using leashed = holdWith({ allow: [origin()] });
     const dispatcher = adapter.leashDispatcher(leashed.leash);

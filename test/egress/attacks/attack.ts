@@ -174,7 +174,7 @@ export interface Attack {
   readonly id: string;
   readonly client: string;
   readonly target: string;
-  /** It gets through if, and only if, all of these are off. */
+  /** It gets through when all of these are off. */
   readonly layers: readonly Layer[];
   readonly expected: Expected;
   /** Settles when the client has ended; rejects as the client does. An async generator is a tool that streams. */

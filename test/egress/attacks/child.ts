@@ -15,7 +15,6 @@ import type { Attack, Contact, Layer } from './attack.ts';
 import { refused, resolveWith } from './loopback-only.ts';
 import { type Stage, setUp } from './scene.ts';
 import { described, type Ending, type Library, type Struck, strike } from './strike.ts';
-import { switchOff } from './switch-off.ts';
 
 export interface ChildOptions {
   /** The module whose `attacks` are run, imported after the library: what it takes from Node's modules is what is there. */
@@ -30,6 +29,7 @@ export interface ChildOptions {
   readonly order?: 'before' | 'after' | undefined;
   /** Whether the list, and with it what it imports, is loaded before the library. Default: false. */
   readonly listFirst?: boolean | undefined;
+  /** Layers to switch off, of a library that is the sources. */
   readonly off?: readonly Layer[] | undefined;
   /** Ids. Default: all. */
   readonly only?: readonly string[] | undefined;
@@ -103,7 +103,8 @@ function loadUndici(): { readonly module: typeof Undici; readonly version: strin
 /** With a leash of no tool: what is installed once for a process is there from now on. */
 async function loadLibrary(): Promise<Library | undefined> {
   if (options.library === undefined) return undefined;
-  if (options.off !== undefined) switchOff(options.off);
+  // Imported only here: it brings parts of the library.
+  if (options.off !== undefined) (await import('./switch-off.ts')).switchOff(options.off);
   const library = (await import(options.library)) as Library;
   library.createLeash({ guards: [library.egress({ allow: [] })] });
   return library;

@@ -1,13 +1,10 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage } from 'node:http';
 import { connect, type Server, type Socket } from 'node:net';
 import type { Certificate } from '../../helpers/certificate.ts';
 import type { Contact } from './attack.ts';
 import { acceptUpgrade, answerWith } from './attacker.ts';
+import { outside } from './outside.ts';
 import { createPolyglot } from './polyglot.ts';
-
-/** A server in the process of its clients is in no call of theirs. */
-const outside = AsyncLocalStorage.snapshot();
 
 /**
  * The allowed host, which trusts its clients. What is meant for another host, by an absolute request target, a Host header,

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -17,9 +16,7 @@ import {
 } from './attack.ts';
 import { createAttacker, listen, listenPipe, listenUdp } from './attacker.ts';
 import { createGateway } from './gateway.ts';
-
-/** The context of code that is in no call. */
-const outside = AsyncLocalStorage.snapshot();
+import { outside } from './outside.ts';
 
 const PROGRAM = fileURLToPath(new URL('connect.mjs', import.meta.url));
 
@@ -169,7 +166,7 @@ async function sharePort(
       return { port, port6: await listen(second(), '::1', port) };
     } catch (error) {
       server.close();
-      if (tries === 9) throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries === 9) throw error;
     }
   }
 }

@@ -25,7 +25,7 @@ export const endedAttacks: readonly Attack[] = [
     'after the leash is closed',
     ['undici-requests', 'sockets'],
     [
-      late('fetch of the attacker', ['revoked', 'host-not-allowed'], ({ evil }) => text(fetch(evil.http)), { goal: 'evil' }),
+      late('fetch of the attacker', 'revoked', ({ evil }) => text(fetch(evil.http)), { goal: 'evil' }),
       late('fetch', 'revoked', ({ good }) => text(fetch(good.http))),
       ['fetch on an open connection', 'revoked', fetchedTwice, { layers: ['undici-requests'] }],
       late('WebSocket', 'revoked', ({ good }) => opened(new WebSocket(good.ws)), { quiet: true }),

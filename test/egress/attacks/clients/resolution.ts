@@ -32,7 +32,7 @@ export const resolutionAttacks: readonly Attack[] = [
       ['fetch', 'address:loopback', ({ names }) => text(fetch(names.mixed.http))],
       ['node:http', 'address:loopback', ({ names }) => answered(http.get(names.mixed.http))],
       ['node:http without happy eyeballs', 'address:loopback', ({ names }) => answered(http.get(names.mixed.http, { autoSelectFamily: false } as object))],
-      ['node:net with family 4', 'held', ({ names }) => connected(net.connect({ host: names.mixed.host, port: names.mixed.port, family: 4 })), { control: 'dies', raw: true }],
+      ['node:net with family 4', 'address:loopback', ({ names }) => connected(net.connect({ host: names.mixed.host, port: names.mixed.port, family: 4 })), { control: 'dies', raw: true }],
       ['node:net with family 6', 'address:loopback', ({ names }) => connected(net.connect({ host: names.mixed.host, port: names.mixed.port, family: 6 })), { raw: true }],
       ['undici.request', 'address:loopback', async ({ undici, names }) => (await undici.request(names.mixed.http)).body.text(), { npm: true }],
     ],
@@ -45,7 +45,12 @@ export const resolutionAttacks: readonly Attack[] = [
       ['node:http', 'address:loopback', ({ names }) => twice(() => answered(http.get(names.rebound.http, { agent: false })))],
       ['node:net', 'address:loopback', ({ names }) => twice(() => connected(net.connect(names.rebound.port, names.rebound.host))), { raw: true }],
       ['undici Clients', 'address:loopback', ({ undici, names }) => twice(async () => (await new undici.Client(names.rebound.http).request({ path: '/', method: 'GET' })).body.text()), { npm: true }],
-      ['an interceptor for dns', 'held', ({ undici, names }) => twice(async () => (await new undici.Agent().compose(undici.interceptors.dns()).request({ origin: names.rebound.http, path: '/', method: 'GET' })).body.text()), { npm: true, layers: ['undici-requests', 'sockets'] }],
+      [
+        'an interceptor for dns',
+        'host-not-allowed',
+        ({ undici, names }) => twice(async () => (await new undici.Agent().compose(undici.interceptors.dns()).request({ origin: names.rebound.http, path: '/', method: 'GET' })).body.text()),
+        { npm: true, layers: ['undici-requests', 'sockets'] },
+      ],
     ],
   ),
   ...family(
@@ -59,14 +64,14 @@ export const resolutionAttacks: readonly Attack[] = [
       trap('private', 'address:private'),
       trap('shared', 'address:shared'),
       trap('nat64', 'address:nat64'),
-      trap('zone', 'held'),
-      trap('spelled', 'held'),
-      trap('nowhere', 'held', 'dies'),
+      trap('zone', 'bad-host'),
+      trap('spelled', 'bad-host'),
+      trap('nowhere', 'bad-host', 'dies'),
     ],
   ),
 ];
 
-function trap(name: TrapName, expected: Reason | 'held', control: 'reaches' | 'skipped' | 'dies' = 'skipped'): Row {
+function trap(name: TrapName, expected: Reason, control: 'reaches' | 'skipped' | 'dies' = 'skipped'): Row {
   return [TRAPS[name].join() || 'nothing', expected, ({ names }) => text(fetch(names[name].http)), { control }];
 }
 

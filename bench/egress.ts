@@ -1,0 +1,111 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { egress } from 'leashkit';
+import type { Group, Subject } from './measure.ts';
+
+interface Child {
+  /** Sends a message, if there is one, and waits for the answer. */
+  ask(message?: number): Promise<unknown>;
+}
+
+/** A process that ends with this one, which waits for it only while it is asked for something. */
+function start(file: string, args: readonly string[] = []): Child {
+  const child = fork(join(import.meta.dirname, file), args, { execArgv: [] });
+  child.unref();
+  return {
+    async ask(message) {
+      child.channel?.ref();
+      const done = new AbortController();
+      const ended = once(child, 'exit', done).then(() => {
+        throw new Error(`${file} ${args.join(' ')} ended`);
+      });
+      try {
+        const answer = once(child, 'message', done);
+        if (message !== undefined) child.send(message);
+        return (await Promise.race([answer, ended]))[0];
+      } finally {
+        ended.catch(() => {});
+        done.abort();
+        child.channel?.unref();
+      }
+    },
+  };
+}
+
+const WARM_UP = 16_384;
+
+/** @param names what each client of loopback-client.ts is, the reference first. */
+async function clients(names: Readonly<Record<string, string>>): Promise<readonly Subject[]> {
+  const port = await start('loopback-server.ts').ask();
+  const subjects: Subject[] = [];
+  for (const [client, name] of Object.entries(names)) {
+    const process = start('loopback-client.ts', [client, String(port)]);
+    const run = async (rounds: number): Promise<void> => {
+      await process.ask(rounds);
+    };
+    // What it takes to start and to get warm is no part of what is measured.
+    await run(WARM_UP);
+    subjects.push({ name, run });
+  }
+  return subjects;
+}
+
+const HOW = 'GETs on loopback, 32 at once, each an event in a signed log in memory where a leash holds it';
+
+export const undiciRequests: Group = {
+  title: `undici: ${HOW}`,
+  target: 'leash >= 0.95 of the bare Agent',
+  subjects: () =>
+    clients({
+      undici: 'bare Agent',
+      'undici-leashed': 'the same in calls of a leash, 32 requests each',
+      'undici-dispatcher': 'leashDispatcher, outside of calls',
+      'undici-beside': 'bare Agent outside of calls, beside an open leash',
+    }),
+};
+
+export const httpRequests: Group = {
+  title: `node:http: ${HOW}`,
+  target: 'leash >= 0.90 of the bare Agent',
+  subjects: () =>
+    clients({
+      http: 'bare Agent',
+      'http-leashed': 'the same in calls of a leash, 32 requests each',
+      'http-beside': 'bare Agent outside of calls, beside an open leash',
+      'http-filtering': 'request-filtering-agent, which checks addresses when it connects and logs nothing',
+    }),
+};
+
+const hosts = Array.from({ length: 8 }, (_, i) => `api-${i}.example.com`);
+
+function decision(name: string, decide: (i: number) => boolean | undefined): Subject {
+  return {
+    name,
+    async run(rounds) {
+      for (let i = 0; i < rounds; i++) if (decide(i & 7) !== true) throw new Error('refused');
+    },
+  };
+}
+
+/** What each request of a known origin is asked, whatever the client. */
+export const cachedDecision: Group = {
+  title: 'One decision of egress() on an origin that it has seen, of eight',
+  target: 'leash under 150 ns, which is 6,666,667/s',
+  subjects: () => {
+    const guard = egress({ allow: hosts });
+    const requests = hosts.map(
+      (host) => ({ scheme: 'https', host, port: 443, method: 'GET', path: '/v1/items' }) as const,
+    );
+    const urls = hosts.map((host) => `https://${host}/v1/items`);
+    const allowed = new Set(hosts);
+    return [
+      decision('new URL and a look into a Set', (i) => {
+        const { protocol, hostname, port } = new URL(urls[i] as string);
+        return protocol === 'https:' && port === '' && allowed.has(hostname);
+      }),
+      decision('a request, as the hooks ask', (i) => guard.egress?.request(requests[i] as (typeof requests)[0]).allow),
+      decision('a URL, as a tool declares it', (i) => guard.reach?.(urls[i] as string, 'GET').allow),
+    ];
+  },
+};

@@ -1,0 +1,125 @@
+import { textBound, uncountable } from './prompt-bound.ts';
+import { checkCountable, isCount, limitsIn, type ProviderParameters } from './provider-parameters.ts';
+
+/** A chat model of LangChain, or what `bindTools` and `withConfig` make of one, as far as the leash knows it. */
+export interface ChatModel {
+  invoke(messages: unknown, config?: unknown): PromiseLike<unknown>;
+  bindTools?(tools: unknown, settings?: unknown): ChatModel;
+  /** What the provider is going to be sent, but for the messages. */
+  invocationParams?(options: unknown): unknown;
+  getLsParams?(options: unknown): unknown;
+}
+
+/** A request that a chat model is about to send. */
+export interface ChatRequest {
+  readonly provider: string | undefined;
+  readonly modelId: string;
+  /** All that is sent beside the messages, in the provider's words. */
+  readonly parameters: ProviderParameters;
+  /** The largest number of output tokens that it asks for; undefined where it leaves that to the provider. */
+  readonly maxOutputTokens: number | undefined;
+  /** The same request for so many output tokens; undefined where nobody can tell that the provider would get the number. */
+  limitedTo(count: number): ChatSender | undefined;
+}
+
+export interface ChatSender {
+  readonly model: ChatModel;
+  /** What `invoke` needs beside its configuration. */
+  readonly options: ProviderParameters;
+}
+
+/** @param model with its tools bound. */
+export function chatRequest(model: ChatModel, config: ProviderParameters): ChatRequest {
+  const binding = model as { bound?: ChatModel; kwargs?: object; config?: object; configFactories?: unknown };
+  const chat = binding.bound ?? model;
+  const { defaultOptions } = chat as { defaultOptions?: object };
+  const options = { ...defaultOptions, ...binding.config, ...binding.kwargs, ...config };
+  const parameters = parametersOf(chat, options);
+  const { ls_provider, ls_model_name, ls_max_tokens } = Object(chat.getLsParams?.(options)) as ProviderParameters;
+  const { model: name = chat.constructor.name } = chat as { model?: unknown };
+  const limits = [...limitsIn(parameters), ls_max_tokens].filter(isCount);
+  return {
+    provider: typeof ls_provider === 'string' ? ls_provider : undefined,
+    modelId: String(ls_model_name ?? name),
+    parameters,
+    maxOutputTokens: limits.length === 0 ? undefined : Math.max(...limits),
+    limitedTo(count) {
+      const limits = (of: ChatModel, more: ProviderParameters): boolean => {
+        const sent = limitsIn(parametersOf(of, { ...options, ...more }));
+        return sent.length > 0 && sent.every((limit) => limit === count);
+      };
+      const option = { maxOutputTokens: count };
+      if (limits(chat, option)) return { model, options: option };
+      const limited = withLimit(chat, count);
+      if (!limits(limited, {})) return undefined;
+      if (binding.bound === undefined) return { model: limited, options: {} };
+      const { kwargs, config: bindingConfig, configFactories } = binding;
+      const Binding = model.constructor as new (parts: object) => ChatModel;
+      return { model: new Binding({ bound: limited, kwargs, config: bindingConfig, configFactories }), options: {} };
+    },
+  };
+}
+
+function parametersOf(chat: ChatModel, options: ProviderParameters): ProviderParameters {
+  return Object(chat.invocationParams?.(options));
+}
+
+/** The model with another limit, and with it the models that it is made of: ChatOpenAI has one for each of two APIs. */
+function withLimit<Model extends object>(model: Model, count: number, made = new Map<object, object>()): Model {
+  const known = made.get(model);
+  if (known !== undefined) return known as Model;
+  const limited: Model = Object.create(model, { maxTokens: { value: count }, maxOutputTokens: { value: count } });
+  made.set(model, limited);
+  for (const [name, part] of Object.entries(model)) {
+    if (typeof part?.invocationParams !== 'function') continue;
+    Object.defineProperty(limited, name, { value: withLimit(part, count, made) });
+  }
+  return limited;
+}
+
+/**
+ * An upper bound of the tokens of a request of text.
+ *
+ * @throws {TypeError} it has what nobody can count from here.
+ */
+export function chatPromptBound(messages: unknown, { parameters }: ChatRequest, boundTools: number): number {
+  const where = 'leashMiddleware';
+  const listed: readonly unknown[] = Array.isArray(messages) ? messages : [messages];
+  if (listed.some(hasFile)) throw uncountable('the files of a prompt', where);
+  checkCountable(parameters, where);
+  const tools: readonly unknown[] = Array.isArray(parameters['tools']) ? parameters['tools'] : [];
+  if (tools.length < Math.min(boundTools, 1)) throw uncountable('the tools of this model', where);
+  return textBound([listed.map(textOf), parameters], tools.length > 0);
+}
+
+/** Blocks of a message that are text and nothing else. */
+const TEXT_BLOCKS: ReadonlySet<unknown> = new Set([
+  'text',
+  'text_delta',
+  'output_text',
+  'input_text',
+  'refusal',
+  'reasoning',
+  'thinking',
+  'redacted_thinking',
+  'tool_use',
+  'tool_call',
+  'tool_call_chunk',
+  'input_json_delta',
+  'function_call',
+]);
+
+function hasFile(message: unknown): boolean {
+  if (typeof message === 'string') return false;
+  const { content } = Object(message) as ProviderParameters;
+  if (Array.isArray(content))
+    return content.some((block) => typeof block !== 'string' && !TEXT_BLOCKS.has(block?.type));
+  return typeof content !== 'string';
+}
+
+/** What of a message can reach the provider. */
+function textOf(message: unknown): unknown {
+  if (typeof message === 'string') return message;
+  const { type, name, content, additional_kwargs, tool_calls, invalid_tool_calls, tool_call_id } = Object(message);
+  return { type, name, content, additional_kwargs, tool_calls, invalid_tool_calls, tool_call_id };
+}

@@ -1,0 +1,55 @@
+import { uncountable } from './prompt-bound.ts';
+
+/** What a provider is sent beside messages, in its own words. */
+export type ProviderParameters = Readonly<Record<string, unknown>>;
+
+/** `max_tokens` and its like, in all providers' words. */
+const LIMIT = /^max_?(completion_?|output_?)?tokens$/i;
+
+/** How many tokens an answer may have at most. Also one object down: in `generationConfig` of Google, or `extra_body`. */
+export function limitsIn(parameters: ProviderParameters): number[] {
+  const all = Object.entries(parameters).flatMap(([name, value]) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [[name, value]],
+  );
+  return all.flatMap(([name, value]) => (LIMIT.test(name as string) && isCount(value) ? [value] : []));
+}
+
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}
+
+/** By which the provider adds to the prompt what it has kept. */
+const CONTINUING = ['previous_response_id', 'conversation', 'prompt', 'container', 'cachedContent', 'cached_content'];
+
+/** @throws {TypeError} the provider adds to the prompt what nobody can count from here. */
+export function checkCountable(parameters: ProviderParameters, where: string): void {
+  const all = withExtras(parameters);
+  if (CONTINUING.some((name) => all[name] !== undefined && all[name] !== null)) {
+    throw uncountable('what the provider kept of earlier requests', where);
+  }
+  const { tools } = all;
+  if (Array.isArray(tools) && !tools.every(isFunctionTool)) {
+    throw uncountable('what the tools of a provider read', where);
+  }
+}
+
+/** @throws {TypeError} the provider is to answer more than once. */
+export function checkOneAnswer(parameters: ProviderParameters, where: string): void {
+  const { n, candidateCount = n } = withExtras(parameters);
+  if (typeof candidateCount === 'number' && candidateCount > 1) {
+    throw new TypeError(`${where} knows requests for one answer, got one for ${candidateCount}`);
+  }
+}
+
+function withExtras(parameters: ProviderParameters): ProviderParameters {
+  const { generationConfig, extra_body, extraBody } = parameters;
+  return { ...parameters, ...Object(generationConfig), ...Object(extra_body), ...Object(extraBody) };
+}
+
+/** Of OpenAI, Anthropic, Google and Bedrock. */
+function isFunctionTool(tool: unknown): boolean {
+  const { type, function: declared, input_schema, functionDeclarations, toolSpec } = Object(tool) as ProviderParameters;
+  return (
+    type === 'function' || [declared, input_schema, functionDeclarations, toolSpec].some((part) => part !== undefined)
+  );
+}

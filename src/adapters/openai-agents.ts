@@ -1,0 +1,220 @@
+import { checkName, checkOptions, kindOf, shown } from '../internal/options.ts';
+import type { Leash } from '../leash-contract.ts';
+import { normalizeUsage } from '../prices/normalize-usage.ts';
+import type { Price, PricedModel } from '../prices/price.ts';
+import { type AgentRequest, agentPromptBound, ownParameters } from './framework/agent-request.ts';
+import { toldOf } from './framework/denial.ts';
+import { jsonArguments } from './framework/json-arguments.ts';
+import { withMembers } from './framework/members.ts';
+import {
+  beginModelCall,
+  checkModelCallOptions,
+  type ModelCall,
+  type ModelCallOptions,
+} from './framework/model-call.ts';
+import { leashedOnce } from './framework/once.ts';
+import { checkOneAnswer, limitsIn } from './framework/provider-parameters.ts';
+import { settledAnswer } from './framework/settled-answer.ts';
+import { settledIterable } from './framework/settled-iterable.ts';
+import { eitherSignal } from './framework/signal.ts';
+import { readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
+import { readUnguarded, toolName } from './framework/unguarded.ts';
+
+export type { Price, PricedModel } from '../prices/price.ts';
+export type { TokenUsage } from '../prices/token-usage.ts';
+export type { AgentRequest } from './framework/agent-request.ts';
+
+/** Functions get the arguments as JSON says them, before the tool has parsed them; their parameter has to say its type. */
+export interface LeashToolsOptions extends ToolTerms<Readonly<Record<string, never>>> {
+  /**
+   * Tools that the leash cannot hold, because the provider runs them or the framework does: web search, computers, shells.
+   * Name them, or say `'all'`, to let them pass. Default: none, so that such a tool is an error.
+   */
+  readonly unguarded?: readonly string[] | 'all' | undefined;
+}
+
+interface FunctionTool {
+  readonly name: string;
+  readonly outputSchema?: unknown;
+  readonly invoke: (context: unknown, input: string, details?: unknown) => Promise<unknown>;
+}
+
+/**
+ * The tools of an agent under the leash: a tool is invoked only after every guard allowed the call. Everything else of
+ * the tools, and their type, stays as it was, but that `needsApproval` gets the arguments as JSON says them: defaults and
+ * transforms of a schema are applied after it. A tool that this leash holds already stays as it is.
+ *
+ * Tools of `mcpServers` are not among them, and pass: give the agent `leashTools(leash, await getAllMcpTools(servers))` in
+ * their place.
+ *
+ * A refused call is told to the model. The one that ends the session, and all after it, end the run, with a
+ * `ToolCallError` whose `error` is the refusal; so does every refusal of a tool with an `outputSchema`.
+ *
+ * @throws {TypeError} no array of tools, a tool that cannot be held and is not `unguarded`, a name in the options that is
+ * no tool's, or as `leash.wrap`.
+ */
+export function leashTools<Tools extends readonly object[]>(
+  leash: Leash,
+  tools: readonly [...Tools],
+  options: LeashToolsOptions = {},
+): Tools {
+  checkOptions('leashTools', options, [...TERMS, 'unguarded']);
+  if (!Array.isArray(tools)) throw new TypeError(`leashTools expects an array of tools, got ${kindOf(tools)}`);
+  const names = tools.map(toolName);
+  const termsOf = readTerms('leashTools', names, options);
+  const mayPass = readUnguarded('leashTools', options.unguarded, names);
+  return tools.map((tool: FunctionTool, i) => {
+    const name = names[i] as string;
+    if (typeof tool.invoke === 'function') return leashedOnce(leash, tool, () => holdTool(leash, tool, termsOf(name)));
+    if (mayPass(name)) return tool;
+    throw new TypeError(
+      `tool "${name}" has no \`invoke\` that the leash could hold: the provider or the framework runs it. Name it in \`unguarded\` of leashTools to let it pass`,
+    );
+  }) as object as Tools;
+}
+
+function holdTool(leash: Leash, tool: FunctionTool, terms: object): FunctionTool {
+  const invoke: (...params: [unknown, string, unknown]) => Promise<unknown> = tool.invoke.bind(tool);
+  const held = leash.wrap(tool.name, invoke, { ...terms, args: (_, input) => jsonArguments(input) });
+  return withMembers(tool, {
+    async invoke(context: unknown, input: string, details?: unknown) {
+      try {
+        return await held(context, input, withSignal(details, leash.signal));
+      } catch (error) {
+        const told = toldOf(leash, error);
+        // Text is no such output.
+        if (tool.outputSchema !== undefined) throw error;
+        return told;
+      }
+    },
+  });
+}
+
+function withSignal(details: unknown, signal: AbortSignal): unknown {
+  const given = details ?? {};
+  return withMembers(given as object, { signal: eitherSignal((given as { signal?: unknown }).signal, signal) });
+}
+
+/** A model of the framework, as far as the leash knows it. */
+export interface AgentModel {
+  getResponse(...params: never[]): PromiseLike<unknown>;
+  getStreamedResponse(...params: never[]): AsyncIterable<unknown>;
+}
+
+export interface LeashModelOptions extends ModelCallOptions {
+  /** For the price and the log. Default: what `OpenAIResponsesModel` has; of other models nobody can tell. */
+  readonly modelId?: string | undefined;
+  /** For the price and the log, such as `'openai'`. Default: none. */
+  readonly provider?: string | undefined;
+  /**
+   * The tokens of a prompt at most, for a request that has files, tools of the provider or a conversation that it keeps,
+   * or to hold less than one for each byte of the text. A number that turns out too small lets the budget be overrun once.
+   */
+  readonly inputTokens?: ((request: AgentRequest) => number) | undefined;
+}
+
+interface ModelRequest extends AgentRequest {
+  readonly signal?: unknown;
+}
+
+/**
+ * A model under the leash: no request is sent after the session has ended, nor one that no budget can pay; the run ends
+ * with that error, as it is. Before a request the most that it can cost is held: the price of its prompt, and of as many
+ * output tokens as it asks for, or of as many as the budgets still buy where that is less; that number is what is sent as
+ * `maxTokens`. Afterwards the reported usage is booked. An answer that is streamed is settled when it ends; one that
+ * fails, is cancelled, or comes without usage counts as the whole estimate. The end of the session aborts requests under
+ * way. A model that this leash holds already stays as it is.
+ *
+ * `OpenAIChatCompletionsModel` sends `maxTokens` as `max_tokens`, which reasoning models of OpenAI refuse: give them
+ * `modelSettings.providerData.max_completion_tokens`, all of which is held, or use `OpenAIResponsesModel`.
+ *
+ * @param price what its tokens cost, or `'free'` to count nothing. A model without a price is refused before its first
+ * request is sent.
+ * @throws {TypeError | RangeError} no model, no price, no `modelId`, or an option.
+ */
+export function leashModel<Model extends AgentModel>(
+  leash: Leash,
+  model: Model,
+  price: Price | 'free',
+  options: LeashModelOptions = {},
+): Model {
+  const identified = readModel(model, price, options);
+  return leashedOnce(leash, model, () => {
+    const begin = (request: ModelRequest): Promise<ModelCall> => {
+      const own = ownParameters(request);
+      const limits = limitsIn(own);
+      const { maxTokens } = request.modelSettings ?? {};
+      return beginModelCall(
+        leash,
+        price,
+        {
+          model: typeof own['model'] === 'string' ? { ...identified, modelId: own['model'] } : identified,
+          inputTokens: () => (options.inputTokens ?? agentPromptBound)(request),
+          maxOutputTokens: limits.length === 0 ? maxTokens : Math.max(...limits, maxTokens ?? 0),
+          fixed: limits.length > 0,
+          extraOutputTokens: () => {
+            checkOneAnswer(own, 'leashModel');
+            // The provider counts reasoning within that number.
+            return 0;
+          },
+        },
+        options,
+      );
+    };
+    return withMembers(model, {
+      async getResponse(request: ModelRequest) {
+        const call = await begin(request);
+        const sent = sentAs(request, call, leash);
+        return settledAnswer(call, sent.signal, () => model.getResponse(sent as never));
+      },
+      async *getStreamedResponse(request: ModelRequest) {
+        const call = await begin(request);
+        const sent = sentAs(request, call, leash);
+        yield* settledIterable(() => model.getStreamedResponse(sent as never), {
+          part: (event) => settleDone(event, call),
+          ended: () => call.settle(undefined),
+          failed: () => call.fail(),
+          cut: () => call.cut(),
+          signal: sent.signal,
+        });
+      },
+    });
+  });
+}
+
+function sentAs(request: ModelRequest, { maxOutputTokens }: ModelCall, leash: Leash): { readonly signal: AbortSignal } {
+  const { modelSettings } = request;
+  // One limit is enough: providers refuse requests with two.
+  const stays = maxOutputTokens === undefined || limitsIn(ownParameters(request)).length > 0;
+  const limited = stays ? modelSettings : { ...modelSettings, maxTokens: maxOutputTokens };
+  return { ...request, modelSettings: limited, signal: eitherSignal(request.signal, leash.signal) } as never;
+}
+
+function settleDone(event: unknown, call: ModelCall): unknown {
+  const { type, response } = Object(event) as { type?: unknown; response?: unknown };
+  return type === 'response_done' ? call.settle(normalizeUsage(response)) : undefined;
+}
+
+const MODEL_OPTIONS = ['modelId', 'provider', 'inputTokens', 'maxOutputTokens', 'onError'];
+
+function readModel(model: unknown, price: unknown, options: LeashModelOptions): PricedModel {
+  if (typeof model === 'string') {
+    throw new TypeError('leashModel expects a model, got its name: make one of it, with `getModel` of your provider');
+  }
+  const { getResponse, getStreamedResponse, _model } = Object(model) as Partial<AgentModel> & { _model?: unknown };
+  if (typeof getResponse !== 'function' || typeof getStreamedResponse !== 'function') {
+    throw new TypeError('leashModel expects a model with `getResponse` and `getStreamedResponse`');
+  }
+  checkOptions('leashModel', options, MODEL_OPTIONS);
+  checkModelCallOptions('leashModel', options);
+  const { provider } = options;
+  const modelId = options.modelId ?? (typeof _model === 'string' ? _model : undefined);
+  if (modelId === undefined && price !== 'free') {
+    throw new TypeError('this model does not tell its id: leashModel needs the option `modelId`');
+  }
+  if (price !== 'free' && typeof price !== 'function') {
+    throw new TypeError(`the price of model "${modelId}" must be a function or 'free', got ${shown(price)}`);
+  }
+  if (provider !== undefined) checkName('leashModel.provider', provider);
+  return { provider, modelId: modelId === undefined ? 'model' : checkName('leashModel.modelId', modelId) };
+}

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { checkCountable, checkOneAnswer, limitsIn } from '../../../src/adapters/framework/provider-parameters.ts';
+
+describe('limitsIn', () => {
+  it.each([
+    { sent: {}, limits: [] },
+    { sent: { max_tokens: 5, maxOutputTokens: 6, model: 'm' }, limits: [5, 6] },
+    { sent: { extra_body: { max_completion_tokens: 7 }, generationConfig: { maxOutputTokens: 8 } }, limits: [7, 8] },
+    { sent: { max_tokens: -1, max_output_tokens: '5', maxTokens: null }, limits: [] },
+    { sent: { tools: [{ max_tokens: 5 }], a: { b: { max_tokens: 5 } }, max_tokens_extra: 5 }, limits: [] },
+  ])('of $sent are $limits', ({ sent, limits }) => {
+    expect(limitsIn(sent)).toEqual(limits);
+  });
+});
+
+describe('checkCountable', () => {
+  it.each([
+    {},
+    { conversation: null, prompt: undefined },
+    { tools: [{ type: 'function' }] },
+    { extra_body: { service_tier: 'flex' } },
+  ])('lets %j pass', (sent) => {
+    expect(() => checkCountable(sent, 'leashModel')).not.toThrow();
+  });
+
+  it.each([
+    { previous_response_id: 'r' },
+    { conversation: 'c' },
+    { extra_body: { prompt: { id: 'p' } } },
+    { extraBody: { container: 'c' } },
+    { cached_content: 'c' },
+    { tools: [{ type: 'function' }, { type: 'web_search' }] },
+    { extra_body: { tools: [{ googleSearch: {} }] } },
+  ])('refuses %j', (sent) => {
+    expect(() => checkCountable(sent, 'leashModel')).toThrow('say so with the option `inputTokens` of leashModel');
+  });
+});
+
+describe('checkOneAnswer', () => {
+  it.each([{}, { n: 1 }, { n: null }, { generationConfig: { candidateCount: 1 } }])('lets %j pass', (sent) => {
+    expect(() => checkOneAnswer(sent, 'leashModel')).not.toThrow();
+  });
+
+  it.each([{ n: 2 }, { extra_body: { n: 2 } }, { generationConfig: { candidateCount: 2 } }])('refuses %j', (sent) => {
+    expect(() => checkOneAnswer(sent, 'leashModel')).toThrow('leashModel knows requests for one answer, got one for 2');
+  });
+});

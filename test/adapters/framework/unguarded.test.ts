@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { readUnguarded, toolName } from '../../../src/adapters/framework/unguarded.ts';
+
+describe('readUnguarded', () => {
+  it.each([
+    { option: undefined, passes: [] },
+    { option: [], passes: [] },
+    { option: ['a'], passes: ['a'] },
+    { option: ['a', 'b'], passes: ['a', 'b'] },
+    { option: 'all', passes: ['a', 'b', 'c'] },
+  ])('$option lets pass $passes', ({ option, passes }) => {
+    const names = ['a', 'b', 'c'];
+    expect(names.filter(readUnguarded('leashTools', option, names))).toEqual(passes);
+    expect(names.filter(readUnguarded('leashTools', option))).toEqual(passes);
+  });
+
+  it.each([
+    { option: 'a', message: "`leashTools.unguarded` must be 'all' or an array of tool names, got 'a'" },
+    { option: {}, message: "must be 'all' or an array" },
+    { option: [5], message: '`leashTools.unguarded[0]` must be a string' },
+    { option: ['d'], message: "`leashTools.unguarded` names 'd', which is no tool" },
+  ])('refuses $option', ({ option, message }) => {
+    expect(() => readUnguarded('leashTools', option, ['a'])).toThrow(message);
+  });
+});
+
+describe('toolName', () => {
+  it.each([
+    { tool: { name: 'search', type: 'function' }, name: 'search' },
+    { tool: { type: 'web_search' }, name: 'web_search' },
+  ])('of $tool is $name', ({ tool, name }) => {
+    expect(toolName(tool)).toBe(name);
+  });
+
+  it.each([undefined, null, 5, 'search', {}, { name: 5 }])('refuses %j', (tool) => {
+    expect(() => toolName(tool)).toThrow('leashTools expects tools with a `name`, or of a provider with a `type`, got');
+  });
+});
