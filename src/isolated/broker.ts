@@ -69,10 +69,6 @@ export class Broker {
     }
   }
 
-  endAll(error: Error): void {
-    for (const request of this.#open.keys()) this.#end(request, error);
-  }
-
   async #send({ request, url, method, headers, options, body }: RequestMessage, signal: AbortSignal): Promise<void> {
     const sent = body === 'pieces' ? this.#bodies.receive(request) : body;
     const response = await this.#fetch()(url, {

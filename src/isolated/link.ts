@@ -31,10 +31,7 @@ export class Link<In, Out> {
     };
     stream.on('data', (piece: Buffer) => {
       try {
-        for (const one of reader.read(piece)) {
-          if (this.#over) return;
-          message(one as In);
-        }
+        for (const one of reader.read(piece)) message(one as In);
         if (waits && stream.writableNeedDrain) stream.pause();
       } catch (error) {
         end(error as Error);

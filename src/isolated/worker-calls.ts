@@ -13,8 +13,6 @@ interface RunningCall extends AskingCall {
 
 export interface WorkerCallsInit {
   readonly post: (message: ToWorker) => void;
-  /** A call runs, or none any more. */
-  readonly busy: (isBusy: boolean) => void;
   readonly ended: (call: AskingCall) => void;
   readonly timeoutMs: number;
   readonly overdue: (name: string) => void;
@@ -37,7 +35,7 @@ export class WorkerCalls {
   /** Rejects with what the export throws, and where its arguments cannot be sent. */
   start(name: string, args: readonly unknown[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const { post, busy, timeoutMs, overdue } = this.#init;
+      const { post, timeoutMs, overdue } = this.#init;
       const call = ++this.#last;
       const { plain, places, signals } = takeSignals(args);
       try {
@@ -47,6 +45,7 @@ export class WorkerCalls {
         reject(new TypeError(`the arguments of export "${name}" cannot be sent to its worker: ${why}`));
         return;
       }
+      // As long as it runs, so does the program.
       const timer = setTimeout(overdue, timeoutMs, name);
       const unfollow = signals.map((signal, place) =>
         follow(signal, () => post({ kind: 'signal', call, place, reason: crossError(signal.reason) })),
@@ -57,7 +56,6 @@ export class WorkerCalls {
       };
       const inContext = AsyncLocalStorage.snapshot() as AskingCall['inContext'];
       this.#running.set(call, { name, resolve, reject, forget, inContext, refusals: new Map() });
-      busy(true);
     });
   }
 
@@ -82,7 +80,6 @@ export class WorkerCalls {
     this.#running.delete(call);
     running.forget();
     this.#init.ended(running);
-    if (this.#running.size === 0) this.#init.busy(false);
     return running;
   }
 }

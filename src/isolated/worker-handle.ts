@@ -40,7 +40,6 @@ export class WorkerHandle {
     this.#calls = new WorkerCalls({
       post,
       timeoutMs,
-      busy: (isBusy) => process.keepAlive(isBusy),
       ended: (call) => this.#broker.endCall(call),
       overdue: (name) => this.#end(ended(`export "${name}" ran longer than ${timeoutMs} ms`)),
     });
@@ -66,7 +65,6 @@ export class WorkerHandle {
         loaded: (names) => {
           clearTimeout(timer);
           this.#loading = undefined;
-          this.#process.keepAlive(false);
           resolve(names);
         },
         failed: (error) => {
@@ -85,7 +83,7 @@ export class WorkerHandle {
 
   async close(): Promise<void> {
     this.#end(ended('it was closed'));
-    this.#process.keepAlive(true);
+    this.#process.ref();
     await this.#process.gone;
   }
 
@@ -157,9 +155,7 @@ export class WorkerHandle {
     this.#unfollow();
     this.#process.kill();
     this.#calls.rejectAll(error);
-    this.#broker.endAll(error);
     this.#loading?.failed(error);
-    this.#process.keepAlive(false);
   }
 }
 

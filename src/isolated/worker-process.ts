@@ -25,8 +25,8 @@ export interface WorkerProcess {
   /** Resolves when it is gone, with how it went. Never rejects. */
   readonly gone: Promise<string>;
   kill(): void;
-  /** Whether the program goes on as long as the worker lives. */
-  keepAlive(keeps: boolean): void;
+  /** Lets the program go on until it is gone. Without that, it does not: a program ends when it has nothing else to do. */
+  ref(): void;
 }
 
 const living = new Set<ChildProcess>();
@@ -70,15 +70,14 @@ export async function startWorkerProcess({ read, env, maxHeapMb }: WorkerProcess
   });
   showOutput(child.stdout as Readable);
   showOutput(child.stderr as Readable);
+  const handles = [child, ...child.stdio] as unknown as ({ ref(): void; unref(): void } | null)[];
+  for (const handle of handles) handle?.unref();
   return {
     link: child.stdio[LINK_FD] as Duplex,
     gone,
     kill: () => child.kill('SIGKILL'),
-    keepAlive: (keeps) => {
-      for (const handle of [child, ...child.stdio] as unknown as ({ ref(): void; unref(): void } | null)[]) {
-        if (keeps) handle?.ref();
-        else handle?.unref();
-      }
+    ref: () => {
+      for (const handle of handles) handle?.ref();
     },
   };
 }

@@ -14,21 +14,18 @@ interface Trial {
   readonly calls: WorkerCalls;
   readonly posted: ToWorker[];
   readonly overdue: string[];
-  readonly busy: boolean[];
 }
 
 function trial(): Trial {
   const posted: ToWorker[] = [];
   const overdue: string[] = [];
-  const busy: boolean[] = [];
   const calls = new WorkerCalls({
     post: (message) => posted.push(message),
-    busy: (isBusy) => busy.push(isBusy),
     ended: () => {},
     timeoutMs: 1_000,
     overdue: (name) => overdue.push(name),
   });
-  return { calls, posted, overdue, busy };
+  return { calls, posted, overdue };
 }
 
 describe('the time of a call', () => {
@@ -53,15 +50,6 @@ describe('the time of a call', () => {
 });
 
 describe('calls of a worker', () => {
-  it('keep the program while one runs', async () => {
-    const { calls, busy } = trial();
-    const both = [calls.start('a', []), calls.start('b', [])];
-    calls.returned(2, 'b');
-    calls.returned(1, 'a');
-    expect(await Promise.all(both)).toEqual(['a', 'b']);
-    expect(busy).toEqual([true, true, false]);
-  });
-
   it('are answered once', () => {
     const { calls } = trial();
     calls.start('a', []).catch(() => {});

@@ -18,7 +18,7 @@ function play() {
   const gone = Promise.withResolvers<string>();
   const leash = createLeash({ guards: [egress({ allow: [] })] });
   const handle = new WorkerHandle(
-    { link, gone: gone.promise, kill: () => kills++, keepAlive: () => {} },
+    { link, gone: gone.promise, kill: () => kills++, ref: () => {} },
     clientOf(leash, 'isolated'),
     { leash, module: 'file:///module.js', read: [], env: {}, maxHeapMb: 64, timeoutMs: 60_000 },
   );

@@ -68,9 +68,11 @@ const rows: readonly Row[] = [
   { way: 'overwriteLog', told: NOT_ITS_OWN, plain: 'log' },
   { way: 'truncateLog', told: NOT_ITS_OWN, plain: 'log' },
   { way: 'signalParent', told: ABSENT, plain: GOT },
-  { way: 'signalItself', told: ABSENT, plain: GOT },
+  { way: 'signalByImport', told: ABSENT, plain: GOT },
   { way: 'slowParent', told: ABSENT, plain: GOT },
+  { way: 'slowParentByImport', told: ABSENT, plain: GOT },
   { way: 'setFlags', told: ABSENT, plain: GOT },
+  { way: 'setFlagsByImport', told: ABSENT, plain: GOT },
   { way: 'reportToFile', told: ABSENT, plain: 'new file' },
 ];
 

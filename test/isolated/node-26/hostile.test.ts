@@ -5,6 +5,8 @@ import { rejection } from '../../helpers/refused.ts';
 import { startServer } from '../../helpers/server.ts';
 import type * as Hostile from './modules/hostile.ts';
 
+/** What comes for sure, however slow the machine. */
+const EVENTUALLY = { timeout: 15_000 };
 const MODULE = new URL('./modules/hostile.ts', import.meta.url);
 
 interface Lair extends AsyncDisposable {
@@ -125,7 +127,7 @@ describe('a worker that lies', () => {
       ),
     );
     forging.catch(() => {});
-    await expect.poll(() => good.hits).toHaveLength(1);
+    await expect.poll(() => good.hits, EVENTUALLY).toHaveLength(1);
     // Call 1 had ended when it was named.
     expect(good.hits[0]?.target).toBe('/');
     expect(evil.connections()).toBe(0);
@@ -147,7 +149,7 @@ describe('a worker that lies', () => {
     };
     const forging = lair.worker.exports.forge(forged);
     forging.catch(() => {});
-    await expect.poll(() => good.hits).toHaveLength(1);
+    await expect.poll(() => good.hits, EVENTUALLY).toHaveLength(1);
     expect(good.hits[0]?.headers.host).toBe(`127.0.0.1:${good.port}`);
     expect(evil.connections()).toBe(0);
   });
@@ -160,7 +162,7 @@ describe('a worker that lies', () => {
     const lie = (message: object): Promise<string> =>
       leash.run({ tool: 'liar', args: {} }, () => lair.worker.exports.forgeAndAnswer(message));
     await lie({ ...REQUEST, url: `${evil.origin}/` });
-    await expect.poll(() => lair.held.lines()).toHaveLength(1);
+    await expect.poll(() => lair.held.lines(), EVENTUALLY).toHaveLength(1);
     await lie({ kind: 'returned', call: 1, value: 'forged' });
     expect(await waiting).toBe('forged');
     expect(lair.held.lines()).toMatchObject([{ kind: 'egress_denied', tool: 'honest', reason: 'host-not-allowed' }]);

@@ -155,8 +155,12 @@ describe('a program with an isolated worker', () => {
     await isGone(Number(stdout));
   });
 
+  it('ends when it has made no call at all', async () => {
+    expect((await run(program('await start(); console.log("started");'))).stdout).toBe('started\n');
+  });
+
   it('waits for calls that run', async () => {
-    const body = 'const { exports } = await start(); exports.later(7).then((n) => console.log(n));';
+    const body = 'const { exports } = await start(); exports.slowly(7).then((n) => console.log(n));';
     expect((await run(program(body))).stdout).toBe('7\n');
   });
 
@@ -182,7 +186,7 @@ describe('a program with an isolated worker', () => {
 
   it('takes it along when it is killed, if its code gives way', async () => {
     const [node = '', ...args] = program(
-      'const { exports } = await start(); console.log(await exports.pid()); setInterval(() => {}, 1000);',
+      'const { exports } = await start(); console.log(await exports.hold()); setInterval(() => {}, 1000);',
     );
     const child = spawn(node, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const [pid] = (await once(child.stdout, 'data')) as [Buffer];

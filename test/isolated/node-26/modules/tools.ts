@@ -9,6 +9,22 @@ export const later = async (value: unknown): Promise<unknown> => {
   return value;
 };
 
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+}
+
+/** Takes its time. */
+export const slowly = async (value: unknown): Promise<unknown> => {
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  return value;
+};
+
+/** Gives this process something to live for. */
+export const hold = (): number => {
+  setInterval(() => {}, 1_000);
+  return process.pid;
+};
+
 export const count = (...args: unknown[]): number => args.length;
 
 export function fail(name: string, message: string): never {
@@ -33,7 +49,7 @@ export const heed = async (
 ): Promise<unknown> => {
   const signal = given instanceof AbortSignal ? given : given.signal;
   if (signal.aborted) return { at: 'once', reason: (signal.reason as Error).message, n: (given as { n?: number }).n };
-  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  await aborted(signal);
   const { name, message } = signal.reason as Error;
   return { at: 'later', name, reason: message, n: (given as { n?: number }).n };
 };
@@ -175,18 +191,29 @@ export const sumUp = async (url: string): Promise<number> => {
   return length;
 };
 
-export const abort = async (url: string, when: 'before' | 'at once' | 'in the body'): Promise<string> => {
+/**
+ * What a request becomes whose signal aborts.
+ *
+ * @param go when it does. @param end until when the call goes on.
+ */
+export const abort = async (
+  url: string,
+  when: 'before' | 'before the answer' | 'in the body',
+  go: AbortSignal,
+  end: AbortSignal,
+): Promise<string> => {
   const controller = new AbortController();
-  if (when === 'before') controller.abort(new Error('it was changed'));
-  const response = fetch(url, { signal: controller.signal });
-  if (when === 'at once') setImmediate(() => controller.abort(new Error('it was changed')));
+  const abortNow = (): void => controller.abort(new Error('it was changed'));
   const told = (error: unknown): string => `aborted: ${(error as Error).message}`;
-  if (when !== 'in the body') return await response.then(() => 'answered', told);
-  const { body } = await response;
-  const reader = (body as ReadableStream).getReader();
-  await reader.read();
-  controller.abort(new Error('it was changed'));
-  return await reader.read().then(() => 'read', told);
+  if (when === 'before') abortNow();
+  else void aborted(go).then(abortNow);
+  const response = fetch(url, { signal: controller.signal });
+  const outcome =
+    when === 'in the body'
+      ? response.then((answer) => answer.text()).then(() => 'read', told)
+      : response.then(() => 'answered', told);
+  await aborted(end);
+  return outcome;
 };
 
 /** Answers while a request of its own is under way. */
@@ -199,7 +226,7 @@ export const leave = (url: string): string => {
 };
 export const leaveWhen = async (url: string, signal: AbortSignal): Promise<void> => {
   leave(url);
-  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  await aborted(signal);
 };
 
 const left: string[] = [];

@@ -232,9 +232,21 @@ export const truncateLog = ({ log }: Goal): string => {
 
 export const signalParent = (): boolean => process.kill(process.ppid, 0);
 
-export const signalItself = async (): Promise<string> => {
+export const signalByImport = async (): Promise<string> => {
   const { kill } = (await import('node:process')) as unknown as { kill(pid: number, signal: number): boolean };
   return String(kill(process.pid, 0));
+};
+
+export const slowParentByImport = async (): Promise<string> => {
+  const { setPriority } = await import('node:os');
+  setPriority(process.ppid, 0);
+  return 'set';
+};
+
+export const setFlagsByImport = async (): Promise<string> => {
+  const { setFlagsFromString } = await import('node:v8');
+  setFlagsFromString('--no-flush-bytecode');
+  return 'set';
 };
 
 export const slowParent = (): string => {
