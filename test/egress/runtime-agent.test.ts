@@ -40,7 +40,7 @@ async function look(before: string, environment: Record<string, string> = {}): P
 const load8 = `await import('${undici8}')`;
 const load7 = `await import('${undici7}')`;
 const lock = `for (const key of ['undici.globalDispatcher.2', 'undici.globalDispatcher.1']) {
-  Object.defineProperty(globalThis, Symbol.for(key), { value: { mine: true }, writable: false });
+  Object.defineProperty(globalThis, Symbol.for(key), { value: { dispatch() {} }, writable: false });
 }`;
 
 describe('runtimeAgent', () => {
