@@ -1,15 +1,19 @@
 import type { CrossedError } from './messages.ts';
 
-const MAX_CAUSES = 4;
+export const MAX_CAUSES = 4;
+export const MAX_NAME_CHARS = 256;
+export const MAX_MESSAGE_CHARS = 8_192;
 
 /** What crosses of an error: its name, its message, its code, and the same of its causes. */
 export function crossError(error: unknown, depth = 0): CrossedError {
   try {
-    if (typeof error !== 'object' || error === null) return { name: 'Error', message: String(error) };
+    if (typeof error !== 'object' || error === null) {
+      return { name: 'Error', message: String(error).slice(0, MAX_MESSAGE_CHARS) };
+    }
     const { name, message, code, cause } = error as Record<string, unknown>;
     return {
-      name: typeof name === 'string' ? name : 'Error',
-      message: typeof message === 'string' ? message : '',
+      name: typeof name === 'string' ? name.slice(0, MAX_NAME_CHARS) : 'Error',
+      message: typeof message === 'string' ? message.slice(0, MAX_MESSAGE_CHARS) : '',
       code: typeof code === 'string' ? code : undefined,
       cause: cause === undefined || depth === MAX_CAUSES ? undefined : crossError(cause, depth + 1),
     };

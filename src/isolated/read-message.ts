@@ -1,3 +1,4 @@
+import { MAX_CAUSES, MAX_MESSAGE_CHARS, MAX_NAME_CHARS } from './crossing-error.ts';
 import {
   type CrossedError,
   type FromWorker,
@@ -5,11 +6,9 @@ import {
   type RequestMessage,
   type RequestOption,
 } from './messages.ts';
+import { checkSize, MAX_HEADERS } from './request-size.ts';
 
-const MAX_ENTRIES = 1_000;
-const MAX_NAME_CHARS = 256;
-const MAX_TEXT_CHARS = 8_192;
-const MAX_CAUSES = 4;
+const MAX_ENTRIES: number = MAX_HEADERS;
 
 /**
  * A message of a worker, whose code may send anything: every field is looked at and copied, so that nothing else is left.
@@ -53,7 +52,7 @@ export function readMessage(message: unknown): FromWorker {
 function request(fields: Readonly<Record<string, unknown>>): RequestMessage {
   const { headers, body } = fields;
   const options = record('options', fields['options']);
-  return {
+  const message: RequestMessage = {
     kind: 'request',
     request: number('request', fields['request']),
     call: number('call', fields['call']),
@@ -69,13 +68,15 @@ function request(fields: Readonly<Record<string, unknown>>): RequestMessage {
     >,
     body: body === undefined || body === 'pieces' ? body : bytes('body', body),
   };
+  checkSize(message);
+  return message;
 }
 
 function crossed(error: unknown, depth = 0): CrossedError {
   const { name, message, cause } = record('error', error);
   return {
     name: text('name', name).slice(0, MAX_NAME_CHARS),
-    message: text('message', message).slice(0, MAX_TEXT_CHARS),
+    message: text('message', message).slice(0, MAX_MESSAGE_CHARS),
     cause: cause === undefined || depth === MAX_CAUSES ? undefined : crossed(cause, depth + 1),
   };
 }

@@ -42,7 +42,7 @@ export class WorkerCalls {
         post({ kind: 'call', call, name, args: plain, signals: places });
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
-        reject(new TypeError(`the arguments of export "${name}" cannot be sent to its worker: ${why}`));
+        reject(new TypeError(`the arguments of export ${JSON.stringify(name)} cannot be sent to its worker: ${why}`));
         return;
       }
       // As long as it runs, so does the program.

@@ -9,9 +9,7 @@ import {
   type ResponseMessage,
   type ToWorker,
 } from './messages.ts';
-
-/** A longer body goes piece by piece, and then cannot be repeated where a redirect asks for that. */
-const MAX_WHOLE_BYTES = 4 * 1024 * 1024;
+import { checkSize, MAX_WHOLE_BYTES } from './request-size.ts';
 
 interface Waiting {
   readonly call: number;
@@ -48,8 +46,10 @@ export class WorkerFetch {
     snapshot.signal?.throwIfAborted();
     const body = await wholeOrStream(snapshot.body);
     const request = ++this.#last;
+    const message = requestMessage(request, call, snapshot, body);
+    checkSize(message);
     requests.add(request);
-    const answer = this.#ask(requestMessage(request, call, snapshot, body));
+    const answer = this.#ask(message);
     if (body instanceof ReadableStream) this.#bodies.send(request, body);
     const unfollow = this.#followSignal(request, snapshot.signal);
     try {

@@ -41,7 +41,7 @@ export class WorkerHandle {
       post,
       timeoutMs,
       ended: (call) => this.#broker.endCall(call),
-      overdue: (name) => this.#end(ended(`export "${name}" ran longer than ${timeoutMs} ms`)),
+      overdue: (name) => this.#end(ended(`export ${JSON.stringify(name)} ran longer than ${timeoutMs} ms`)),
     });
     this.#link = new Link(
       process.link,

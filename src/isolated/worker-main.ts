@@ -112,7 +112,7 @@ async function run({ call, name, args, signals: places }: CallMessage): Promise<
     post(answer);
   } catch (error) {
     const why = (error as Error).message;
-    post(thrown(call, new TypeError(`the result of export "${name}" cannot be sent: ${why}`)));
+    post(thrown(call, new TypeError(`the result of export ${JSON.stringify(name)} cannot be sent: ${why}`)));
   }
 }
 

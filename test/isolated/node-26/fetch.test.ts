@@ -185,6 +185,16 @@ describe('fetch in an isolated worker', () => {
     expect(await rejection(worker.exports.postBroken(`${good.origin}/echo`))).toMatchObject({ name: 'TypeError' });
   });
 
+  it('has a bound for URL and headers, which the code is told of', async () => {
+    const long = 'a'.repeat(300_000);
+    const message = 'a request of an isolated worker has at most 262144 characters of URL and headers';
+    expect((await rejection(worker.exports.get(`${good.origin}/${long}`))).message).toBe(message);
+    expect((await rejection(worker.exports.get(good.origin, { headers: { long } }))).message).toBe(message);
+    const many = Object.fromEntries(Array.from({ length: 1_001 }, (_, i) => [`x-${i}`, '']));
+    expect((await rejection(worker.exports.get(good.origin, { headers: many }))).message).toBe(message);
+    expect((await worker.exports.get(good.origin)).text).toBe('ok');
+  });
+
   it('takes no hash of the answer', async () => {
     const init = { integrity: 'sha256-AAAA' };
     expect((await rejection(worker.exports.get(`${good.origin}/`, init))).message).toMatch(/takes no `integrity`$/);

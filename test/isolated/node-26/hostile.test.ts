@@ -77,6 +77,13 @@ const forged: readonly { readonly what: string; readonly messages: readonly unkn
   { what: 'headers that are no list', messages: [{ ...REQUEST, headers: { host: 'evil.test' } }] },
   { what: 'a header without a value', messages: [{ ...REQUEST, headers: [['host']] }] },
   { what: 'four billion headers', messages: [{ ...REQUEST, headers: new Array(2 ** 32 - 1) }] },
+  { what: 'a URL of some length', messages: [{ ...REQUEST, url: `http://127.0.0.1/${'a'.repeat(300_000)}` }] },
+  {
+    what: 'an option of some length',
+    messages: [{ ...REQUEST, options: { ...REQUEST.options, referrer: 'a'.repeat(300_000) } }],
+  },
+  { what: 'headers of some length', messages: [{ ...REQUEST, headers: Array(300).fill(['a', 'b'.repeat(1_000)]) }] },
+  { what: 'a body of some length', messages: [{ ...REQUEST, method: 'POST', body: new Uint8Array(4_194_305) }] },
   { what: 'a body that is none', messages: [{ ...REQUEST, body: 'text' }] },
   { what: 'a piece that is no bytes', messages: [{ kind: 'piece', request: 1, bytes: 'text' }] },
   { what: 'the end of no body', messages: [{ kind: 'end' }] },
