@@ -1,5 +1,6 @@
 import { denialOf, type EgressReason, environmentProxyMessage, unroutedDenial } from './egress/denial.ts';
 import { environmentProxyAt } from './egress/environment-proxy.ts';
+import { inUrl } from './egress/host.ts';
 import type { Passes, Verified } from './egress/passes.ts';
 import { isSameProxy } from './egress/proxy.ts';
 import { type EgressScope, targetOf, type Way } from './egress/scope.ts';
@@ -193,7 +194,8 @@ function explained(refusal: Refusal): Refusal {
 
 /** As guards have it: IPv6 in brackets. */
 function asInUrl(target: Target): Target {
-  return /^[^[]*:/.test(target.host) ? { ...target, host: `[${target.host}]` } : target;
+  const host = inUrl(target.host);
+  return host === target.host ? target : { ...target, host };
 }
 
 /** The session is over: its code goes nowhere any more. */

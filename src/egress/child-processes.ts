@@ -1,4 +1,4 @@
-import { type Restore, replace } from './replace.ts';
+import { type Restore, replace, together } from './replace.ts';
 import type { CurrentScope } from './scope.ts';
 
 let admitted = false;
@@ -38,7 +38,5 @@ export function holdChildProcesses(current: CurrentScope): Restore {
     hold(childProcess, 'execFileSync'),
     hold(process, 'execve'),
   ];
-  return () => {
-    for (const restore of restores) restore();
-  };
+  return together(restores);
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:dgram';
-import { type Restore, replace } from './replace.ts';
+import { type Restore, replace, together } from './replace.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
 
 /** What of a datagram socket sends packets, or makes the kernel send some. `sendto` comes to `send`. */
@@ -38,9 +38,7 @@ export function holdDatagrams(current: CurrentScope): Restore {
       };
     }),
   );
-  return () => {
-    for (const restore of restores) restore();
-  };
+  return together(restores);
 }
 
 function isBound(socket: Socket): boolean {

@@ -1,4 +1,5 @@
 import type { Target } from '../guard.ts';
+import { copyInto } from './copy-options.ts';
 import type { EgressReason } from './denial.ts';
 import { type Origin, originAt } from './origin.ts';
 import { targetOf } from './policy.ts';
@@ -26,7 +27,7 @@ export interface DispatchSnapshot {
  */
 export function readDispatch(given: unknown, bound?: string): DispatchSnapshot {
   if (typeof given !== 'object' || given === null) throw new TypeError('the options of a request must be an object');
-  const options = copyOf(given);
+  const options: DispatchOptions = copyInto({}, given);
   // That of `undici.request`, which some versions leave in.
   delete options['dispatcher'];
   const { method, path, servername } = options;
@@ -74,14 +75,6 @@ function readPlace(text: string): Placed {
   // The parser keeps neither credentials nor a path in an origin, so that they would get lost.
   if (`${url.origin}/` !== url.href) return { text, origin, misplaced: { reason: 'bad-host', target } };
   return { text: url.origin, origin, misplaced: undefined };
-}
-
-/** Also what is inherited: undici reads it too. */
-function copyOf(given: object): DispatchOptions {
-  const copy: DispatchOptions = {};
-  for (const key in given) copy[key] = (given as DispatchOptions)[key];
-  for (const key of Object.getOwnPropertySymbols(given)) copy[key] = (given as DispatchOptions)[key];
-  return copy;
 }
 
 /** Names and values in turn, which every version of undici takes: it knows a list, an iterable of pairs, and a record. */

@@ -39,6 +39,11 @@ export function formatHost(host: Host): string {
   return host.kind === 'name' ? host.name : formatAddress(host.address);
 }
 
+/** As it stands in a URL: IPv6 in brackets. */
+export function inUrl(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}
+
 export function withoutDot(hostname: string): string {
   return hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
 }

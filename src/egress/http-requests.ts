@@ -1,11 +1,11 @@
 import { AsyncResource } from 'node:async_hooks';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import { bindEmitter } from './context.ts';
+import { DEFAULT_PORT } from './host-rule.ts';
 import { OpenRequest } from './open-request.ts';
 import { originAt } from './origin.ts';
-import { type Restore, replace } from './replace.ts';
+import { listen, type Restore, replace, together } from './replace.ts';
 import { readHead, type Statement } from './request-head.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
 import { diallerOf } from './sockets.ts';
@@ -35,10 +35,9 @@ export function holdHttpRequests(current: CurrentScope): Restore {
       request[OPEN]?.ended(error);
     },
   };
-  for (const [channel, listener] of Object.entries(listeners)) subscribe(channel, listener);
-
   const { Agent, OutgoingMessage } = process.getBuiltinModule('node:http');
   const restores = [
+    listen(listeners),
     replace(Agent.prototype as unknown as Record<string, unknown>, 'addRequest', (original) => {
       return function addRequest(this: unknown, ...args: unknown[]): unknown {
         if (current() !== undefined) {
@@ -77,10 +76,7 @@ export function holdHttpRequests(current: CurrentScope): Restore {
       };
     }),
   ];
-  return () => {
-    for (const [channel, listener] of Object.entries(listeners)) unsubscribe(channel, listener);
-    for (const restore of restores) restore();
-  };
+  return together(restores);
 }
 
 /** The context that the platform keeps with a request that has to wait for a connection. */
@@ -96,7 +92,7 @@ function contextOf(request: unknown): AsyncResource | undefined {
 function hold(scope: EgressScope, request: Request): void {
   const statement = stated(request);
   const scheme = request.protocol === 'https:' ? 'https' : 'http';
-  const port = request[PORT] ?? portOf(statement.host) ?? (scheme === 'https' ? 443 : 80);
+  const port = request[PORT] ?? portOf(statement.host) ?? DEFAULT_PORT[scheme];
   const opened = OpenRequest.begin(scope, originAt(scheme, request.host, port), statement);
   if (opened instanceof Error) {
     request.destroy(opened);

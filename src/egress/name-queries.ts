@@ -1,6 +1,6 @@
 import { canonicalHost, formatHost } from './host.ts';
 import { answerLookup, type LookupCallback, resolveName } from './lookup.ts';
-import { type Restore, replace } from './replace.ts';
+import { type Restore, replace, together } from './replace.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
 
 type LookupOptions = { readonly all?: boolean; readonly family?: number | string };
@@ -22,9 +22,7 @@ export function holdNameQueries(current: CurrentScope): Restore {
       questions(owner).map((name) => withPromise(current, owner, name)),
     ),
   ];
-  return () => {
-    for (const restore of restores) restore();
-  };
+  return together(restores);
 }
 
 /** Everything that asks a server, whatever kinds of records a later version adds. */

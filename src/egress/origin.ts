@@ -1,15 +1,15 @@
 import type { Target } from '../guard.ts';
-import { canonicalHost, formatHost } from './host.ts';
+import { canonicalHost, formatHost, inUrl } from './host.ts';
+import { DEFAULT_PORT, type Scheme } from './host-rule.ts';
 import { placeOf } from './passes.ts';
 
-const DEFAULT_PORT = { http: 80, https: 443 } as const;
 /** An agent may invent origins without end. */
 const MAX_ORIGINS = 1_000;
 const MAX_HOST = 300;
 
 /** Where requests go, worked out once for all of them. */
 export class Origin {
-  readonly scheme: 'http' | 'https';
+  readonly scheme: Scheme;
   /** In canonical form; as it came where there is none, which every policy refuses. */
   readonly host: string;
   readonly port: number;
@@ -19,14 +19,14 @@ export class Origin {
   /** What a `Host` header says of it (RFC 9110 §7.2). */
   readonly authority: string;
 
-  constructor(scheme: 'http' | 'https', text: string, port: number) {
+  constructor(scheme: Scheme, text: string, port: number) {
     const host = canonicalHost(text);
     this.scheme = scheme;
     this.host = host === undefined ? text : formatHost(host);
     this.port = port;
     this.target = Object.freeze({ scheme, host: this.host, port });
     this.place = placeOf(scheme === 'https', this.host, port);
-    const name = this.host.includes(':') ? `[${this.host}]` : this.host;
+    const name = inUrl(this.host);
     this.authority = port === DEFAULT_PORT[scheme] ? name : `${name}:${port}`;
   }
 
@@ -44,7 +44,7 @@ export class Origin {
 const known = { http: new Map<string, Origin>(), https: new Map<string, Origin>() };
 
 /** @param host in any spelling. */
-export function originAt(scheme: 'http' | 'https', host: string, port: number): Origin {
+export function originAt(scheme: Scheme, host: string, port: number): Origin {
   const key = `${host}:${port}`;
   const origins = known[scheme];
   let origin = origins.get(key);

@@ -1,6 +1,7 @@
 import type { EgressProxy } from '../guard.ts';
 import { shown } from '../internal/options.ts';
 import { canonicalHost, formatHost } from './host.ts';
+import { DEFAULT_PORT } from './host-rule.ts';
 
 /** Shows its credentials to nobody who looks at it, or writes it somewhere. */
 class ProxyServer implements EgressProxy {
@@ -14,7 +15,7 @@ class ProxyServer implements EgressProxy {
     this.origin = origin;
     this.host = host;
     this.secure = protocol === 'https:';
-    this.port = port === '' ? (this.secure ? 443 : 80) : Number(port);
+    this.port = port === '' ? DEFAULT_PORT[this.secure ? 'https' : 'http'] : Number(port);
     this.#authorization = authorization;
     Object.freeze(this);
   }

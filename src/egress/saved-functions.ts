@@ -1,6 +1,6 @@
 import { isProcessAdmitted } from './child-processes.ts';
 import { canonicalHost, formatHost } from './host.ts';
-import { type Restore, replace } from './replace.ts';
+import { type Restore, replace, throwing, together } from './replace.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
 
 type AnyFunction = (this: unknown, ...args: unknown[]) => unknown;
@@ -27,17 +27,14 @@ export function holdSavedFunctions(current: CurrentScope): Restore {
         ask(current, original, (scope) => scope.way('dns-query')),
       ),
     ),
-    replace(binding('spawn_sync'), 'spawn', (original) => {
-      return function spawn(this: unknown, ...args: unknown[]): unknown {
-        const refusal = isProcessAdmitted() ? undefined : current()?.way('child-process');
-        if (refusal !== undefined) throw refusal;
-        return Reflect.apply(original, this, args);
-      };
-    }),
+    // What starts by a function that is held has been asked about.
+    replace(
+      binding('spawn_sync'),
+      'spawn',
+      throwing(() => (isProcessAdmitted() ? undefined : current()), 'child-process'),
+    ),
   ];
-  return () => {
-    for (const restore of restores) restore();
-  };
+  return together(restores);
 }
 
 function binding(name: string): Record<string, unknown> {

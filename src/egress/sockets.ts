@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Target } from '../guard.ts';
+import { copyInto } from './copy-options.ts';
 import { canonicalHost, formatHost } from './host.ts';
 import { judgedLookup } from './lookup.ts';
 import { placeOf } from './passes.ts';
@@ -115,16 +116,15 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
   if (known || socket.destroyed) return begin(known);
   // A client of node:http connects before it tells that it has a request: what it told is known a tick later.
   (socket as { connecting: boolean }).connecting = true;
-  const end = ending(socket);
   process.nextTick(() => {
-    if (end.over) return;
+    if (socket.destroyed) return;
     const requested = scope.passes.has(place);
     const refused = requested ? undefined : scope.passes.refusalOf(place);
     try {
-      if (refused !== undefined) end.with(refused);
+      if (refused !== undefined) socket.destroy(refused);
       else begin(requested);
     } catch (error) {
-      end.with(error as Error);
+      socket.destroy(error as Error);
     }
   });
   return socket;
@@ -148,28 +148,8 @@ function fail(socket: Socket, error: Error): Socket {
   // One that was closed before would not tell. The platform revives it, too.
   if (socket.destroyed) (socket as unknown as { _undestroy(): void })._undestroy();
   (socket as { connecting: boolean }).connecting = true;
-  const end = ending(socket);
-  process.nextTick(() => end.with(error));
+  process.nextTick(() => socket.destroy(error));
   return socket;
-}
-
-/** How an attempt to connect ends that was never made. A socket that was destroyed before is being used again. */
-function ending(socket: Socket): { readonly over: boolean; with(error: Error): void } {
-  const { destroyed } = socket;
-  return {
-    get over() {
-      return socket.destroyed && !destroyed;
-    },
-    with(error) {
-      if (!socket.destroyed) {
-        socket.destroy(error);
-      } else if (destroyed) {
-        (socket as { connecting: boolean }).connecting = false;
-        socket.emit('error', error);
-        socket.emit('close', true);
-      }
-    },
-  };
 }
 
 /**
@@ -181,18 +161,10 @@ function readArgs(args: readonly unknown[]): { readonly options: Options; readon
   const [first] = list;
   const last = list[list.length - 1];
   const callback = typeof last === 'function' ? (last as Callback) : undefined;
-  if (typeof first === 'object' && first !== null) return { options: copyOf(first), callback };
+  if (typeof first === 'object' && first !== null) return { options: copyInto(bare({}), first), callback };
   if (typeof first === 'string' && !(Number(first) >= 0)) return { options: bare({ path: first }), callback };
   const host = typeof list[1] === 'string' ? { host: list[1] } : undefined;
   return { options: bare({ port: first, ...host }), callback };
-}
-
-/** Also what is inherited: the platform reads it too. */
-function copyOf(given: object): Options {
-  const copy: Options = bare({});
-  for (const key in given) copy[key] = (given as Options)[key];
-  for (const key of Object.getOwnPropertySymbols(given)) copy[key] = (given as Options)[key];
-  return copy;
 }
 
 /** Nothing that somebody put on the prototype of all objects is an option. */

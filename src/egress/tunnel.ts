@@ -4,8 +4,9 @@ import type { EgressProxy } from '../guard.ts';
 import { ownStep } from '../internal/own-work.ts';
 import type { Connect } from './connector.ts';
 import { egressHooks } from './hooks.ts';
-import { canonicalHost, formatHost } from './host.ts';
-import { placeOf } from './passes.ts';
+import { inUrl } from './host.ts';
+import { DEFAULT_PORT } from './host-rule.ts';
+import { originAt } from './origin.ts';
 
 export interface TunnelOptions {
   /** For the TLS connection to the target, where there is one. */
@@ -36,10 +37,9 @@ export function connectThrough(proxy: EgressProxy, { tls, timeoutMs = TIMEOUT_MS
 
   return ({ hostname, protocol, port, servername }, callback) => {
     const secure = protocol === 'https:';
-    const host = canonicalHost(hostname);
-    const name = host === undefined ? hostname : formatHost(host);
-    const number = Number(port) || (secure ? 443 : 80);
-    const authority = `${name.includes(':') ? `[${name}]` : name}:${number}`;
+    const scheme = secure ? 'https' : 'http';
+    const origin = originAt(scheme, hostname, Number(port) || DEFAULT_PORT[scheme]);
+    const authority = `${inUrl(origin.host)}:${origin.port}`;
     const authorization = proxy.authorization();
     const request = ownStep(() =>
       http.request({
@@ -62,7 +62,7 @@ export function connectThrough(proxy: EgressProxy, { tls, timeoutMs = TIMEOUT_MS
       clearTimeout(timer);
       if (error === null && open !== undefined) {
         open.off('error', end);
-        egressHooks().trustTunnel(open, placeOf(secure, name, number));
+        egressHooks().trustTunnel(open, origin.place);
         callback(null, open);
         return;
       }
@@ -81,7 +81,7 @@ export function connectThrough(proxy: EgressProxy, { tls, timeoutMs = TIMEOUT_MS
         open = connectTls({
           ...tls,
           socket,
-          host: name,
+          host: origin.host,
           ...(servername ? { servername } : undefined),
           ALPNProtocols: ['http/1.1'],
         });

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { CANARY_ORIGIN, Canary } from './canary.ts';
+import { HANDLER_METHODS } from './undici-handler.ts';
 
 type Handler = Record<string, (...args: never[]) => unknown>;
 
@@ -9,15 +10,9 @@ interface Dispatcher {
 
 type AgentClass = new (options: { readonly factory: () => Dispatcher }) => Dispatcher;
 
-/** How dispatchers tell what becomes of a request: those up to undici 7, and those from it on. */
-const METHODS = [
-  ...['onConnect', 'onUpgrade', 'onHeaders', 'onData', 'onComplete', 'onError'],
-  ...['onRequestStart', 'onRequestUpgrade', 'onResponseStart', 'onResponseData', 'onResponseEnd', 'onResponseError'],
-];
-
 /** A handler for every version. */
 function handlerWith(told: Handler): Handler {
-  return { ...Object.fromEntries(METHODS.map((name) => [name, () => {}])), ...told };
+  return { ...Object.fromEntries(HANDLER_METHODS.map((name) => [name, () => {}])), ...told };
 }
 
 const request = (): object => ({ origin: CANARY_ORIGIN, path: '/', method: 'GET' });

@@ -1,23 +1,20 @@
 import { AsyncResource } from 'node:async_hooks';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { bindBody, bindMethods } from './context.ts';
+import { DEFAULT_PORT } from './host-rule.ts';
 import { OpenRequest } from './open-request.ts';
 import { type Origin, originAt } from './origin.ts';
-import type { Restore } from './replace.ts';
+import { listen, type Restore } from './replace.ts';
 import type { CurrentScope } from './scope.ts';
 import { diallerOf } from './sockets.ts';
+import { HANDLER_METHODS } from './undici-handler.ts';
 
 const OPEN = Symbol('leashkit.open-request');
 const REFUSED = Symbol('leashkit.refused');
 const CONTEXT = Symbol('leashkit.context');
 
-/** How undici 5 to 7, and 8, tell a request what becomes of it. */
-const ANSWERS = [
-  ...['onBodySent', 'onRequestSent', 'onResponseStarted'],
-  ...['onConnect', 'onHeaders', 'onUpgrade', 'onData', 'onComplete', 'onError'],
-  ...['onRequestStart', 'onResponseStart', 'onRequestUpgrade', 'onResponseData', 'onResponseEnd', 'onResponseError'],
-];
+/** What a request is told on its way, and hands on. */
+const ANSWERS = [...HANDLER_METHODS, 'onBodySent', 'onRequestSent', 'onResponseStarted'];
 
 /** Those that may come before a connection is known, or without one. */
 const EARLY_ANSWERS = ['onConnect', 'onRequestStart', 'onError', 'onResponseError'];
@@ -103,10 +100,7 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       request[OPEN]?.ended(error);
     },
   };
-  for (const [channel, listener] of Object.entries(listeners)) subscribe(channel, listener);
-  return () => {
-    for (const [channel, listener] of Object.entries(listeners)) unsubscribe(channel, listener);
-  };
+  return listen(listeners);
 }
 
 function textOf(value: unknown): string | undefined {
@@ -130,7 +124,7 @@ function readOrigin(text: string): Origin {
   try {
     const { protocol, hostname, port } = new URL(text);
     const scheme = protocol === 'https:' || protocol === 'wss:' ? 'https' : 'http';
-    return originAt(scheme, hostname, port === '' ? (scheme === 'https' ? 443 : 80) : Number(port));
+    return originAt(scheme, hostname, port === '' ? DEFAULT_PORT[scheme] : Number(port));
   } catch {
     return NOWHERE;
   }

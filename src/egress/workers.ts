@@ -1,6 +1,5 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Worker as WorkerThread } from 'node:worker_threads';
-import { type Restore, replace } from './replace.ts';
+import { listen, type Restore, replace, throwing, together } from './replace.ts';
 import type { CurrentScope } from './scope.ts';
 
 const STARTED = 'worker_threads';
@@ -27,20 +26,15 @@ export function holdWorkers(current: CurrentScope): Restore {
     if (admitted || current()?.way('worker') === undefined) return;
     (message as { worker: WorkerThread }).worker.terminate().catch(() => {});
   };
-  subscribe(STARTED, started);
   Reflect.set(workerThreads, 'Worker', held);
   // Hooks of the module loader run on a thread of their own.
   const modules = process.getBuiltinModule('node:module');
-  const restoreRegister = replace(modules as unknown as Record<string, unknown>, 'register', (original) => {
-    return function register(this: unknown, ...args: unknown[]): unknown {
-      const refusal = current()?.way('worker');
-      if (refusal !== undefined) throw refusal;
-      return Reflect.apply(original, this, args);
-    };
-  });
+  const restores = [
+    listen({ [STARTED]: started }),
+    replace(modules as unknown as Record<string, unknown>, 'register', throwing(current, 'worker')),
+  ];
   return () => {
-    restoreRegister();
-    unsubscribe(STARTED, started);
+    together(restores)();
     if (workerThreads.Worker === held) workerThreads.Worker = Worker;
   };
 }
