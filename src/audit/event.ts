@@ -1,3 +1,4 @@
+import { TextCache } from '../internal/text-cache.ts';
 import { type ExactMoney, formatUnits, type MoneyUnit } from '../money.ts';
 import type { PriorHead } from './sink.ts';
 
@@ -25,18 +26,11 @@ export function quote(text: string): string {
   return JSON.stringify((text.length > MAX_FIELD ? text.slice(0, MAX_FIELD) : text).toWellFormed());
 }
 
-/** Few hosts and addresses are in nearly all events of an agent, which may invent others without end. */
-const MAX_QUOTED = 1_000;
-const quoted = new Map<string, string>();
+/** Few hosts and addresses are in nearly all events of an agent. */
+const quoted = new TextCache<string>();
 
 function quoteKnown(text: string): string {
-  const known = quoted.get(text);
-  if (known !== undefined) return known;
-  const made = quote(text);
-  if (text.length > MAX_FIELD) return made;
-  if (quoted.size >= MAX_QUOTED) quoted.clear();
-  quoted.set(text, made);
-  return made;
+  return quoted.get(text) ?? quoted.keep(text, quote(text));
 }
 
 function field(key: string, text: string | undefined): string {

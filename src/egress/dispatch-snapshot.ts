@@ -1,4 +1,5 @@
 import type { Target } from '../guard.ts';
+import { TextCache } from '../internal/text-cache.ts';
 import { copyInto } from './copy-options.ts';
 import type { EgressReason } from './denial.ts';
 import { type Origin, originAt } from './origin.ts';
@@ -37,7 +38,7 @@ export function readDispatch(given: unknown, bound?: string): DispatchSnapshot {
   if (typeof path !== 'string') throw new TypeError('the `path` of a request must be a string');
   const headers = flatHeaders(options['headers']);
   if (headers !== undefined) options['headers'] = headers;
-  const { text, origin, misplaced } = placeOf(String(named));
+  const { text, origin, misplaced } = placed(String(named));
   options['origin'] = text;
   return { options, origin, misplaced, method, path, hosts: hostsOf(headers ?? []), servername };
 }
@@ -46,19 +47,10 @@ interface Placed extends Pick<DispatchSnapshot, 'origin' | 'misplaced'> {
   readonly text: string;
 }
 
-const MAX_PLACES = 1_000;
-const MAX_ORIGIN_LENGTH = 300;
-const places = new Map<string, Placed>();
+const places = new TextCache<Placed>();
 
-function placeOf(text: string): Placed {
-  let place = places.get(text);
-  if (place !== undefined) return place;
-  place = readPlace(text);
-  if (text.length <= MAX_ORIGIN_LENGTH) {
-    if (places.size >= MAX_PLACES) places.clear();
-    places.set(text, place);
-  }
-  return place;
+function placed(text: string): Placed {
+  return places.get(text) ?? places.keep(text, readPlace(text));
 }
 
 function readPlace(text: string): Placed {

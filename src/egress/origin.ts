@@ -1,11 +1,8 @@
 import type { Target } from '../guard.ts';
+import { TextCache } from '../internal/text-cache.ts';
 import { canonicalHost, formatHost, inUrl } from './host.ts';
 import { DEFAULT_PORT, type Scheme } from './host-rule.ts';
 import { placeOf } from './passes.ts';
-
-/** An agent may invent origins without end. */
-const MAX_ORIGINS = 1_000;
-const MAX_HOST = 300;
 
 /** Where requests go, worked out once for all of them. */
 export class Origin {
@@ -41,18 +38,11 @@ export class Origin {
   }
 }
 
-const known = { http: new Map<string, Origin>(), https: new Map<string, Origin>() };
+const known = { http: new TextCache<Origin>(), https: new TextCache<Origin>() };
 
 /** @param host in any spelling. */
 export function originAt(scheme: Scheme, host: string, port: number): Origin {
   const key = `${host}:${port}`;
   const origins = known[scheme];
-  let origin = origins.get(key);
-  if (origin !== undefined) return origin;
-  origin = new Origin(scheme, host, port);
-  if (key.length <= MAX_HOST) {
-    if (origins.size >= MAX_ORIGINS) origins.clear();
-    origins.set(key, origin);
-  }
-  return origin;
+  return origins.get(key) ?? origins.keep(key, new Origin(scheme, host, port));
 }

@@ -1,4 +1,5 @@
 import { ALLOW, type Target, type Verdict } from '../guard.ts';
+import { TextCache } from '../internal/text-cache.ts';
 import { formatAddress } from './address.ts';
 import { type AddressPolicy, type ClosedRange, createAddressPolicy } from './address-policy.ts';
 import { denialOf } from './denial.ts';
@@ -57,9 +58,8 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
   ['wss:', 'https'],
 ]);
 
-/** An agent may invent origins without end, and endless origins. */
+/** An agent may invent hosts without end. */
 const MAX_CACHED = 1_000;
-const MAX_ORIGIN_LENGTH = 300;
 const MAX_SCHEME_LENGTH = 32;
 const MAX_PORT = 65_535;
 
@@ -75,7 +75,7 @@ const MAX_PORT = 65_535;
  *    allow rule that matches holds no other addresses than some of the same special-purpose block.
  */
 export function createPolicy(rules: PolicyRules): EgressPolicy {
-  const byOrigin = new Map<string, Place>();
+  const byOrigin = new TextCache<Place>();
   /** By host as clients spell it, then by port. */
   const byHost = { http: new Map<string, Map<number, Place>>(), https: new Map<string, Map<number, Place>>() };
   let places = 0;
@@ -83,11 +83,7 @@ export function createPolicy(rules: PolicyRules): EgressPolicy {
   const placeOfUrl = (url: URL, scheme: Scheme, origin: string): Place => {
     const known = byOrigin.get(origin);
     if (known !== undefined) return known;
-    const place = judgePlace(rules, canonicalHost(url.hostname), scheme, scheme, targetOf(url));
-    if (origin.length > MAX_ORIGIN_LENGTH) return place;
-    if (byOrigin.size >= MAX_CACHED) byOrigin.clear();
-    byOrigin.set(origin, place);
-    return place;
+    return byOrigin.keep(origin, judgePlace(rules, canonicalHost(url.hostname), scheme, scheme, targetOf(url)));
   };
 
   const placeOfRequest = (scheme: Scheme, text: string, port: number): Place => {

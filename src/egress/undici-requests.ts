@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
+import { TextCache } from '../internal/text-cache.ts';
 import { bindBody, bindMethods } from './context.ts';
 import { DEFAULT_PORT } from './host-rule.ts';
 import { OpenRequest } from './open-request.ts';
@@ -108,16 +109,10 @@ function textOf(value: unknown): string | undefined {
 }
 
 const NOWHERE = originAt('http', '', 0);
-const MAX_ORIGINS = 1_000;
-const origins = new Map<string, Origin>();
+const origins = new TextCache<Origin>();
 
 function originOf(text: string): Origin {
-  let origin = origins.get(text);
-  if (origin !== undefined) return origin;
-  origin = readOrigin(text);
-  if (origins.size >= MAX_ORIGINS) origins.clear();
-  origins.set(text, origin);
-  return origin;
+  return origins.get(text) ?? origins.keep(text, readOrigin(text));
 }
 
 function readOrigin(text: string): Origin {
