@@ -290,7 +290,9 @@ describe('hasDuplicateKey', () => {
 /** What `PlainLines` says of a line that stands in the middle of others. */
 function matches(mode: string, text: string): boolean {
   const around = `x\n${text}\nx`;
-  const start = around.indexOf(',"ts"');
+  // Where `seq` ends, as the log has it; what else stands before the time is in the way.
+  const [head = ''] = /^.*?,"seq":[0-9]+/.exec(text) ?? [];
+  const start = 2 + head.length;
   return new PlainLines(mode).matches(around, start, 2 + text.length - 66);
 }
 
@@ -373,6 +375,12 @@ describe('PlainLines', () => {
       expect(matches('sha256', text)).toBe(false);
     },
   );
+
+  it('does not look behind what stands between `seq` and the time', () => {
+    const text = line('charge', ',"note":"n"').replace(',"ts"', ',"usd":"1","ts"');
+    expect(parseLine(text)).toBe('E_FORMAT');
+    expect(matches('s1', text)).toBe(false);
+  });
 
   it('never knows a line that the whole parser refuses', () => {
     const piece = fc.constantFrom(
