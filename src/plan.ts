@@ -191,7 +191,6 @@ export function linesFor(
   cost: ExactMoney,
   generations: ReadonlyMap<string, string>,
   wallOf: (scope: string) => number,
-  force: boolean,
 ): readonly Line[] {
   const lines: Line[] = [];
   for (const { scope, meter, unit, window, span, cap, converts } of plan.counters) {
@@ -200,7 +199,7 @@ export function linesFor(
       generation: generations.get(scope) ?? '',
       meter,
       span: span ?? spanOf(window, wallOf(scope)),
-      cap: force ? Number.MAX_SAFE_INTEGER : cap,
+      cap,
       amount: amountOn(unit, converts, cost),
       // An attempt is over once it was made; money is spent when the call has ended.
       book: unit === 'call' ? 'reserve' : 'settle',

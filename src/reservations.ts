@@ -6,7 +6,7 @@ import { ownWork } from './internal/own-work.ts';
 import type { ExactMoney } from './money.ts';
 import { type Counter, linesFor, type PlacedLimit, type Plan } from './plan.ts';
 import { conflict, fromLimit, type Refusal, sessionEnded, stateLost, storeFailed } from './refusal.ts';
-import type { Decision, HoldState, Line, Settle, Settled, Store } from './stores/store.ts';
+import type { Decision, HoldState, Line, Reserve, Settle, Settled, Store } from './stores/store.ts';
 
 /** A reservation that was made, or why it was not. */
 export type Reserved =
@@ -89,8 +89,8 @@ export class Reservations {
     attempts: number,
   ): MaybePromise<Reserved> {
     const { leaseMs, keepMs, force = false } = options;
-    const lines = linesFor(plan, cost, this.#generations, wallOf, force);
-    const item = keepMs === undefined ? { id, lines, leaseMs } : { id, lines, leaseMs, keepMs };
+    const lines = linesFor(plan, cost, this.#generations, wallOf);
+    const item: Reserve = { id, lines, leaseMs, keepMs, force: force ? true : undefined };
     const failed = (error: unknown): Reserved => {
       // It may have arrived all the same. Under a key that may be another call's, and spend that has happened stays.
       if (keepMs === undefined && !force) quietly(() => this.settle(id, 'void'));
@@ -188,7 +188,14 @@ function ask<T>(
 }
 
 const SHORT: ReadonlySet<unknown> = new Set(['exceeds_cap', 'exhausted', 'in_flight']);
-const NO_ROOM_ASKED: ReadonlySet<unknown> = new Set(['closed', 'conflict', 'terminal', 'stale', 'state_lost']);
+const NO_ROOM_ASKED: ReadonlySet<unknown> = new Set([
+  'closed',
+  'stopped',
+  'conflict',
+  'terminal',
+  'stale',
+  'state_lost',
+]);
 
 /** Whether a store's answer is one: a store that says something else has not admitted anything. */
 function isDecision(decision: Decision | undefined, lines: number): decision is Decision {
@@ -217,6 +224,8 @@ function outcome(id: string, decision: Decision, plan: Plan, lines: readonly Lin
     }
     case 'closed':
       return no(sessionEnded('SESSION_CLOSED', 'its scope in the store is shut'));
+    case 'stopped':
+      return no(sessionEnded('SESSION_STOPPED', 'its scope in the store is stopped'));
     case 'conflict':
       return no(conflict('other-call'));
     case 'terminal':

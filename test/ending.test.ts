@@ -16,6 +16,7 @@ import {
 } from '../src/index.ts';
 import { lateStore } from './helpers/late-store.ts';
 import { rejection, thrownBy } from './helpers/refused.ts';
+import { storeWith } from './helpers/store-around.ts';
 
 interface Line {
   readonly log: string;
@@ -422,19 +423,11 @@ describe('close', () => {
   });
 
   it('shuts its own scope in the store, and no shared one', async () => {
-    const store = memoryStore();
     const shut: string[] = [];
     const leash = createLeash({
       guards: [callCap(5), callCap({ max: 5, scope: 'org:acme' })],
       id: 'mine',
-      store: {
-        open: (scopes) => store.open(scopes),
-        reserve: (batch) => store.reserve(batch),
-        settle: (batch) => store.settle(batch),
-        read: (scopes) => store.read(scopes),
-        sweep: (limit) => store.sweep(limit),
-        shut: (scope) => void shut.push(scope),
-      },
+      store: storeWith({ shut: (scope) => void shut.push(scope) }),
     });
     await run(leash);
     await leash.close();

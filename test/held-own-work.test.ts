@@ -7,12 +7,12 @@ import { findLeashError } from '../src/errors.ts';
 import { callCap } from '../src/guards/call-cap.ts';
 import { type EgressOptions, egress } from '../src/guards/egress.ts';
 import { createLeash } from '../src/leash.ts';
-import { memoryStore } from '../src/stores/memory.ts';
 import type { Store } from '../src/stores/store.ts';
 import { heldBy, holdWith, onLoopback } from './helpers/held-leash.ts';
 import { httpGet } from './helpers/http-get.ts';
 import { type Place, startPlace } from './helpers/places.ts';
 import { rootKey } from './helpers/signed-session.ts';
+import { storeThrough } from './helpers/store-around.ts';
 
 /** Where the user's own services are; no leash here may go there. */
 let services: Place;
@@ -39,22 +39,10 @@ const reason = (work: Promise<unknown>): Promise<unknown> =>
 
 /** A store elsewhere: every question to it is a request. */
 function remoteStore(): Store {
-  const store = memoryStore();
-  const remote =
-    <A extends unknown[], R>(path: string, method: (...args: A) => R) =>
-    async (...args: A): Promise<Awaited<R>> => {
-      await use(path);
-      return await method(...args);
-    };
-  return {
-    ...store,
-    open: remote('store-open', (...args: Parameters<Store['open']>) => store.open(...args)),
-    reserve: remote('store-reserve', (...args: Parameters<Store['reserve']>) => store.reserve(...args)),
-    settle: remote('store-settle', (...args: Parameters<Store['settle']>) => store.settle(...args)),
-    read: remote('store-read', (...args: Parameters<Store['read']>) => store.read(...args)),
-    sweep: remote('store-sweep', (...args: Parameters<Store['sweep']>) => store.sweep(...args)),
-    shut: remote('store-shut', (...args: Parameters<Store['shut']>) => store.shut(...args)),
-  } as Store;
+  return storeThrough(async (method, action) => {
+    await use(`store-${method}`);
+    return action();
+  });
 }
 
 describe.each(['scope', 'process'] as const)("what a leash needs itself is not held by it: enforce '%s'", (enforce) => {

@@ -23,7 +23,9 @@ import {
   memoryStore,
   rateLimit,
 } from '../src/index.ts';
+import type { Store } from '../src/stores/store.ts';
 import { hop, redirecting, startServer, type TestServer } from './helpers/server.ts';
+import { storeWith } from './helpers/store-around.ts';
 
 /** A word as good as any identifier or class name, so that no rule about characters keeps it out by luck. */
 const CANARY = `canary${randomBytes(8).toString('hex')}`;
@@ -110,14 +112,11 @@ const zodSchema = z.strictObject({
 });
 const throwing = (part: 'reserve' | 'open'): LeashOptions['store'] => {
   const store = memoryStore();
-  return {
+  const fails: Partial<Store> = {
     open: (scopes) => (part === 'open' ? secret() : store.open(scopes)),
     reserve: (batch) => (part === 'reserve' ? secret() : store.reserve(batch)),
-    settle: (batch) => store.settle(batch),
-    read: (scopes) => store.read(scopes),
-    sweep: (limit) => store.sweep(limit),
-    shut: (scope) => store.shut(scope),
   };
+  return storeWith(fails, store);
 };
 const guardThat = (check: Guard['check']): Guard => ({ name: 'own', ...(check === undefined ? {} : { check }) });
 const badMoney = CANARY as unknown as Money;
@@ -509,14 +508,10 @@ describe.each(SINKS)('a canary in a refused call, with the log in $where', ({ op
     const leash = createLeash({
       guards: [callCap(1)],
       audit: sink,
-      store: {
-        open: (scopes) => store.open(scopes),
-        reserve: (batch) => (lost ? [{ ok: false, why: 'state_lost', line: 0, nowMs: 0 }] : store.reserve(batch)),
-        settle: (batch) => store.settle(batch),
-        read: (scopes) => store.read(scopes),
-        sweep: (limit) => store.sweep(limit),
-        shut: (scope) => store.shut(scope),
-      },
+      store: storeWith(
+        { reserve: (batch) => (lost ? [{ ok: false, why: 'state_lost', line: 0, nowMs: 0 }] : store.reserve(batch)) },
+        store,
+      ),
     });
     lost = true;
     const error = await leash

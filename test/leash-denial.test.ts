@@ -19,6 +19,7 @@ import type { Store } from '../src/stores/store.ts';
 import type { Ticket } from '../src/ticket.ts';
 import { FakeClock } from './helpers/clock.ts';
 import { guardContract } from './helpers/guard-contract.ts';
+import { storeThrough, storeWith } from './helpers/store-around.ts';
 
 /** A validator that knows one word. */
 const says = (word: string): StandardSchema => ({
@@ -59,6 +60,12 @@ class WatchedStore implements Store {
   }
   shut(scope: string): ReturnType<Store['shut']> {
     return this.#memory.shut(scope);
+  }
+  stop(scope: string): ReturnType<Store['stop']> {
+    return this.#memory.stop(scope);
+  }
+  resume(scope: string): ReturnType<Store['resume']> {
+    return this.#memory.resume(scope);
   }
   /** `[used, held]` of every counter; one at zero is the same as none. */
   async state(): Promise<Readonly<Record<string, readonly number[]>>> {
@@ -328,14 +335,11 @@ describe('a denial', () => {
     const clock = new FakeClock();
     const store = new WatchedStore(clock);
     let broken = false;
-    const flaky: Store = {
-      ...{ open: (scopes) => store.open(scopes), settle: (batch) => store.settle(batch), sweep: () => [] },
-      ...{ read: (scopes) => store.read(scopes), shut: (scope) => store.shut(scope) },
-      reserve: (batch) => {
-        const decided = store.reserve(batch);
-        return broken ? answer() : decided;
-      },
+    const reserve: Store['reserve'] = (batch) => {
+      const decided = store.reserve(batch);
+      return broken ? answer() : decided;
     };
+    const flaky = storeWith({ reserve }, store);
     const leash = createLeash({ guards: [...roomy(), budget({ usd: 5 })], clock, store: flaky });
     await leash.run(pay(1), () => 1);
     const state = await store.state();
@@ -372,14 +376,7 @@ describe('a call that cannot fit', () => {
         await wire.schedule(Promise.resolve(), `${what} is answered`);
         return answer;
       };
-      const store: Store = {
-        open: (scopes) => send('open', () => memory.open(scopes)),
-        reserve: (batch) => send('reserve', () => memory.reserve(batch)),
-        settle: (batch) => send('settle', () => memory.settle(batch)),
-        read: (scopes) => memory.read(scopes),
-        sweep: (limit) => memory.sweep(limit),
-        shut: (scope) => memory.shut(scope),
-      };
+      const store = storeWith({ read: (scopes) => memory.read(scopes) }, storeThrough(send, memory));
       const leash = createLeash({ guards: order, store, stopOn: 'none' });
       const run = (usd: number) => leash.run(pay(usd), () => send('tool', () => usd)).catch((e: DeniedError) => e.code);
       const no = 'BUDGET_EXCEEDED';

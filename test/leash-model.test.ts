@@ -17,6 +17,7 @@ import type { Ticket } from '../src/ticket.ts';
 import type { OnError } from '../src/tool.ts';
 import type { LimitUsage, Readings } from '../src/usage.ts';
 import { FakeClock } from './helpers/clock.ts';
+import { storeThrough, storeWith } from './helpers/store-around.ts';
 
 const DAY_MS = 86_400_000;
 const LEASE_MS = 300_000;
@@ -524,17 +525,11 @@ class World {
       const { clock } = this.model;
       const send: Send = this.#send ?? ((_, action) => action() as never);
       const { memory, sink } = this;
-      const store: Store = {
-        open: (scopes) => {
-          for (const scope of scopes) this.#scopes.add(scope);
-          return send('open', () => memory.open(scopes));
-        },
-        reserve: (batch) => send('reserve', () => this.reserve(batch)),
-        settle: (batch) => send('settle', () => memory.settle(batch)),
-        read: (scopes) => send('read', () => memory.read(scopes)),
-        sweep: (limit) => send('sweep', () => memory.sweep(limit)),
-        shut: (scope) => send('shut', () => memory.shut(scope)),
+      const open: Store['open'] = (scopes) => {
+        for (const scope of scopes) this.#scopes.add(scope);
+        return memory.open(scopes);
       };
+      const store = storeThrough(send, storeWith({ open, reserve: (batch) => this.reserve(batch) }, memory));
       const write: AuditSink['write'] = (...lines) => {
         void sink.write(...lines);
         return this.#send?.('log', () => undefined);

@@ -13,6 +13,7 @@ import type { Store } from '../src/stores/store.ts';
 import type { Cost, ToolOptions } from '../src/tool.ts';
 import { FakeClock } from './helpers/clock.ts';
 import { NO_NUMBERS } from './helpers/guard-contract.ts';
+import { storeWith } from './helpers/store-around.ts';
 
 /** A session on its own store and log, under budgets in both units. */
 class Kit {
@@ -445,15 +446,12 @@ describe('what is booked', () => {
       const memory = memoryStore({ clock });
       for (const fails of [() => fail(), () => Promise.reject(new RangeError('no'))]) {
         let left = times;
-        const store: Store = {
-          ...{ open: (scopes) => memory.open(scopes), reserve: (batch) => memory.reserve(batch), sweep: () => [] },
-          ...{ read: (scopes) => memory.read(scopes), shut: (scope) => memory.shut(scope) },
-          settle: (batch) => {
-            if (left-- <= 0) return memory.settle(batch);
-            if (applies) void memory.settle(batch);
-            return fails();
-          },
+        const settle: Store['settle'] = (batch) => {
+          if (left-- <= 0) return memory.settle(batch);
+          if (applies) void memory.settle(batch);
+          return fails();
         };
+        const store = storeWith({ settle }, memory);
         const { leash } = new Kit({ clock, store, guards: [budget({ usd: 1 })], id: fails.toString() });
         const pay = leash.wrap('pay', () => 'paid', { cost: '$0.5', actualCost: () => '$0.3' });
         await expect(pay()).resolves.toBe('paid');

@@ -18,6 +18,7 @@ import { memoryStore } from '../src/stores/memory.ts';
 import type { Store } from '../src/stores/store.ts';
 import type { ToolOptions } from '../src/tool.ts';
 import { FakeClock } from './helpers/clock.ts';
+import { storeThrough } from './helpers/store-around.ts';
 
 /** How a request gets to a part and its answer comes back. */
 type Send = <T>(label: string, action: () => T | Promise<T>) => Promise<T>;
@@ -30,17 +31,6 @@ const atOnce: Send = async (_, action) => {
 };
 
 const direct: Send = (_, action) => action() as never;
-
-function remoteStore(store: Store, send: Send): Store {
-  return {
-    open: (scopes) => send('open', () => store.open(scopes)),
-    reserve: (batch) => send('reserve', () => store.reserve(batch)),
-    settle: (batch) => send('settle', () => store.settle(batch)),
-    read: (scopes) => send('read', () => store.read(scopes)),
-    sweep: (limit) => send('sweep', () => store.sweep(limit)),
-    shut: (scope) => send('shut', () => store.shut(scope)),
-  };
-}
 
 /** The same guard, whose verdict comes later; a guard that gives none gets one, so that deciding takes a while. */
 function slowGuard(guard: Guard, send: Send): Guard {
@@ -57,7 +47,7 @@ class Kit {
 
   constructor(guards: readonly Guard[], send?: Send, more: Partial<LeashOptions> = { stopOn: 'none' }) {
     const { clock, sink, memory } = this;
-    const store = send === undefined ? memory : remoteStore(memory, send);
+    const store = send === undefined ? memory : storeThrough(send, memory);
     const later: AuditSink = {
       name: 'slow',
       write: (...lines) => {
@@ -68,7 +58,7 @@ class Kit {
     this.leash = createLeash({
       guards: send === undefined ? guards : guards.map((guard) => slowGuard(guard, send)),
       clock,
-      store: { ...remoteStore(store, direct), open: (scopes) => this.#open(store, scopes) },
+      store: { ...storeThrough(direct, store), open: (scopes) => this.#open(store, scopes) },
       audit: send === undefined ? sink : later,
       ...more,
     });

@@ -28,6 +28,7 @@ import { FakeClock } from './helpers/clock.ts';
 import { lateStore } from './helpers/late-store.ts';
 import { rejection, thrownBy } from './helpers/refused.ts';
 import { hop, redirecting, startServer, type TestServer } from './helpers/server.ts';
+import { storeWith } from './helpers/store-around.ts';
 
 interface Line {
   readonly seq: number;
@@ -66,19 +67,6 @@ const spentOf = async (leash: Leash, index = 0) => {
   const limit = await limitOf(leash, index);
   return [limit?.spent, limit?.held];
 };
-
-/** A memory store with some of its methods replaced. */
-function storeWith(parts: Partial<Store>, store = memoryStore()): Store {
-  return {
-    open: (scopes) => store.open(scopes),
-    reserve: (batch) => store.reserve(batch),
-    settle: (batch) => store.settle(batch),
-    read: (scopes) => store.read(scopes),
-    sweep: (limit) => store.sweep(limit),
-    shut: (scope) => store.shut(scope),
-    ...parts,
-  };
-}
 
 const idle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -1052,14 +1040,7 @@ describe('a store that fails', () => {
     const first = memoryStore();
     let store = first;
     const { leash, sink } = leashOf([budget({ usd: 1 })], {
-      store: {
-        open: (scopes) => store.open(scopes),
-        reserve: (batch) => store.reserve(batch),
-        settle: (batch) => store.settle(batch),
-        read: (scopes) => store.read(scopes),
-        sweep: (limit) => store.sweep(limit),
-        shut: (scope) => store.shut(scope),
-      },
+      store: storeWith({ open: (...args) => store.open(...args), reserve: (...args) => store.reserve(...args) }),
     });
     await leash.run({ tool: 't', cost: { usd: 0.9 } }, () => 1);
     store = memoryStore();

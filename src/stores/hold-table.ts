@@ -8,6 +8,7 @@ export interface Scope {
   readonly generation: string;
   readonly counters: Map<string, Counter>;
   shut: boolean;
+  stopped: boolean;
   now: number;
   wall: number;
 }

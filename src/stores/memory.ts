@@ -37,15 +37,20 @@ class MemoryStore implements Store {
   open(scopes: readonly string[]): Readonly<Record<string, string>> {
     const generations: Record<string, string> = Object.create(null);
     for (const id of scopes) {
-      let scope = this.#scopes.get(id);
-      if (scope === undefined) {
-        const generation = `${crypto.randomUUID()}-${++this.#generations}`;
-        scope = { generation, counters: new Map(), shut: false, now: Number.NEGATIVE_INFINITY, wall: 0 };
-        this.#scopes.set(id, scope);
-      }
-      generations[id] = scope.generation;
+      generations[id] = this.#open(id).generation;
     }
     return generations;
+  }
+
+  #open(id: string): Scope {
+    let scope = this.#scopes.get(id);
+    if (scope === undefined) {
+      const generation = `${crypto.randomUUID()}-${++this.#generations}`;
+      const now = Number.NEGATIVE_INFINITY;
+      scope = { generation, counters: new Map(), shut: false, stopped: false, now, wall: 0 };
+      this.#scopes.set(id, scope);
+    }
+    return scope;
   }
 
   reserve(batch: readonly Reserve[]): readonly Decision[] {
@@ -64,7 +69,7 @@ class MemoryStore implements Store {
     if (item.onto !== undefined && onto?.state !== 'held') return this.#refuse('terminal', -1);
 
     const now = this.#clock.now();
-    const { lines } = item;
+    const { lines, force } = item;
     const counters: Counter[] = [];
     const left: number[] = [];
     let scope: Scope | undefined;
@@ -75,6 +80,7 @@ class MemoryStore implements Store {
       if (i === 0 || line.scope !== (lines[i - 1] as Line).scope) scope = this.#scopes.get(line.scope);
       if (scope === undefined || scope.generation !== line.generation) return this.#refuse('state_lost', i);
       if (scope.shut) return this.#refuse('closed', i);
+      if (scope.stopped && force !== true) return this.#refuse('stopped', i);
       if (now > scope.now) scope.now = now;
       if (span.kind === 'calendar') {
         scope.wall = Math.max(scope.wall, this.#clock.wall());
@@ -92,13 +98,14 @@ class MemoryStore implements Store {
         own += (lines[j] as Line).amount;
         left[j] = (left[j] as number) - line.amount;
       }
-      const room = line.cap - used - meter.held - (own - line.amount);
+      const cap = force === true ? Number.MAX_SAFE_INTEGER : line.cap;
+      const room = cap - used - meter.held - (own - line.amount);
       if (line.amount > 0 && line.amount > room) {
         // A wait is measured by the clock as it is, which may be behind the latest time that the scope has seen.
-        return tooMuch(line, i, own, used, room, meter, { now, wall: this.#clock.wall() });
+        return tooMuch(line, cap, i, own, used, room, meter, { now, wall: this.#clock.wall() });
       }
       counters.push(counter);
-      left.push(room - line.amount);
+      left.push(room - cap + line.cap - line.amount);
     }
 
     const marks: number[] = [];
@@ -135,7 +142,7 @@ class MemoryStore implements Store {
     return { ok: true, repeat: known.state, left };
   }
 
-  #refuse(why: 'closed' | 'conflict' | 'terminal' | 'state_lost', line: number): Decision {
+  #refuse(why: 'closed' | 'stopped' | 'conflict' | 'terminal' | 'state_lost', line: number): Decision {
     return { ok: false, why, line, nowMs: this.#clock.wall() };
   }
 
@@ -240,6 +247,15 @@ class MemoryStore implements Store {
       this.#scopes.delete(oldest);
     }
   }
+
+  stop(scope: string): void {
+    this.#open(scope).stopped = true;
+  }
+
+  resume(scope: string): void {
+    const known = this.#scopes.get(scope);
+    if (known !== undefined) known.stopped = false;
+  }
 }
 
 /** How many amounts a settlement needs; undefined where they do not matter. */
@@ -259,6 +275,7 @@ function counterOf(scope: Scope, { meter: name, span }: Line): Counter {
 /** @param own what the reservation wants of this counter, with its earlier lines on it. */
 function tooMuch(
   line: Line,
+  cap: Units,
   index: number,
   own: Units,
   used: Units,
@@ -266,7 +283,7 @@ function tooMuch(
   meter: Meter,
   moment: Moment,
 ): Decision {
-  const why = whyShort(own, line.cap, used);
+  const why = whyShort(own, cap, used);
   if (why !== 'exhausted') return { ok: false, why, line: index, left: room };
   const retryMs = meter.untilFreed(line.amount - room, moment);
   return { ok: false, why, line: index, left: room, retryMs };

@@ -36,6 +36,11 @@ export interface Reserve {
   readonly onto?: string | undefined;
   /** For how long the end of this reservation must be remembered after it came. Default: as long as the store likes. */
   readonly keepMs?: number | undefined;
+  /**
+   * For spend that has already happened: no cap but 2 ** 53 - 1 and no stop refuses it. `left` tells what it leaves of
+   * the caps, and may be negative.
+   */
+  readonly force?: true | undefined;
 }
 
 export type HoldState = 'held' | 'settled' | 'void' | 'forfeited';
@@ -52,10 +57,13 @@ export type Decision =
       /** Until the window lets enough go; absent where time alone does not help. */
       readonly retryMs?: number | undefined;
     }
-  /** `conflict`: the id was used with other lines. `terminal`: the id is void. `stale`: the calendar span is not now. */
+  /**
+   * `closed`: the scope was shut. `stopped`: it is, until it is resumed. `conflict`: the id was used with other lines.
+   * `terminal`: the id is void. `stale`: the calendar span is not now.
+   */
   | {
       readonly ok: false;
-      readonly why: 'closed' | 'conflict' | 'terminal' | 'stale' | 'state_lost';
+      readonly why: 'closed' | 'stopped' | 'conflict' | 'terminal' | 'stale' | 'state_lost';
       readonly line: number;
       /** The store's wall clock, for `stale`. */
       readonly nowMs: number;
@@ -85,6 +93,12 @@ export interface Reading {
   readonly held: Units;
 }
 
+/**
+ * How long a scope is kept. `'kept'`: for ever. `'temporary'`: a store may forget it when it was not used for long, after
+ * which it is `state_lost`.
+ */
+export type Lifetime = 'kept' | 'temporary';
+
 /** A hold whose lease ended: it counts as spent. */
 export interface Forfeited {
   readonly id: string;
@@ -107,10 +121,15 @@ export interface Forfeited {
  * - S10 what is held counts in every window; what is settled is booked in the window of the moment of settling.
  * - S11 operations are linearizable.
  * - S12 `onto` adds lines to an open hold under the same rules, or fails as a whole when the hold has ended.
+ * - S13 a stopped scope refuses (`stopped`) what is not forced, forgets nothing and lets holds end; a shut one stays shut.
  */
 export interface Store {
-  /** Makes each scope usable, or finds it; the answer has one generation token for each. */
-  open(scopes: readonly string[]): MaybePromise<Readonly<Record<string, string>>>;
+  /**
+   * Makes each scope usable, or finds it; the answer has one generation token for each.
+   *
+   * @param lifetime of the scopes that it makes. Default: `'kept'`.
+   */
+  open(scopes: readonly string[], lifetime?: Lifetime): MaybePromise<Readonly<Record<string, string>>>;
   /** @throws {RangeError} an amount, cap or lease that is no safe integer >= 0; nothing of the batch is applied. */
   reserve(batch: readonly Reserve[]): MaybePromise<readonly Decision[]>;
   /** @throws {RangeError} an actual amount that is no safe integer >= 0; every hold of the batch stays as it is. */
@@ -119,6 +138,10 @@ export interface Store {
   read(scopes: readonly string[]): MaybePromise<Readonly<Record<string, Readonly<Record<string, Reading>>>>>;
   /** Forfeits at most `limit` holds whose lease has ended. */
   sweep(limit: number): MaybePromise<readonly Forfeited[]>;
-  /** Refuses every later reservation in the scope. */
+  /** Refuses every later reservation in the scope, for good: nobody needs it any more. */
   shut(scope: string): MaybePromise<void>;
+  /** Refuses every reservation in the scope until it is resumed. Makes the scope where there is none. */
+  stop(scope: string): MaybePromise<void>;
+  /** Undoes `stop`. A scope that is not stopped stays as it is. */
+  resume(scope: string): MaybePromise<void>;
 }

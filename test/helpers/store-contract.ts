@@ -48,6 +48,8 @@ export function storeContract(name: string, make: (clock: Clock) => MaybePromise
       decidesOneByOne,
       extendsHolds,
       shutsScopes,
+      stopsScopes,
+      forcesWhatHasHappened,
       tellsHowLongToWait,
       holdsRollingWindows,
     ];
@@ -780,6 +782,87 @@ function extendsHolds(kit: Kit): void {
       expect(await reserve('x', 20, { onto: 'r' })).toEqual({ ok: true, repeat: 'settled', left: [65] });
       expect(await reserve('r', 10)).toMatchObject({ ok: true, repeat: 'settled' });
       expect(await counted()).toEqual({ 'a usd': [25, 10] });
+    });
+  });
+}
+
+function stopsScopes(kit: Kit): void {
+  const { line, item, reserve, settle, counted } = kit;
+  describe('S13: stop', () => {
+    const stopped = (at: number): object => ({ ok: false, why: 'stopped', line: at });
+    it('refuses every later reservation in the scope, and only there, until it is resumed', async () => {
+      await kit.store.reserve([item('r', 10), item('s', [line(10, { scope: 'b' })])]);
+      await kit.store.stop('a');
+      await kit.store.stop('a');
+      const before = await counted();
+      expect(before).toEqual({ 'a usd': [0, 10], 'b usd': [0, 10] });
+      expect(await reserve('r1', [line(1, { scope: 'b' }), line(1)])).toMatchObject(stopped(1));
+      expect(await reserve('r2', 0)).toMatchObject(stopped(0));
+      expect(await reserve('r3', 1, { onto: 's' })).toMatchObject(stopped(0));
+      expect(await reserve('r4', [line(500)])).toMatchObject(stopped(0));
+      expect(await counted()).toEqual(before);
+      expect(await reserve('r5', [line(1, { scope: 'b' })])).toMatchObject({ ok: true, left: [89] });
+      await kit.store.resume('a');
+      await kit.store.resume('a');
+      expect(await reserve('r1', [line(1, { scope: 'b' }), line(1)])).toMatchObject({ ok: true, left: [88, 89] });
+    });
+    it('answers repeats, renews leases and lets holds end', async () => {
+      await kit.store.reserve(['r1', 'r2', 'r3'].map((id) => item(id, 10, { leaseMs: 0 })));
+      await kit.store.stop('a');
+      expect(await reserve('r1', 10, { leaseMs: 0 })).toMatchObject({ ok: true, repeat: 'held' });
+      expect(await reserve('renewal', [], { onto: 'r3' })).toMatchObject({ ok: true, left: [] });
+      expect(await settle('r1', [12])).toEqual({ state: 'settled', first: true, overrun: [2] });
+      expect(await kit.store.sweep(10)).toEqual([{ id: 'r2' }]);
+      expect(await counted()).toEqual({ 'a usd': [22, 10] });
+    });
+    it('holds for a scope that nobody has opened yet, and for the token from before', async () => {
+      await kit.store.stop('d');
+      const generation = (await kit.store.open(['d']))['d'] as string;
+      expect(await reserve('r1', [line(1, { scope: 'd', generation })])).toMatchObject(stopped(0));
+      expect(await kit.store.open(['d'])).toEqual({ d: generation });
+      await kit.store.resume('d');
+      expect(await reserve('r2', [line(1, { scope: 'd', generation })])).toMatchObject({ ok: true });
+      await kit.store.resume('never opened');
+      expect(await kit.store.read(['never opened'])).toEqual({});
+    });
+    it('does not open again what was shut', async () => {
+      await kit.store.shut('a');
+      await kit.store.stop('a');
+      expect(await reserve('r1', 1)).toMatchObject({ ok: false, why: 'closed', line: 0 });
+      await kit.store.resume('a');
+      expect(await reserve('r1', 1)).toMatchObject({ ok: false, why: 'closed', line: 0 });
+    });
+  });
+}
+
+function forcesWhatHasHappened(kit: Kit): void {
+  const { line, reserve, settle, counted } = kit;
+  describe('force', () => {
+    it('books above every cap, tells what is left of it, and is a reservation like any other', async () => {
+      await reserve('r1', 90);
+      expect(await reserve('r2', 30, { force: true })).toEqual({ ok: true, repeat: undefined, left: [-20] });
+      expect(await reserve('r2', 30, { force: true })).toEqual({ ok: true, repeat: 'held', left: [-20] });
+      expect(await reserve('r3', [line(200, { book: 'reserve' })], { force: true })).toMatchObject({ left: [-220] });
+      await settle('r2', [35]);
+      expect(await counted()).toEqual({ 'a usd': [235, 90] });
+      expect(await reserve('r4', 1)).toMatchObject({ ok: false, why: 'exhausted', line: 0, left: -225 });
+    });
+    it('is refused past 2 ** 53 - 1 units, and changes nothing then', async () => {
+      await reserve('r1', [line(MAX, { cap: 10 })], { force: true });
+      const refused = { ok: false, why: 'in_flight', line: 1, left: 0 };
+      const lines = [line(1, { scope: 'b' }), line(1)];
+      expect(await reserve('r2', lines, { force: true })).toMatchObject(refused);
+      expect(await counted()).toEqual({ 'a usd': [0, MAX] });
+    });
+    it('goes through a stop, and not into a scope that is shut or lost', async () => {
+      await kit.store.stop('a');
+      expect(await reserve('r1', 120, { force: true })).toMatchObject({ ok: true, left: [-20] });
+      const lost = [line(1, { generation: 'another' })];
+      expect(await reserve('r2', lost, { force: true })).toMatchObject({ ok: false, why: 'state_lost', line: 0 });
+      await kit.store.shut('b');
+      const shut = [line(1, { scope: 'b' })];
+      expect(await reserve('r3', shut, { force: true })).toMatchObject({ ok: false, why: 'closed', line: 0 });
+      expect(await counted()).toEqual({ 'a usd': [0, 120] });
     });
   });
 }

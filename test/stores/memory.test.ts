@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../src/internal/clock.ts';
-import type { MaybePromise } from '../../src/internal/maybe-promise.ts';
 import type { Span } from '../../src/internal/window.ts';
 import { memoryStore } from '../../src/stores/memory.ts';
 import type { Decision, Line, Reserve, Store } from '../../src/stores/store.ts';
 import { FakeClock } from '../helpers/clock.ts';
+import { storeThrough } from '../helpers/store-around.ts';
 import { storeContract } from '../helpers/store-contract.ts';
 
 storeContract('memoryStore', (clock) => memoryStore({ clock }), {
@@ -15,20 +15,12 @@ storeContract('memoryStore', (clock) => memoryStore({ clock }), {
 storeContract('memoryStore behind promises', () => answeringLater(memoryStore()), { dispose: async () => undefined });
 
 function answeringLater(store: Store): Store {
-  const later = async <T>(action: () => MaybePromise<T>): Promise<T> => {
+  return storeThrough(async (_, action) => {
     await new Promise(setImmediate);
     const answer = await action();
     await new Promise(setImmediate);
     return answer;
-  };
-  return {
-    open: (scopes) => later(() => store.open(scopes)),
-    reserve: (batch) => later(() => store.reserve(batch)),
-    settle: (batch) => later(() => store.settle(batch)),
-    read: (scopes) => later(() => store.read(scopes)),
-    sweep: (limit) => later(() => store.sweep(limit)),
-    shut: (scope) => later(() => store.shut(scope)),
-  };
+  }, store);
 }
 
 /** The memory store answers at once. */

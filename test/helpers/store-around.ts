@@ -1,0 +1,24 @@
+import { memoryStore } from '../../src/stores/memory.ts';
+import type { Store } from '../../src/stores/store.ts';
+
+/** How a question gets to a store and its answer comes back. */
+export type Send = <T>(method: keyof Store, action: () => T | Promise<T>) => T | Promise<T>;
+
+/** A store that is reached through `send`. */
+export function storeThrough(send: Send, store: Store = memoryStore()): Store {
+  return {
+    open: (...args) => send('open', () => store.open(...args)),
+    reserve: (...args) => send('reserve', () => store.reserve(...args)),
+    settle: (...args) => send('settle', () => store.settle(...args)),
+    read: (...args) => send('read', () => store.read(...args)),
+    sweep: (...args) => send('sweep', () => store.sweep(...args)),
+    shut: (...args) => send('shut', () => store.shut(...args)),
+    stop: (...args) => send('stop', () => store.stop(...args)),
+    resume: (...args) => send('resume', () => store.resume(...args)),
+  };
+}
+
+/** A store with some of its methods replaced. */
+export function storeWith(parts: Partial<Store>, store: Store = memoryStore()): Store {
+  return { ...storeThrough((_, action) => action(), store), ...parts };
+}
