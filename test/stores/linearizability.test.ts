@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { memoryStore } from '../../src/stores/memory.ts';
+import { checkHistories, historyText } from '../helpers/checked-histories.ts';
+import { lateStore } from '../helpers/late-store.ts';
 import { linearization, type Operation, type Specification } from '../helpers/linearizability.ts';
+import { naiveStore } from '../helpers/naive-store.ts';
+import { inTurn } from '../helpers/store-around.ts';
 
 type Input = { readonly write: number } | 'read' | 'take';
 type Output = number | 'done';
@@ -190,4 +195,31 @@ describe('linearization', () => {
       return (operation.output === undefined || operation.output === output) && anyOrder(others, next);
     });
   }
+});
+
+describe('histories of a store', () => {
+  it('are explained by the specification when there is one memory store behind all callers', async () => {
+    const store = lateStore();
+    const { failed, operations, seed } = await checkHistories(Array(6).fill(store), 100);
+    expect(failed.map(historyText), `seed ${seed}`).toEqual([]);
+    expect(operations / 100).toBeGreaterThan(20);
+  });
+
+  it('are what a memory store answers when there is one caller', async () => {
+    const { failed, seed } = await checkHistories([memoryStore()], 200);
+    expect(failed.map(historyText), `seed ${seed}`).toEqual([]);
+  });
+
+  it('are explained by nothing when a store checks first and acts then', async () => {
+    const cells = new Map<string, string>();
+    const naive = naiveStore({
+      get: async (key) => cells.get(key),
+      set: async (key, value) => void cells.set(key, value),
+      remove: async (key) => void cells.delete(key),
+      add: async (key, amount) => void cells.set(key, String(Number(cells.get(key) ?? 0) + amount)),
+      list: async (prefix) => [...cells.keys()].filter((key) => key.startsWith(prefix)),
+    });
+    expect((await checkHistories([inTurn(naive)], 50)).failed.map(historyText)).toEqual([]);
+    expect((await checkHistories(Array(6).fill(naive), 50)).failed.length).toBeGreaterThan(25);
+  });
 });
