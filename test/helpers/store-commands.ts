@@ -60,8 +60,8 @@ export type Plan =
 
 const lineOf: fc.Arbitrary<PlannedLine> = fc.record({
   scope: fc.oneof(
-    { weight: 12, arbitrary: fc.constantFrom('a', 'b') },
-    { weight: 1, arbitrary: fc.constant('c' as const) },
+    { weight: 10, arbitrary: fc.constantFrom('a', 'b') },
+    { weight: 2, arbitrary: fc.constant('c' as const) },
   ),
   kind: fc.constantFrom<Span['kind'][]>('total', 'rolling', 'calendar'),
   amount: fc.oneof({ weight: 9, arbitrary: fc.nat({ max: 6 }) }, { weight: 1, arbitrary: fc.nat({ max: 14 }) }),
@@ -107,10 +107,10 @@ export const plans: fc.Arbitrary<Plan> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ sweep: fc.nat({ max: 3 }) }) },
   { weight: 24, arbitrary: fc.record({ advance: fc.nat({ max: 45 }) }) },
   { weight: 4, arbitrary: fc.record({ jump: fc.tuple(leap, leap) }) },
-  { weight: 2, arbitrary: fc.record({ open: scope }) },
+  { weight: 3, arbitrary: fc.record({ open: fc.constantFrom('a', 'c', 'c') }) },
   { weight: 1, arbitrary: fc.record({ shut: fc.constantFrom('b', 'b', 'b', 'a', 'c') }) },
-  { weight: 1, arbitrary: fc.record({ stop: scope }) },
-  { weight: 2, arbitrary: fc.record({ resume: scope }) },
+  { weight: 2, arbitrary: fc.record({ stop: scope }) },
+  { weight: 4, arbitrary: fc.record({ resume: scope }) },
 );
 
 export function isMove(plan: Plan): plan is Move {
