@@ -1,6 +1,10 @@
-import type { Store } from '../../src/stores/store.ts';
+import { type Clock, systemClock } from '../../src/internal/clock.ts';
+import { memoryStore } from '../../src/stores/memory.ts';
+import type { Reserve, Store } from '../../src/stores/store.ts';
 import { postgresUrl, redisUrl } from './databases.ts';
 import { type Cells, naiveStore } from './naive-store.ts';
+import { connectStore, type ServedStore, serveStore } from './served-store.ts';
+import { storeWith } from './store-around.ts';
 
 /** Something that stores keep their state in, shared by all that are opened on it, here and in other processes. */
 export interface Space {
@@ -14,6 +18,11 @@ export interface OpenStore {
   close(): Promise<void>;
 }
 
+export interface OpenOptions {
+  /** What it goes by, instead of its own: both sides of it tell the same time. */
+  readonly clock?: Clock;
+}
+
 export interface Backend {
   readonly name: string;
   /** Why it cannot be tried here. */
@@ -21,7 +30,7 @@ export interface Backend {
   /** Set where it is wrong on purpose: a test that does not notice is worth nothing. */
   readonly naive?: true;
   create(): Promise<Space>;
-  open(space: Space): Promise<OpenStore>;
+  open(space: Space, options?: OpenOptions): Promise<OpenStore>;
   /** How many keys or rows there are. */
   remains(space: Space): Promise<number>;
   destroy(space: Space): Promise<void>;
@@ -88,8 +97,48 @@ const naivePostgres: Backend = {
   destroy: async ({ name }) => void (await onPostgres((client) => client.query(`DROP TABLE ${name}`))),
 };
 
+/** The memory store of this process; what is right here must not be found wrong. */
+const memory: Backend = {
+  name: 'memory',
+  missing: undefined,
+  create: async () => {
+    const moved: MovedClock = new MovedClock();
+    const store = memoryStore({ clock: moved });
+    const served = await serveStore(storeWith({ reserve: (batch) => store.reserve(batch.map(kept)) }, store));
+    serving.set(String(served.port), { ...served, moved });
+    return { backend: 'memory', name: String(served.port) };
+  },
+  open: ({ name }, { clock } = {}) => {
+    if (clock !== undefined) (serving.get(name) as { moved: MovedClock }).moved.by = clock;
+    return connectStore(Number(name));
+  },
+  remains: async () => 0,
+  destroy: async ({ name }) => {
+    await serving.get(name)?.close();
+    serving.delete(name);
+  },
+};
+
+/** Remembered for as long as other stores do by themselves. */
+function kept(item: Reserve): Reserve {
+  return { ...item, keepMs: item.keepMs ?? 300_000 };
+}
+
+const serving = new Map<string, ServedStore & { readonly moved: MovedClock }>();
+
+/** Goes by another clock from some time on. */
+class MovedClock implements Clock {
+  by: Clock = systemClock;
+  now(): number {
+    return this.by.now();
+  }
+  wall(): number {
+    return this.by.wall();
+  }
+}
+
 /** Each is one line here and one description above. */
-export const backends: readonly Backend[] = [];
+export const backends: readonly Backend[] = [memory];
 
 export const naiveBackends: readonly Backend[] = [naiveRedis, naivePostgres];
 
