@@ -11,6 +11,7 @@ export interface Moment {
 
 /** One counter: what is booked in the window of the moment, and what is held besides. */
 export class Meter {
+  readonly kind: Span['kind'];
   held: Units = 0;
   readonly #rolling: RollingSum | undefined;
   #booked: Units = 0;
@@ -21,6 +22,7 @@ export class Meter {
   #bookedLate: number | undefined;
 
   constructor(span: Span) {
+    this.kind = span.kind;
     this.#rolling = span.kind === 'rolling' ? new RollingSum(span.ms, span.stepMs) : undefined;
     if (span.kind === 'calendar') this.#enter(span.startMs, span.endMs);
   }
