@@ -32,6 +32,10 @@ class KeptHold implements Hold {
   counter(index: number): Counter | undefined {
     return this.counters[index];
   }
+
+  mark(index: number): number {
+    return this.marks[index] as number;
+  }
 }
 
 /**

@@ -36,12 +36,13 @@ export interface Hold {
   readonly requested: readonly HeldLine[];
   /** All lines. */
   readonly lines: readonly HeldLine[];
-  readonly marks: readonly number[];
   leaseEnd: number;
   /** After a forfeit: whether the truth was booked since. */
   corrected: boolean;
   /** The counter of its line `index`; undefined when it is gone with its scope. */
   counter(index: number): Counter | undefined;
+  /** Where that line was booked, if it was booked at once. */
+  mark(index: number): number;
 }
 
 /** A reservation that was added to a hold. */
@@ -179,10 +180,15 @@ export class Ledger {
     return { ok: false, why, line, nowMs: this.#clock.wall() };
   }
 
+  /** @throws {TypeError | RangeError} an item is none that `settle` can do. */
+  checkSettle(batch: readonly Settle[]): void {
+    for (const item of batch) checkSettle(item, lineCount(this.#holds.find(item.id)));
+  }
+
   /** @throws before it changes anything, when an item is none. */
   settle(batch: readonly Settle[]): readonly Settled[] {
     // One item is what a session asks for; a batch is checked as a whole before anything changes.
-    if (batch.length > 1) for (const item of batch) checkSettle(item, lineCount(this.#holds.find(item.id)));
+    if (batch.length > 1) this.checkSettle(batch);
     const settled: Settled[] = [];
     for (const item of batch) {
       const hold = this.#holds.find(item.id);
@@ -214,7 +220,7 @@ export class Ledger {
     for (let i = 0; i < hold.lines.length; i++) {
       const line = hold.lines[i] as HeldLine;
       if (line.book === 'reserve') {
-        if (actual === 'void') hold.counter(i)?.meter.takeBack(line.amount, hold.marks[i] as number);
+        if (actual === 'void') hold.counter(i)?.meter.takeBack(line.amount, hold.mark(i));
         continue;
       }
       const counter = hold.counter(i);
