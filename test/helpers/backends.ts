@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { type Clock, systemClock } from '../../src/internal/clock.ts';
 import { memoryStore } from '../../src/stores/memory.ts';
 import type { Reserve, Store } from '../../src/stores/store.ts';
@@ -126,6 +129,39 @@ function kept(item: Reserve): Reserve {
 
 const serving = new Map<string, ServedStore & { readonly moved: MovedClock }>();
 
+/** A disk takes its time for each new file, and no test cuts the power. */
+const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
+const sqlite: Backend = {
+  name: 'SQLite',
+  missing: undefined,
+  create: async () => ({
+    backend: 'SQLite',
+    name: join(mkdtempSync(join(MEMORY, 'leashkit-space-')), 'store.sqlite'),
+  }),
+  open: async ({ name }, { clock = systemClock } = {}) => {
+    const { sqliteStore } = await import('../../src/stores/sqlite.ts');
+    const store = sqliteStore(name, { clock });
+    return { store, close: () => store.close() };
+  },
+  remains: async ({ name }) => {
+    const { DatabaseSync } = await import('node:sqlite');
+    const database = new DatabaseSync(name);
+    try {
+      const tables = database
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'leash\\__%' ESCAPE '\\'")
+        .all();
+      const counts = tables.map(
+        (table) => database.prepare(`SELECT count(*) AS rows FROM ${table['name']}`).get()?.['rows'],
+      );
+      return counts.reduce<number>((all, rows) => all + Number(rows), 0);
+    } finally {
+      database.close();
+    }
+  },
+  destroy: async ({ name }) => rmSync(dirname(name), { recursive: true }),
+};
+
 /** Goes by another clock from some time on. */
 class MovedClock implements Clock {
   by: Clock = systemClock;
@@ -138,7 +174,7 @@ class MovedClock implements Clock {
 }
 
 /** Each is one line here and one description above. */
-export const backends: readonly Backend[] = [memory];
+export const backends: readonly Backend[] = [memory, sqlite];
 
 export const naiveBackends: readonly Backend[] = [naiveRedis, naivePostgres];
 

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
+import type { MaybePromise } from '../../src/internal/maybe-promise.ts';
 import { memoryStore } from '../../src/stores/memory.ts';
 import type { Decision, Reserve, Settled, Store } from '../../src/stores/store.ts';
+import type { Backend, OpenStore } from './backends.ts';
 import { FakeClock } from './clock.ts';
 import { isMove, Journal, type Operation, type Plan, plans, SCOPES } from './store-commands.ts';
 
@@ -27,6 +29,7 @@ class ComparedStores {
   readonly #store: Store;
   readonly #memory: Store;
   readonly #journal: Journal;
+  readonly #shut = new Set<string>();
   /** Each store has its own tokens. */
   #generations: Readonly<Record<string, string>> = {};
 
@@ -63,7 +66,9 @@ class ComparedStores {
     if ('reserve' in operation) {
       const decisions = await this.#memory.reserve(operation.reserve);
       const own = operation.reserve.map((item) => this.#translated(item));
-      same((await this.#store.reserve(own)).map(plain), decisions.map(plain), operation);
+      const answers = await this.#store.reserve(own);
+      const told = (all: readonly Decision[]): unknown => all.map((each, i) => this.#told(each, own[i] as Reserve));
+      same(told(answers), told(decisions), operation);
       this.#journal.reserved(operation.reserve, decisions);
     } else if ('settle' in operation) {
       const expected = await answerOf(() => this.#memory.settle(operation.settle));
@@ -71,9 +76,10 @@ class ComparedStores {
       if (typeof expected !== 'string') this.#journal.settled(operation.settle, expected);
     } else if ('sweep' in operation) await this.#sweep(operation.sweep);
     else if ('open' in operation) await this.open([operation.open]);
-    else if ('shut' in operation)
+    else if ('shut' in operation) {
+      this.#shut.add(operation.shut);
       await Promise.all([this.#memory.shut(operation.shut), this.#store.shut(operation.shut)]);
-    else if ('stop' in operation)
+    } else if ('stop' in operation)
       await Promise.all([this.#memory.stop(operation.stop), this.#store.stop(operation.stop)]);
     else await Promise.all([this.#memory.resume(operation.resume), this.#store.resume(operation.resume)]);
   }
@@ -87,6 +93,13 @@ class ComparedStores {
     expect(new Set(ids).size, 'as many as asked, or all').toBe(Math.min(limit, ended.length));
     for (const id of ids) await this.#memory.settle([{ id, actual: 'forfeit' }]);
     this.#journal.swept(forfeited);
+  }
+
+  /** What of a decision is promised. What is left of a counter that is gone with its scope is not. */
+  #told(decision: Decision, { lines }: Reserve): unknown {
+    if (!decision.ok) return plain(decision);
+    const left = decision.left.map((units, i) => (this.#shut.has(lines[i]?.scope ?? '') ? 'gone' : units));
+    return { ...decision, left };
   }
 
   #translated(item: Reserve): Reserve {
@@ -142,18 +155,36 @@ class Step implements fc.AsyncCommand<ComparedStores, unknown> {
 /**
  * That a store does what the memory store does, step by step, by random traffic.
  *
- * @param fresh an empty store that goes by the clock, for each try.
- * @returns a law for `fc.assert`, which tells seed and path of what breaks it.
+ * @param fresh gives an empty store that goes by the clock, for each try.
+ * @returns a law for fast-check, which tells seed and path of what breaks it.
  */
 export function sameAsMemory(
-  fresh: (clock: FakeClock) => Store | Promise<Store>,
-): fc.IAsyncPropertyWithHooks<unknown[]> {
+  fresh: (clock: FakeClock) => MaybePromise<{ readonly store: Store; close(): MaybePromise<void> }>,
+): fc.IAsyncProperty<[number, Iterable<fc.AsyncCommand<ComparedStores, unknown>>]> {
   const commands = fc.commands([plans.map((plan) => new Step(plan))], { maxCommands: 60, size: 'max' });
   const scale = fc.constantFrom(1, 1, 1, BIG);
   return fc.asyncProperty(scale, commands, async (units, steps) => {
     const clock = new FakeClock(START, START);
-    const stores = new ComparedStores(await fresh(clock), clock, units);
-    await stores.open(['a', 'b']);
-    await fc.asyncModelRun(() => ({ model: stores, real: undefined }), steps);
-  }) as fc.IAsyncPropertyWithHooks<unknown[]>;
+    const { store, close } = await fresh(clock);
+    try {
+      const stores = new ComparedStores(store, clock, units);
+      await stores.open(['a', 'b']);
+      await fc.asyncModelRun(() => ({ model: stores, real: undefined }), steps);
+    } finally {
+      await close();
+    }
+  });
+}
+
+/** An empty store of a backend, in a space of its own. */
+export async function freshStore(backend: Backend, clock: FakeClock): Promise<OpenStore> {
+  const space = await backend.create();
+  const { store, close } = await backend.open(space, { clock });
+  return {
+    store,
+    close: async () => {
+      await close();
+      await backend.destroy(space);
+    },
+  };
 }

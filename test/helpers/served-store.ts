@@ -23,7 +23,7 @@ export interface ServedStore {
 /** Lets other processes ask a store of this one, on a port of 127.0.0.1. */
 export async function serveStore(store: Store): Promise<ServedStore> {
   const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
+  const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     // Somebody who was killed hears no answer.
@@ -64,7 +64,7 @@ async function answerOf(store: Store, method: keyof Store, args: readonly unknow
 
 /** The store that is served on the port. */
 export async function connectStore(port: number): Promise<{ readonly store: Store; close(): Promise<void> }> {
-  const socket = connect(port, '127.0.0.1');
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   await once(socket, 'connect');
   const open = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
   onLine(socket, (line) => {
