@@ -185,6 +185,24 @@ export function openSpace(space: Space): Promise<OpenStore> {
   return backend.open(space);
 }
 
+/** Stores of a space of their own, which goes with them. */
+export async function freshStores(
+  backend: Backend,
+  count: number,
+  options?: OpenOptions,
+): Promise<{ readonly space: Space; readonly stores: readonly Store[]; close(): Promise<void> }> {
+  const space = await backend.create();
+  const open = await Promise.all(Array.from({ length: count }, () => backend.open(space, options)));
+  return {
+    space,
+    stores: open.map(({ store }) => store),
+    close: async () => {
+      await Promise.all(open.map(({ close }) => close()));
+      await backend.destroy(space);
+    },
+  };
+}
+
 async function ioredis() {
   const { Redis } = await import('ioredis');
   return new Redis(redisUrl as string);

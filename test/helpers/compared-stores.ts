@@ -3,7 +3,6 @@ import { expect } from 'vitest';
 import type { MaybePromise } from '../../src/internal/maybe-promise.ts';
 import { memoryStore } from '../../src/stores/memory.ts';
 import type { Decision, Reserve, Settled, Store } from '../../src/stores/store.ts';
-import type { Backend, OpenStore } from './backends.ts';
 import { FakeClock } from './clock.ts';
 import { isMove, Journal, type Operation, type Plan, plans, SCOPES } from './store-commands.ts';
 
@@ -159,32 +158,22 @@ class Step implements fc.AsyncCommand<ComparedStores, unknown> {
  * @returns a law for fast-check, which tells seed and path of what breaks it.
  */
 export function sameAsMemory(
-  fresh: (clock: FakeClock) => MaybePromise<{ readonly store: Store; close(): MaybePromise<void> }>,
+  fresh: (clock: FakeClock) => MaybePromise<{ readonly stores: readonly Store[]; close(): MaybePromise<void> }>,
 ): fc.IAsyncProperty<[number, Iterable<fc.AsyncCommand<ComparedStores, unknown>>]> {
   const commands = fc.commands([plans.map((plan) => new Step(plan))], { maxCommands: 60, size: 'max' });
   const scale = fc.constantFrom(1, 1, 1, BIG);
   return fc.asyncProperty(scale, commands, async (units, steps) => {
     const clock = new FakeClock(START, START);
-    const { store, close } = await fresh(clock);
+    const {
+      stores: [store],
+      close,
+    } = await fresh(clock);
     try {
-      const stores = new ComparedStores(store, clock, units);
+      const stores = new ComparedStores(store as Store, clock, units);
       await stores.open(['a', 'b']);
       await fc.asyncModelRun(() => ({ model: stores, real: undefined }), steps);
     } finally {
       await close();
     }
   });
-}
-
-/** An empty store of a backend, in a space of its own. */
-export async function freshStore(backend: Backend, clock: FakeClock): Promise<OpenStore> {
-  const space = await backend.create();
-  const { store, close } = await backend.open(space, { clock });
-  return {
-    store,
-    close: async () => {
-      await close();
-      await backend.destroy(space);
-    },
-  };
 }

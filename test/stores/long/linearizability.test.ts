@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Store } from '../../../src/stores/store.ts';
-import { backends, naiveBackends } from '../../helpers/backends.ts';
+import { backends, freshStores, naiveBackends } from '../../helpers/backends.ts';
 import { checkHistories, historyText } from '../../helpers/checked-histories.ts';
 import { inTurn } from '../../helpers/store-around.ts';
 
@@ -9,9 +9,7 @@ const CONNECTIONS = 6;
 
 describe.each([...backends, ...naiveBackends])('histories of 6 connections to $name', (backend) => {
   it.skipIf(backend.missing)(`${backend.naive ? 'find out' : 'pass'}`, async () => {
-    const space = await backend.create();
-    const open = await Promise.all(Array.from({ length: CONNECTIONS }, () => backend.open(space)));
-    const stores = open.map(({ store }) => store);
+    const { stores, close } = await freshStores(backend, CONNECTIONS);
     try {
       const { failed, operations, seed } = await checkHistories(stores, HISTORIES);
       console.log(
@@ -23,8 +21,7 @@ describe.each([...backends, ...naiveBackends])('histories of 6 connections to $n
         expect((await checkHistories([inTurn(stores[0] as Store)], 20)).failed.map(historyText)).toEqual([]);
       } else expect(failed.slice(0, 3).map(historyText), `seed ${seed}`).toEqual([]);
     } finally {
-      await Promise.all(open.map(({ close }) => close()));
-      await backend.destroy(space);
+      await close();
     }
   });
 });
