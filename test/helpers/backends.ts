@@ -36,6 +36,8 @@ export interface Backend {
   open(space: Space, options?: OpenOptions): Promise<OpenStore>;
   /** How many keys or rows there are. */
   remains(space: Space): Promise<number>;
+  /** Lets time pass for what a database forgets by itself: a clock that was moved tells it nothing. */
+  age?(space: Space, ms: number): Promise<void>;
   destroy(space: Space): Promise<void>;
 }
 
