@@ -6,6 +6,8 @@ import { Transaction } from './transaction.ts';
 /** How much of what is over one transaction deletes: more than one can add. */
 const FORGOTTEN_HOLDS = 128;
 const FORGOTTEN_SCOPES = 8;
+/** How often it looks for that, in ms, while it finds nothing. */
+const FORGET_EVERY_MS = 250;
 
 /** The database at a path: connected when it is needed, and anew after a failure. */
 export class Database {
@@ -14,6 +16,7 @@ export class Database {
   readonly #clock: Pick<Clock, 'wall'>;
   readonly #forgetAfterMs: number;
   #connection: Connection | undefined;
+  #forgotAllAt = Number.NEGATIVE_INFINITY;
 
   constructor(path: string, synchronous: Synchronous, clock: Pick<Clock, 'wall'>, forgetAfterMs: number) {
     this.#path = path;
@@ -35,9 +38,12 @@ export class Database {
     throw new RangeError(`the clock of the store must tell epoch ms, got ${shown(time)}`);
   }
 
-  commit({ rows }: Transaction): void {
+  commit({ rows, time }: Transaction): void {
     rows.flush();
-    rows.forget(FORGOTTEN_HOLDS, FORGOTTEN_SCOPES, this.#forgetAfterMs);
+    // Either way: the clock may have been set back.
+    if (Math.abs(time - this.#forgotAllAt) >= FORGET_EVERY_MS) {
+      if (rows.forget(FORGOTTEN_HOLDS, FORGOTTEN_SCOPES, this.#forgetAfterMs)) this.#forgotAllAt = time;
+    }
     this.#connection?.commit();
   }
 

@@ -145,17 +145,22 @@ export class Rows implements Scopes, Holds {
   }
 
   /**
-   * Deletes what is over and need not be known any more: at most so many holds, and so many scopes. The last operation
-   * of a transaction, after `flush`.
+   * Deletes what is over and need not be known any more, at most so many holds and so many scopes. The last operation of
+   * a transaction, after `flush`.
+   *
+   * @returns whether that was all.
    */
-  forget(holds: number, scopes: number, unusedMs: number): void {
-    const { deleteHolds, dueScopes, putOffScope, deleteScope } = this.#statements;
-    deleteHolds.run(this.#time, holds);
-    for (const row of dueScopes.all(this.#time, scopes)) {
-      const { id, shut, time_ms } = row as unknown as SavedScope;
+  forget(holds: number, scopes: number, unusedMs: number): boolean {
+    const { overHolds, deleteHold, dueScopes, putOffScope, deleteScope } = this.#statements;
+    const over = overHolds.all(this.#time, holds) as unknown as readonly { readonly id: number }[];
+    for (const { id } of over) deleteHold.run(id);
+    const due = dueScopes.all(this.#time, scopes) as unknown as readonly SavedScope[];
+    for (const { id, shut, time_ms } of due) {
+      const unused = time_ms + unusedMs;
+      if (shut !== 0 || unused <= this.#time) deleteScope.run(id);
       // It was used since: it is looked at again when it may have been unused for so long.
-      if (shut === 0 && time_ms + unusedMs > this.#time) putOffScope.run(time_ms + unusedMs, id);
-      else deleteScope.run(id);
+      else putOffScope.run(unused, id);
     }
+    return over.length < holds && due.length < scopes;
   }
 }

@@ -3,8 +3,8 @@ import type { DatabaseSync } from 'node:sqlite';
 /** Counted in a table of its own: `user_version` belongs to the whole file, which an audit log may share. */
 const VERSION = 1;
 
-const UNITS = `INTEGER NOT NULL CHECK (%s BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER})`;
-const units = (column: string): string => `${column} ${UNITS.replace('%s', column)}`;
+const units = (column: string): string =>
+  `${column} INTEGER NOT NULL CHECK (${column} BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER})`;
 
 const TABLES = `
 CREATE TABLE leash_store (version INTEGER NOT NULL) STRICT;
@@ -71,20 +71,16 @@ CREATE INDEX leash_extension_hold ON leash_extension (hold);
 `;
 
 /**
- * Makes the tables where there are none. One transaction: others see all of them or none.
+ * Makes the tables where there are none. One transaction: others see all of them or none. After an error the connection
+ * must be closed.
  *
  * @throws {Error} the tables are of a version that this one does not know.
  */
 export function prepareSchema(database: DatabaseSync): void {
   if (isPrepared(database)) return;
   database.exec('BEGIN IMMEDIATE');
-  try {
-    if (!isPrepared(database)) database.exec(TABLES);
-    database.exec('COMMIT');
-  } catch (error) {
-    database.exec('ROLLBACK');
-    throw error;
-  }
+  if (!isPrepared(database)) database.exec(TABLES);
+  database.exec('COMMIT');
 }
 
 function isPrepared(database: DatabaseSync): boolean {

@@ -24,7 +24,8 @@ export class Statements {
   readonly insertHold: StatementSync;
   readonly updateHold: StatementSync;
   readonly endedLeases: StatementSync;
-  readonly deleteHolds: StatementSync;
+  readonly overHolds: StatementSync;
+  readonly deleteHold: StatementSync;
   readonly extensionByName: StatementSync;
   readonly insertExtension: StatementSync;
 
@@ -37,7 +38,7 @@ export class Statements {
       'INSERT INTO leash_scope (name, generation, stopped, shut, time_ms, due_ms) VALUES (?, ?, 0, 0, 0, ?)',
     );
     this.updateScope = prepare('UPDATE leash_scope SET stopped = ?, shut = ?, time_ms = ?, due_ms = ? WHERE id = ?');
-    this.dueScopes = prepare('SELECT * FROM leash_scope WHERE due_ms <= ? ORDER BY due_ms LIMIT ?');
+    this.dueScopes = prepare('SELECT id, shut, time_ms FROM leash_scope WHERE due_ms <= ? ORDER BY due_ms LIMIT ?');
     this.putOffScope = prepare('UPDATE leash_scope SET due_ms = ? WHERE id = ?');
     this.deleteScope = prepare('DELETE FROM leash_scope WHERE id = ?');
 
@@ -73,10 +74,8 @@ export class Statements {
     this.endedLeases = prepare(
       "SELECT name FROM leash_hold WHERE state = 'held' AND due_ms <= ? ORDER BY due_ms LIMIT ?",
     );
-    this.deleteHolds = prepare(
-      `DELETE FROM leash_hold WHERE id IN
-       (SELECT id FROM leash_hold WHERE state <> 'held' AND due_ms <= ? ORDER BY due_ms LIMIT ?)`,
-    );
+    this.overHolds = prepare("SELECT id FROM leash_hold WHERE state <> 'held' AND due_ms <= ? ORDER BY due_ms LIMIT ?");
+    this.deleteHold = prepare('DELETE FROM leash_hold WHERE id = ?');
 
     this.extensionByName = prepare(
       `SELECT hold.name AS onto, first, extension.requested FROM leash_extension AS extension
