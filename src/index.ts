@@ -81,6 +81,7 @@ export {
   StateLostError,
   StoreUnavailableError,
   ToolArgsInvalidError,
+  type Unbooked,
 } from './errors.ts';
 export type {
   AddressVerdict,
@@ -116,15 +117,17 @@ export type { Duration } from './internal/duration.ts';
 export type { MaybePromise } from './internal/maybe-promise.ts';
 export type { Per, Span, Window } from './internal/window.ts';
 export { createLeash } from './leash.ts';
-export type { Leash, LeashEgress, Summary } from './leash-contract.ts';
-export type { AuditOptions, ChildOptions, LeashOptions, StopOn } from './leash-options.ts';
+export type { Leash, LeashEgress, StopOptions, Summary } from './leash-contract.ts';
+export type { AllowUpTo, AuditOptions, ChildOptions, LeashOptions, OnStoreError, StopOn } from './leash-options.ts';
 export type { Amount, Money, MoneyUnit } from './money.ts';
 export type { Convert } from './plan.ts';
+export { resumeScope, stopScope } from './scope-stop.ts';
 export { type MemoryStoreOptions, memoryStore } from './stores/memory.ts';
 export type {
   Decision as StoreDecision,
   Forfeited,
   HoldState,
+  Lifetime,
   Line,
   Reading,
   Reserve,
