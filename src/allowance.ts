@@ -1,7 +1,25 @@
 import type { Unbooked } from './errors.ts';
-import { addUnits, formatUnits } from './money.ts';
+import { checkInteger, checkOptions, shown } from './internal/options.ts';
+import { type Amount, addUnits, formatUnits, parseCap } from './money.ts';
 import type { Counter, Plan } from './plan.ts';
 import type { Units } from './stores/store.ts';
+
+/**
+ * While the store fails: `'deny'` lets no call run that is counted. `allowUpTo` lets calls run as long as what they hold and
+ * have spent without the store, not counting what it has booked since, is at most this: by this leash and all of its
+ * children in this process, so N processes may spend N times as much. A unit that is not named allows nothing. What was spent
+ * is booked when the store answers again, whatever the caps; what went beyond a cap is not lent a second time under this
+ * cap. Calls with an idempotency key are denied: nobody knows whether they ran. What a process that dies had not booked is
+ * lost.
+ */
+export type OnStoreError = 'deny' | { readonly allowUpTo: AllowUpTo };
+
+/** Amounts >= 0, in whole units as the caps of budgets; calls as an integer. */
+export interface AllowUpTo {
+  readonly usd?: Amount;
+  readonly sat?: Amount;
+  readonly calls?: number;
+}
 
 /** In each unit: nano-USD, millisatoshi, calls. */
 export type Amounts = Readonly<Record<Counter['unit'], Units>>;
@@ -23,6 +41,22 @@ export function addAmounts(a: Amounts, b: Amounts): Amounts {
 
 export function unbookedOf({ usd, sat, call }: Amounts): Unbooked {
   return { usd: formatUnits('usd', usd), sat: formatUnits('sat', sat), calls: call };
+}
+
+/** @throws {TypeError | RangeError} naming the option. */
+export function readAllowUpTo(option: string, policy: OnStoreError): Amounts | undefined {
+  if (policy === 'deny') return undefined;
+  if (typeof policy !== 'object')
+    throw new TypeError(`\`${option}\` must be 'deny' or { allowUpTo }, got ${shown(policy)}`);
+  checkOptions(option, policy, ['allowUpTo']);
+  const where = `${option}.allowUpTo`;
+  checkOptions(where, policy.allowUpTo, ['usd', 'sat', 'calls']);
+  const { usd = 0, sat = 0, calls = 0 } = policy.allowUpTo;
+  return {
+    usd: parseCap(`${where}.usd`, 'usd', usd),
+    sat: parseCap(`${where}.sat`, 'sat', sat),
+    call: checkInteger(`${where}.calls`, calls, 0),
+  };
 }
 
 /**

@@ -1,4 +1,5 @@
 /** leashkit: holds an agent's tool calls to limits, stops the agent, and keeps a log that others can verify. */
+export type { AllowUpTo, OnStoreError } from './allowance.ts';
 export type { SignMode } from './audit/checkpoints.ts';
 export type { ArgsHash } from './audit/commitment.ts';
 export { type Durability, type FileSinkOptions, fileSink } from './audit/file-sink.ts';
@@ -118,7 +119,7 @@ export type { MaybePromise } from './internal/maybe-promise.ts';
 export type { Per, Span, Window } from './internal/window.ts';
 export { createLeash } from './leash.ts';
 export type { Leash, LeashEgress, StopOptions, Summary } from './leash-contract.ts';
-export type { AllowUpTo, AuditOptions, ChildOptions, LeashOptions, OnStoreError, StopOn } from './leash-options.ts';
+export type { AuditOptions, ChildOptions, LeashOptions, StopOn } from './leash-options.ts';
 export type { Amount, Money, MoneyUnit } from './money.ts';
 export type { Convert } from './plan.ts';
 export { resumeScope, stopScope } from './scope-stop.ts';

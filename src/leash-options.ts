@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Amounts } from './allowance.ts';
+import { type Amounts, type OnStoreError, readAllowUpTo } from './allowance.ts';
 import type { SignMode } from './audit/checkpoints.ts';
 import type { ArgsHash } from './audit/commitment.ts';
 import type { RootSigner } from './audit/key.ts';
@@ -12,7 +12,6 @@ import type { Guard } from './guard.ts';
 import { snapshotJson } from './internal/canonical-json.ts';
 import { type Clock, systemClock } from './internal/clock.ts';
 import { checkInteger, checkName, checkOneOf, checkOptions, shown } from './internal/options.ts';
-import { type Amount, parseCap } from './money.ts';
 import type { Convert } from './plan.ts';
 import { memoryStore } from './stores/memory.ts';
 import type { Store } from './stores/store.ts';
@@ -65,23 +64,6 @@ export interface AuditSettings extends Required<Omit<AuditOptions, 'key' | 'sign
 
 /** Which denials end the session: their codes, every one, or none. */
 export type StopOn = readonly (DenialCode | (string & {}))[] | 'any' | 'none';
-
-/**
- * While the store fails: `'deny'` lets no call run that is counted. `allowUpTo` lets calls run as long as what they hold and
- * have spent without the store, not counting what it has booked since, is at most this: by this leash and all of its
- * children in this process, so N processes may spend N times as much. A unit that is not named allows nothing. What was spent
- * is booked when the store answers again, whatever the caps; what went beyond a cap is not lent a second time under this
- * cap. Calls with an idempotency key are denied: nobody knows whether they ran. What a process that dies had not booked is
- * lost.
- */
-export type OnStoreError = 'deny' | { readonly allowUpTo: AllowUpTo };
-
-/** Amounts >= 0, in whole units as the caps of budgets; calls as an integer. */
-export interface AllowUpTo {
-  readonly usd?: Amount;
-  readonly sat?: Amount;
-  readonly calls?: number;
-}
 
 export interface LeashOptions {
   /** The rules, in the order in which their refusals are told. */
@@ -141,7 +123,7 @@ const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 /** @throws {TypeError | RangeError} naming the option. */
 export function readLeashOptions(options: LeashOptions): RootSettings {
   checkOptions('createLeash', options, [...CHILD_OPTIONS, 'store', 'storeTimeoutMs', 'onStoreError', 'clock']);
-  const { store, storeTimeoutMs = DEFAULT_STORE_TIMEOUT_MS, onStoreError, clock = systemClock } = options;
+  const { store, storeTimeoutMs = DEFAULT_STORE_TIMEOUT_MS, onStoreError = 'deny', clock = systemClock } = options;
   checkMethods('createLeash.clock', clock, ['now', 'wall']);
   if (store !== undefined) {
     checkMethods('createLeash.store', store, STORE_METHODS);
@@ -151,22 +133,7 @@ export function readLeashOptions(options: LeashOptions): RootSettings {
     clock,
     store: store ?? memoryStore({ clock }),
     storeTimeoutMs: checkInteger('createLeash.storeTimeoutMs', storeTimeoutMs, 1),
-    allowUpTo: readAllowUpTo('createLeash.onStoreError', onStoreError ?? 'deny'),
-  };
-}
-
-function readAllowUpTo(option: string, policy: OnStoreError): Amounts | undefined {
-  if (policy === 'deny') return undefined;
-  if (typeof policy !== 'object')
-    throw new TypeError(`\`${option}\` must be 'deny' or { allowUpTo }, got ${shown(policy)}`);
-  checkOptions(option, policy, ['allowUpTo']);
-  const where = `${option}.allowUpTo`;
-  checkOptions(where, policy.allowUpTo, ['usd', 'sat', 'calls']);
-  const { usd = 0, sat = 0, calls = 0 } = policy.allowUpTo;
-  return {
-    usd: parseCap(`${where}.usd`, 'usd', usd),
-    sat: parseCap(`${where}.sat`, 'sat', sat),
-    call: checkInteger(`${where}.calls`, calls, 0),
+    allowUpTo: readAllowUpTo('createLeash.onStoreError', onStoreError),
   };
 }
 

@@ -3,7 +3,7 @@ import { Backlog, type Untold } from './backlog.ts';
 import { Booking } from './booking.ts';
 import { StoreUnavailableError, type Unbooked } from './errors.ts';
 import type { Clock } from './internal/clock.ts';
-import { after, type MaybePromise, quietly } from './internal/maybe-promise.ts';
+import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import { displayUnits, type ExactMoney } from './money.ts';
 import { amountsFor, type Counter, type Plan } from './plan.ts';
 import { stateLost, storeFailed } from './refusal.ts';
@@ -198,9 +198,16 @@ export class Reservations {
   /** @throws {StoreUnavailableError} */
   async read({ counters }: Plan): Promise<Readings> {
     if (counters.length === 0) return {};
-    if (this.#backlog.size > 0) await this.#backlog.flush();
+    if (this.#backlog.size > 0) await this.#told(this.#backlog.flush());
     const scopes = [...new Set(counters.map(({ scope }) => scope))];
-    return this.#answered(() => this.#link.store.read(scopes));
+    const readings: unknown = await this.#answered(() => this.#link.store.read(scopes));
+    if (typeof readings !== 'object' || readings === null) throw unavailable(undefined);
+    return readings as Readings;
+  }
+
+  /** Waits for what is being told no longer than for an answer. */
+  async #told(work: MaybePromise<void>): Promise<void> {
+    if (isPromiseLike(work)) await this.#link.inTime(work).catch(() => {});
   }
 
   /** What a store throws may hold anything, such as where it is and the password. */
@@ -209,7 +216,7 @@ export class Reservations {
       question,
       (answer) => answer,
       (cause) => {
-        throw new StoreUnavailableError('The store that counts what is spent did not answer.', { cause });
+        throw unavailable(cause);
       },
     );
   }
@@ -241,7 +248,7 @@ export class Reservations {
    * @throws {StoreUnavailableError} it did not take everything that was spent.
    */
   async settleUp(): Promise<void> {
-    if (this.#backlog.size > 0) await this.#link.inTime(this.#backlog.drain()).catch(() => {});
+    if (this.#backlog.size > 0) await this.#told(this.#backlog.drain());
     if (!this.#backlog.owes) return;
     const { usd, sat, call } = this.#backlog.unbooked;
     const amounts = [
@@ -255,6 +262,10 @@ export class Reservations {
         : 'The store was not told the end of calls: what it holds for them counts as spent when their leases end.';
     throw new StoreUnavailableError(message, { unbooked: this.unbooked });
   }
+}
+
+function unavailable(cause: unknown): StoreUnavailableError {
+  return new StoreUnavailableError('The store that counts what is spent did not answer.', { cause });
 }
 
 /** What runs or has run without the store. */
