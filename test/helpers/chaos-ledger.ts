@@ -42,7 +42,7 @@ export function readLedger(path: string): Entry[] {
 }
 
 /** The same store, whose reservations are in the ledger before they are asked for and whose ends are when they are known. */
-export function recordedStore(store: Store, ledger: Ledger): Store {
+export function recordedStore(store: Store, ledger: Pick<Ledger, 'write'>): Store {
   return storeWith(
     {
       reserve: async (batch) => {

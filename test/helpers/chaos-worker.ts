@@ -5,7 +5,8 @@ import { budget } from '../../src/guards/budget.ts';
 import { callCap } from '../../src/guards/call-cap.ts';
 import { createLeash } from '../../src/leash.ts';
 import type { Line, Store } from '../../src/stores/store.ts';
-import { openSpace, type Space } from './backends.ts';
+import type { Space } from './backends/backend.ts';
+import { openSpace } from './backends.ts';
 import { Ledger, recordedStore } from './chaos-ledger.ts';
 
 /**

@@ -14,20 +14,26 @@ const WORKER = fileURLToPath(new URL('chaos-worker.ts', import.meta.url));
 export interface ChaosOptions extends Pick<ChaosTask, 'space' | 'cap' | 'leaseMs' | 'as'> {
   readonly processes: number;
   readonly loops: number;
+  /** For so long at least, and until so many were killed and so many wallets are empty. */
   readonly forMs: number;
+  readonly kills: number;
+  readonly wallets: number;
 }
+
+/** A machine that is busy with something else has so long. */
+const AT_MOST_MS = 60_000;
 
 /** Processes that spend, of which one is killed every now and then, and another takes its place. */
 export async function runChaos(
   options: ChaosOptions,
 ): Promise<{ readonly kills: number; readonly entries: readonly Entry[] }> {
-  const { processes, forMs, ...rest } = options;
+  const { space, cap, leaseMs, as, loops, processes, forMs, wallets } = options;
   const folder = mkdtempSync(join(tmpdir(), 'leashkit-chaos-'));
   const ledger = join(folder, 'ledger');
   const workers: ChildProcess[] = [];
   const complaints: string[] = [];
   const start = (wallet: number): ChildProcess => {
-    const task: ChaosTask = { ...rest, ledger, wallet };
+    const task: ChaosTask = { space, cap, leaseMs, as, loops, ledger, wallet };
     const worker = spawn(process.execPath, [WORKER, JSON.stringify(task)], { stdio: ['ignore', 'ignore', 'pipe'] });
     worker.stderr?.setEncoding('utf8').on('data', (text: string) => complaints.push(text));
     return worker;
@@ -38,8 +44,10 @@ export async function runChaos(
     for (let i = 0; i < processes; i++) workers.push(start(0));
     // Processes that are only starting are no traffic.
     while (statSync(ledger).size === 0 && workers.every(({ exitCode }) => exitCode === null)) await pause(20);
-    const until = performance.now() + forMs;
-    while (performance.now() < until) {
+    const began = performance.now();
+    const passed = (): number => performance.now() - began;
+    const isEnough = (): boolean => passed() >= forMs && kills >= options.kills && lastWallet(ledger) >= wallets;
+    while (!isEnough() && passed() < AT_MOST_MS) {
       await pause(150 + Math.random() * 250);
       const index = Math.floor(Math.random() * processes);
       await killed(workers[index] as ChildProcess, complaints);

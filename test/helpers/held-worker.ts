@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { budget } from '../../src/guards/budget.ts';
 import { createLeash } from '../../src/leash.ts';
-import { openSpace, type Space } from './backends.ts';
+import type { Space } from './backends/backend.ts';
+import { openSpace } from './backends.ts';
 
 /**
  * A process with one call: `node held-worker.ts <task as JSON>`. Says `holding` when it runs, ends when it is told to by a line on

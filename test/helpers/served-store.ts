@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import type { Store } from '../../src/stores/store.ts';
-import { storeThrough } from './store-around.ts';
 
 interface Question {
   readonly number: number;
@@ -62,35 +61,65 @@ async function answerOf(store: Store, method: keyof Store, args: readonly unknow
   }
 }
 
-/** The store that is served on the port. */
-export async function connectStore(port: number): Promise<{ readonly store: Store; close(): Promise<void> }> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  await once(socket, 'connect');
-  const open = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
-  onLine(socket, (line) => {
-    const { number, answer, error } = JSON.parse(line) as Answer;
-    const waiting = open.get(number);
-    open.delete(number);
-    if (error === undefined) waiting?.resolve(answer);
-    else waiting?.reject(error === 'RangeError' ? new RangeError(error) : new TypeError(error));
-  });
-  socket.on('close', () => {
-    for (const { reject } of open.values()) reject(new Error('the connection is closed'));
-  });
-  let asked = 0;
+/**
+ * The store that is served on the port. Connects when it is asked something, and anew when the connection has ended.
+ *
+ * @param timeoutMs after which a question is rejected, whatever becomes of it.
+ */
+export function connectStore(port: number, timeoutMs = 10_000): { readonly store: Store; close(): Promise<void> } {
+  let connection: Connection | undefined;
+  const ask = (method: string, args: readonly unknown[]): Promise<unknown> => {
+    connection = connection?.open === true ? connection : new Connection(port);
+    return connection.ask(method, args, timeoutMs);
+  };
   const target: Record<string, unknown> = {};
   for (const method of ['open', 'reserve', 'settle', 'read', 'sweep', 'shut', 'stop', 'resume']) {
-    target[method] = (...args: readonly unknown[]): Promise<unknown> =>
-      new Promise((resolve, reject) => {
-        open.set(++asked, { resolve, reject });
-        socket.write(`${JSON.stringify({ number: asked, method, args })}\n`);
-      });
+    target[method] = (...args: readonly unknown[]): Promise<unknown> => ask(method, args);
   }
-  return {
-    store: storeThrough((_, action) => action(), target as unknown as Store),
-    close: async () => {
-      socket.end();
-      await once(socket, 'close');
-    },
-  };
+  return { store: target as unknown as Store, close: async () => connection?.close() };
+}
+
+class Connection {
+  readonly #socket: Socket;
+  readonly #waiting = new Map<number, { resolve(answer: unknown): void; reject(error: Error): void }>();
+  #asked = 0;
+  open = true;
+
+  constructor(port: number) {
+    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    this.#socket.on('error', () => undefined).on('close', () => this.close());
+    onLine(this.#socket, (line) => {
+      const { number, answer, error } = JSON.parse(line) as Answer;
+      if (error === undefined) this.#waiting.get(number)?.resolve(answer);
+      else this.#waiting.get(number)?.reject(error === 'RangeError' ? new RangeError(error) : new TypeError(error));
+    });
+  }
+
+  ask(method: string, args: readonly unknown[], timeoutMs: number): Promise<unknown> {
+    const number = ++this.#asked;
+    return new Promise((resolve, reject) => {
+      const patience = setTimeout(() => reject(new Error('no answer in time')), timeoutMs);
+      this.#socket.write(`${JSON.stringify({ number, method, args })}\n`);
+      const over = (): void => {
+        clearTimeout(patience);
+        this.#waiting.delete(number);
+      };
+      this.#waiting.set(number, {
+        resolve: (answer) => {
+          over();
+          resolve(answer);
+        },
+        reject: (error) => {
+          over();
+          reject(error);
+        },
+      });
+    });
+  }
+
+  close(): void {
+    this.open = false;
+    this.#socket.destroy();
+    for (const { reject } of this.#waiting.values()) reject(new Error('the connection is closed'));
+  }
 }
