@@ -173,7 +173,7 @@ describe('a database that fails', () => {
     const connection = await kit.connection();
     const { get } = StatementSync.prototype;
     const spy = vi.spyOn(StatementSync.prototype, 'get').mockImplementation(function (this: StatementSync, ...args) {
-      if (args[0] !== 'r3') return get.apply(this, args);
+      if ((args as readonly unknown[])[0] !== 'r3') return get.apply(this, args);
       connection.exec('ROLLBACK');
       throw Object.assign(new Error('database or disk is full'), { errcode: 13 });
     });
