@@ -306,8 +306,10 @@ describe('dist', () => {
   });
 
   it('exports these names from sqlite', async () => {
-    expect(await exportedNames('sqlite')).toEqual(['sqliteLines', 'sqliteSink']);
-    expect(declaredNames('sqlite').sort().join(' ')).toBe('SqliteSinkOptions sqliteLines sqliteSink');
+    expect(await exportedNames('sqlite')).toEqual(['sqliteLines', 'sqliteSink', 'sqliteStore']);
+    expect(declaredNames('sqlite').sort().join(' ')).toBe(
+      'SqliteSinkOptions SqliteStore SqliteStoreOptions sqliteLines sqliteSink sqliteStore',
+    );
   });
 
   it('exports these names from undici', async () => {

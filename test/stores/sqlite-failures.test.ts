@@ -168,6 +168,23 @@ describe('a database that fails', () => {
     });
   });
 
+  it('has nothing of a transaction that SQLite has ended by itself', async () => {
+    await reserve('r1', 10);
+    const connection = await kit.connection();
+    const { get } = StatementSync.prototype;
+    const spy = vi.spyOn(StatementSync.prototype, 'get').mockImplementation(function (this: StatementSync, ...args) {
+      if ((args as readonly unknown[])[0] !== 'r3') return get.apply(this, args);
+      connection.exec('ROLLBACK');
+      throw Object.assign(new Error('database or disk is full'), { errcode: 13 });
+    });
+    const ids = ['r1', 'r2', 'r3', 'r4'];
+    const answers = await Promise.allSettled(ids.map((id) => settle(id, 'void')));
+    spy.mockRestore();
+    expect(answers).toEqual(ids.map(() => ({ status: 'rejected', reason: expect.objectContaining({ errcode: 13 }) })));
+    expect(await usd()).toEqual({ used: 0, held: 10 });
+    expect(await settle('r4', 'void')).toMatchObject({ state: 'unknown', first: true });
+  });
+
   it('rejects when it is full, and goes on from where it was', async () => {
     const connection = await kit.connection();
     const { page_count } = connection.prepare('PRAGMA page_count').get() as { page_count: number };

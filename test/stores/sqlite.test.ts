@@ -231,6 +231,30 @@ describe('sqliteStore', () => {
       expect(kit.counts()).toEqual({ scope: 2, counter: 0, step: 0, hold: 4, extension: 1 });
     });
 
+    it('write what changed back to what it was', async () => {
+      await settle('first', 'void');
+      await Promise.all([reserve('r1', 10), kit.store.stop('a'), kit.store.sweep(1)]);
+      await Promise.all([
+        reserve('r2', 5, { force: true }),
+        reserve('x2', 3, { force: true, onto: 'r1' }),
+        kit.store.resume('a'),
+        kit.store.sweep(1),
+        settle('r1', 'void'),
+        settle('r2', 'void'),
+        kit.store.stop('a'),
+        kit.store.sweep(1),
+        kit.store.resume('a'),
+      ]);
+      expect(await usd()).toEqual({ used: 0, held: 0 });
+      expect(await reserve('r3', 1)).toMatchObject({ ok: true });
+      expect(kit.rows('SELECT name, state FROM leash_hold ORDER BY id')).toEqual([
+        { name: 'first', state: 'void' },
+        { name: 'r1', state: 'void' },
+        { name: 'r2', state: 'void' },
+        { name: 'r3', state: 'held' },
+      ]);
+    });
+
     it('are refused by themselves where they ask for what cannot be', async () => {
       const bad = item('bad', [line(1.5)]);
       const answers = await Promise.allSettled([
