@@ -97,7 +97,7 @@ class ComparedStores {
   /** What of a decision is promised. What is left of a counter that is gone with its scope is not. */
   #told(decision: Decision, { lines }: Reserve): unknown {
     if (!decision.ok) return plain(decision);
-    const left = decision.left.map((units, i) => (this.#shut.has(lines[i]?.scope ?? '') ? 'gone' : units));
+    const left = decision.left.map((units, i) => (this.#shut.has(lines[i]?.scope ?? '') ? 'gone' : exact(units)));
     return { ...decision, left };
   }
 
@@ -111,11 +111,16 @@ class ComparedStores {
   }
 }
 
+/** Overruns can leave less than a number can tell. */
+function exact(left: number): number | string {
+  return Number.isSafeInteger(left) ? left : 'far below nothing';
+}
+
 /** Without the parts of a refusal that need not be there. */
 function plain(decision: Decision): unknown {
   if (decision.ok) return decision;
   const { ok, why, line } = decision;
-  if ('left' in decision) return { ok, why, line, left: decision.left, retryMs: decision.retryMs ?? 'never' };
+  if ('left' in decision) return { ok, why, line, left: exact(decision.left), retryMs: decision.retryMs ?? 'never' };
   return why === 'stale' ? decision : { ok, why, line };
 }
 

@@ -42,7 +42,8 @@ export async function freshStores(
   options?: OpenOptions,
 ): Promise<{ readonly space: Space; readonly stores: readonly Store[]; close(): Promise<void> }> {
   const space = await backend.create();
-  const open = await Promise.all(Array.from({ length: count }, () => backend.open(space, options)));
+  const open: OpenStore[] = [];
+  while (open.length < count) open.push(await backend.open(space, options));
   return {
     space,
     stores: open.map(({ store }) => store),
