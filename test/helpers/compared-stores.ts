@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import type { MaybePromise } from '../../src/internal/maybe-promise.ts';
 import { memoryStore } from '../../src/stores/memory.ts';
 import type { Decision, Reserve, Settled, Store } from '../../src/stores/store.ts';
 import { FakeClock } from './clock.ts';
 import { isMove, Journal, type Operation, type Plan, plans, SCOPES } from './store-commands.ts';
+import type { Fresh } from './tries.ts';
 
 /** Where the one clock begins that both stores go by. */
 const START = Date.UTC(2026, 10, 20, 12);
@@ -163,7 +163,7 @@ class Step implements fc.AsyncCommand<ComparedStores, unknown> {
  * @returns a law for fast-check, which tells seed and path of what breaks it.
  */
 export function sameAsMemory(
-  fresh: (clock: FakeClock) => MaybePromise<{ readonly stores: readonly Store[]; close(): MaybePromise<void> }>,
+  fresh: Fresh,
 ): fc.IAsyncProperty<[number, Iterable<fc.AsyncCommand<ComparedStores, unknown>>]> {
   const commands = fc.commands([plans.map((plan) => new Step(plan))], { maxCommands: 60, size: 'max' });
   const scale = fc.constantFrom(1, 1, 1, BIG);

@@ -4,6 +4,7 @@ import { quietly } from '../../src/internal/maybe-promise.ts';
 import type { Line, Store } from '../../src/stores/store.ts';
 import { FakeClock } from './clock.ts';
 import { type Fault, FaultyWire, faults } from './faulty-wire.ts';
+import type { Fresh } from './tries.ts';
 
 const CAP = 12;
 const LEASE_MS = 50;
@@ -28,12 +29,6 @@ const calls: fc.Arbitrary<readonly PlannedCall[]> = fc.array(
   { minLength: 2, maxLength: 14, size: 'max' },
 );
 
-/** Of one space. */
-export interface Stores {
-  readonly stores: readonly Store[];
-  close(): Promise<void>;
-}
-
 /** What a try was about. */
 export type Tally = Record<Fault | 'calls' | 'ran' | 'forfeited', number>;
 
@@ -47,7 +42,7 @@ export type Tally = Record<Fault | 'calls' | 'ran' | 'forfeited', number>;
  * @param fresh gives stores of one empty space that goes by the clock.
  */
 export function survivesFaults(
-  fresh: (clock: FakeClock) => Promise<Stores>,
+  fresh: Fresh,
   tally?: (tally: Tally) => void,
 ): fc.IAsyncProperty<[fc.Scheduler, readonly Fault[], readonly PlannedCall[], number]> {
   let wire: FaultyWire | undefined;

@@ -2,15 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { memoryStore } from '../../src/stores/memory.ts';
 import type { Store } from '../../src/stores/store.ts';
-import { freshStores } from '../helpers/backends/backend.ts';
 import { backends } from '../helpers/backends.ts';
-import type { FakeClock } from '../helpers/clock.ts';
-import { type Stores, survivesFaults } from '../helpers/faulty-callers.ts';
+import { survivesFaults } from '../helpers/faulty-callers.ts';
+import { alone, expectLaw } from '../helpers/tries.ts';
 import { wrongStores } from '../helpers/wrong-stores.ts';
-
-function alone(make: (clock: FakeClock) => Store): (clock: FakeClock) => Promise<Stores> {
-  return async (clock) => ({ stores: [make(clock)], close: async () => undefined });
-}
 
 describe('a bad network between callers and a store', () => {
   it('makes nobody spend more than the cap, and leaks nothing after the lease', async () => {
@@ -33,9 +28,6 @@ describe('a bad network between callers and a store', () => {
   });
 
   it.each(backends)('is survived by $name', async (backend) => {
-    await fc.assert(
-      survivesFaults((clock) => freshStores(backend, 2, { clock })),
-      { numRuns: 30 },
-    );
+    await expectLaw(backend, survivesFaults, { stores: 2, forMs: 1_500, most: 50, least: 2 });
   });
 });

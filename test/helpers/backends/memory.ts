@@ -1,22 +1,12 @@
-import { type Clock, systemClock } from '../../../src/internal/clock.ts';
+import type { Clock } from '../../../src/internal/clock.ts';
 import { memoryStore } from '../../../src/stores/memory.ts';
 import type { Reserve, Store } from '../../../src/stores/store.ts';
+import { SwitchedClock } from '../clock.ts';
 import { connectStore, type ServedStore, serveStore } from '../served-store.ts';
 import { storeWith } from '../store-around.ts';
 import type { Backend } from './backend.ts';
 
-/** Goes by another clock from some time on. */
-class MovedClock implements Clock {
-  by: Clock = systemClock;
-  now(): number {
-    return this.by.now();
-  }
-  wall(): number {
-    return this.by.wall();
-  }
-}
-
-const serving = new Map<string, ServedStore & { readonly clock: MovedClock }>();
+const serving = new Map<string, ServedStore & { readonly clock: SwitchedClock }>();
 
 /** A store of this process, which others reach by a port. */
 export function servedBackend(make: (clock: Clock) => Store): Backend {
@@ -24,7 +14,7 @@ export function servedBackend(make: (clock: Clock) => Store): Backend {
     name: 'memory',
     missing: undefined,
     create: async () => {
-      const clock: MovedClock = new MovedClock();
+      const clock: SwitchedClock = new SwitchedClock();
       const served = await serveStore(make(clock));
       serving.set(String(served.port), { ...served, clock });
       return { backend: 'memory', name: String(served.port) };

@@ -24,17 +24,25 @@ export const postgres: Backend = {
     return { store, close: () => pool.end() };
   },
   destroy: async ({ name }) => void (await onPostgres((client) => client.query(`DROP SCHEMA ${name} CASCADE`))),
+  empty: async ({ name }) => {
+    const tables = await tablesOf(name);
+    await onPostgres((client) => client.query(tables.map((table) => `DELETE FROM ${name}.${table}`).join(';')));
+  },
   port: () => Number(new URL(postgresUrl as string).port),
   remains: async ({ name }) => {
-    const { rows } = await onPostgres((client) =>
-      client.query('SELECT tablename FROM pg_tables WHERE schemaname = $1', [name]),
-    );
-    const tables = rows.map(({ tablename }) => tablename as string).filter((table) => table !== 'moved');
-    const sum = tables.map((table) => `(SELECT count(*) FROM ${name}.${table})`).join(' + ');
+    const sum = (await tablesOf(name)).map((table) => `(SELECT count(*) FROM ${name}.${table})`).join(' + ');
     const counted = await onPostgres((client) => client.query(`SELECT ${sum} AS rows`));
     return Number(counted.rows[0].rows);
   },
 };
+
+/** Those of the store. */
+async function tablesOf(schema: string): Promise<readonly string[]> {
+  const { rows } = await onPostgres((client) =>
+    client.query('SELECT tablename FROM pg_tables WHERE schemaname = $1', [schema]),
+  );
+  return rows.map(({ tablename }) => tablename as string).filter((table) => table !== 'moved');
+}
 
 /** The same client, before whose every question the schema is told the time. */
 async function moved(pool: pg.Pool, schema: string, clock: Clock): Promise<PostgresClient> {

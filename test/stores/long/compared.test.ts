@@ -1,21 +1,12 @@
-import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { freshStores } from '../../helpers/backends/backend.ts';
+import { describe, it } from 'vitest';
 import { backends } from '../../helpers/backends.ts';
 import { sameAsMemory } from '../../helpers/compared-stores.ts';
-
-const FOR_MS = 15_000;
+import { expectLaw } from '../../helpers/tries.ts';
 
 describe('a store compared with the memory store, for a while', () => {
   it.each(backends)('is the same: $name', async (backend) => {
-    const law = sameAsMemory((clock) => freshStores(backend, 1, { clock }));
-    const result = await fc.check(law, {
-      numRuns: 100_000,
-      interruptAfterTimeLimit: FOR_MS,
-      markInterruptAsFailure: false,
-    });
-    console.log(`${backend.name}: ${result.numRuns} tries, seed ${result.seed}`);
-    expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
-    expect(result.numRuns).toBeGreaterThan(100);
+    const limits = { stores: 1, forMs: 15_000, most: 100_000, least: 100 };
+    const { numRuns, seed } = await expectLaw(backend, sameAsMemory, limits);
+    console.log(`${backend.name}: ${numRuns} tries, seed ${seed}`);
   });
 });

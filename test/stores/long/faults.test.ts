@@ -1,10 +1,7 @@
-import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
-import { freshStores } from '../../helpers/backends/backend.ts';
+import { describe, it } from 'vitest';
 import { backends } from '../../helpers/backends.ts';
 import { survivesFaults, type Tally } from '../../helpers/faulty-callers.ts';
-
-const FOR_MS = 8_000;
+import { expectLaw } from '../../helpers/tries.ts';
 
 describe('a bad network between callers and a store, for a while', () => {
   it.each(backends)('is survived by $name', async (backend) => {
@@ -12,14 +9,8 @@ describe('a bad network between callers and a store, for a while', () => {
     const add = (tally: Tally): void => {
       for (const [what, count] of Object.entries(tally)) all[what] = (all[what] ?? 0) + count;
     };
-    const law = survivesFaults((clock) => freshStores(backend, 2, { clock }), add);
-    const result = await fc.check(law, {
-      numRuns: 100_000,
-      interruptAfterTimeLimit: FOR_MS,
-      markInterruptAsFailure: false,
-    });
-    console.log(`${backend.name}: ${result.numRuns} tries, seed ${result.seed}, ${JSON.stringify(all)}`);
-    expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
-    expect(result.numRuns).toBeGreaterThan(50);
+    const limits = { stores: 2, forMs: 8_000, most: 100_000, least: 50 };
+    const { numRuns, seed } = await expectLaw(backend, (fresh) => survivesFaults(fresh, add), limits);
+    console.log(`${backend.name}: ${numRuns} tries, seed ${seed}, ${JSON.stringify(all)}`);
   });
 });
