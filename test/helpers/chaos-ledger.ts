@@ -12,7 +12,9 @@ export type Entry =
   /** Has happened, out there, whatever the store thinks: what each line cost that is booked when it is settled. */
   | readonly ['spent', id: string, units: number]
   /** What the store has answered. */
-  | readonly ['end', id: string, state: string];
+  | readonly ['end', id: string, state: string]
+  /** The store did not answer in time, so that nothing ran. */
+  | readonly ['failed', id: string, message: string];
 
 /**
  * A file outside every store, to which many processes append. A line is one write, so that there are no halves of it, and

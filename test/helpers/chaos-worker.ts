@@ -3,8 +3,9 @@ import { currentCall } from '../../src/call.ts';
 import { findLeashError } from '../../src/errors.ts';
 import { budget } from '../../src/guards/budget.ts';
 import { callCap } from '../../src/guards/call-cap.ts';
+import { quietly } from '../../src/internal/maybe-promise.ts';
 import { createLeash } from '../../src/leash.ts';
-import type { Line, Store } from '../../src/stores/store.ts';
+import type { Decision, Line, Store } from '../../src/stores/store.ts';
 import type { Space } from './backends/backend.ts';
 import { openSpace } from './backends.ts';
 import { Ledger, recordedStore } from './chaos-ledger.ts';
@@ -61,15 +62,33 @@ async function throughStore(name: string): Promise<Spender> {
         line(name, 'calls', 1, { cap, book: 'reserve' }),
         line('all', 'usd', estimate, { cap, span: hour }),
       ];
-      const [decision] = await store.reserve([{ id, lines, leaseMs: task.leaseMs }]);
+      let decision: Decision | undefined;
+      try {
+        [decision] = await store.reserve([{ id, lines, leaseMs: task.leaseMs }]);
+      } catch (error) {
+        ledger.write(['failed', id, String(error)]);
+        quietly(() => store.settle([{ id, actual: 'void' }]));
+        return undefined;
+      }
       if (decision?.ok !== true) return decision !== undefined && 'left' in decision ? decision.left : 0;
       await pause(random(16));
       const cost = trueCost(estimate);
       ledger.write(['spent', id, cost]);
-      await store.settle([{ id, actual: [cost, 1, cost] }]);
+      await settled(id, [cost, 1, cost]);
       return undefined;
     },
   };
+}
+
+async function settled(id: string, actual: readonly number[]): Promise<void> {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    try {
+      await store.settle([{ id, actual }]);
+      return;
+    } catch (error) {
+      ledger.write(['failed', id, String(error)]);
+    }
+  }
 }
 
 /** A tenth of a cent, in nano-USD. */
@@ -105,8 +124,11 @@ async function throughLeash(name: string): Promise<Spender> {
         await tool(estimate);
         return undefined;
       } catch (error) {
-        if (findLeashError(error)?.code !== 'BUDGET_EXCEEDED') throw error;
-        return Math.floor(estimate / 2);
+        const refused = findLeashError(error);
+        if (refused?.code === 'BUDGET_EXCEEDED') return Math.floor(estimate / 2);
+        if (refused?.code !== 'STORE_UNAVAILABLE') throw error;
+        ledger.write(['failed', '', String(refused.cause)]);
+        return undefined;
       }
     },
   };

@@ -77,7 +77,7 @@ function lastWallet(ledger: string): number {
     const { size } = fstatSync(file);
     const tail = Buffer.alloc(Math.min(size, 16_384));
     readSync(file, tail, 0, tail.length, size - tail.length);
-    return Math.max(0, ...[...tail.toString().matchAll(/"wallet (\d+)"/g)].map(([, index]) => Number(index)));
+    return Math.max(0, ...[...tail.toString().matchAll(/wallet (\d+)"/g)].map(([, index]) => Number(index)));
   } finally {
     closeSync(file);
   }

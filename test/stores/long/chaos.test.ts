@@ -26,11 +26,12 @@ async function accountsAfterChaos(
   space: Space,
   as: ChaosOptions['as'],
   forMs: number,
-): Promise<{ readonly kills: number; readonly accounts: readonly Account[] }> {
+): Promise<{ readonly kills: number; readonly failed: number; readonly accounts: readonly Account[] }> {
   const { kills, entries } = await runChaos(optionsFor(space, as, forMs));
   const { store, close } = await backend.open(space);
   try {
-    return { kills, accounts: await closeAccounts(store, entries, 20_000) };
+    const failed = entries.filter(([kind]) => kind === 'failed').length;
+    return { kills, failed, accounts: await closeAccounts(store, entries, 20_000) };
   } finally {
     await close();
   }
@@ -68,7 +69,7 @@ describe('8 processes x 8 loops, one killed every 150 to 400 ms', () => {
       { as: 'leash', unit: 1_000_000, forMs: 5_000 },
     ] as const)('never overspend, and the store explains every unit: $as', async ({ as, unit, forMs }) => {
       await inSpace(backend, async (space) => {
-        const { kills, accounts } = await accountsAfterChaos(backend, space, as, forMs);
+        const { kills, failed, accounts } = await accountsAfterChaos(backend, space, as, forMs);
         const wallets = accounts.filter(isWallet);
         const sum = (of: 'spent' | 'used' | 'forfeited' | 'forfeitedSpent'): number =>
           wallets.reduce((all, wallet) => all + wallet[of], 0) / unit;
@@ -77,6 +78,7 @@ describe('8 processes x 8 loops, one killed every 150 to 400 ms', () => {
             `${backend.name} (${as}): ${kills} kills, ${wallets.length} wallets of ${CAP}`,
             `spent ${sum('spent')}, store used ${sum('used')}`,
             `forfeited and not spent ${sum('forfeited') - sum('forfeitedSpent')}`,
+            `unanswered ${failed}`,
             `overspent ${wallets.filter(({ spent }) => spent > CAP * unit).length}`,
           ].join(', '),
         );
