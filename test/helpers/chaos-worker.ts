@@ -41,6 +41,15 @@ const random = (most: number): number => Math.floor(Math.random() * (most + 1));
 /** Mostly what was estimated, sometimes less, rarely nothing. */
 const trueCost = (estimate: number): number => (random(9) < 7 ? estimate : random(estimate));
 
+/** A call: the money goes out in the middle of it. */
+async function spent(id: string, estimate: number, unit: number): Promise<number> {
+  await pause(random(8));
+  const cost = trueCost(estimate);
+  ledger.write(['spent', id, cost * unit]);
+  await pause(random(8));
+  return cost;
+}
+
 interface Spender {
   /** Runs one call. Answers what is left where it was refused. */
   spend(estimate: number): Promise<number | undefined>;
@@ -71,9 +80,7 @@ async function throughStore(name: string): Promise<Spender> {
         return undefined;
       }
       if (decision?.ok !== true) return decision !== undefined && 'left' in decision ? decision.left : 0;
-      await pause(random(16));
-      const cost = trueCost(estimate);
-      ledger.write(['spent', id, cost]);
+      const cost = await spent(id, estimate, 1);
       await settled(id, [cost, 1, cost]);
       return undefined;
     },
@@ -104,20 +111,11 @@ async function throughLeash(name: string): Promise<Spender> {
     store,
     stopOn: 'none',
   });
-  const tool = leash.wrap(
-    'spend',
-    async (estimate: number) => {
-      await pause(random(16));
-      const cost = trueCost(estimate);
-      ledger.write(['spent', currentCall()?.id ?? '', cost * UNIT]);
-      return cost;
-    },
-    {
-      cost: (estimate) => ({ usd: `${estimate / 1_000}` }),
-      actualCost: (cost) => ({ usd: `${cost / 1_000}` }),
-      leaseMs: task.leaseMs,
-    },
-  );
+  const tool = leash.wrap('spend', (estimate: number) => spent(currentCall()?.id ?? '', estimate, UNIT), {
+    cost: (estimate) => ({ usd: `${estimate / 1_000}` }),
+    actualCost: (cost) => ({ usd: `${cost / 1_000}` }),
+    leaseMs: task.leaseMs,
+  });
   return {
     spend: async (estimate) => {
       try {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Line, Store } from '../../../src/stores/store.ts';
 import type { Backend, Space } from '../../helpers/backends/backend.ts';
 import { servedBackend } from '../../helpers/backends/memory.ts';
 import { backends, naive } from '../../helpers/backends.ts';
@@ -20,6 +21,20 @@ async function inSpace<T>(backend: Backend, action: (space: Space) => Promise<T>
   }
 }
 
+/** What is left of a wallet can be spent, and not a unit more. */
+async function expectRoom(store: Store, { scope, meter, used }: Account): Promise<void> {
+  const generation = (await store.open([scope]))[scope] ?? '';
+  const line = (amount: number): Line => {
+    return { scope, generation, meter, span: { kind: 'total' }, cap: CAP, amount, book: 'settle' };
+  };
+  const [rest, more] = await store.reserve([
+    { id: `${scope} rest`, lines: [line(CAP - used)], leaseMs: 600_000 },
+    { id: `${scope} more`, lines: [line(1)], leaseMs: 600_000 },
+  ]);
+  expect(rest).toMatchObject({ ok: true, left: [0] });
+  expect(more).toMatchObject({ ok: false, left: 0 });
+}
+
 /** What happened out there, and what the store makes of it when every lease has ended. */
 async function accountsAfterChaos(
   backend: Backend,
@@ -31,7 +46,9 @@ async function accountsAfterChaos(
   const { store, close } = await backend.open(space);
   try {
     const failed = entries.filter(([kind]) => kind === 'failed').length;
-    return { kills, failed, accounts: await closeAccounts(store, entries, 20_000) };
+    const accounts = await closeAccounts(store, entries, 20_000);
+    if (as === 'store') for (const wallet of accounts.filter(isWallet)) await expectRoom(store, wallet);
+    return { kills, failed, accounts };
   } finally {
     await close();
   }
@@ -44,6 +61,7 @@ const isExplained = ({ spent, settled, forfeited, forfeitedSpent, used, held }: 
   spent === settled + forfeitedSpent && used === settled + forfeited && held === 0;
 
 describe('8 processes x 8 loops, one killed every 150 to 400 ms', () => {
+  // One is enough: it is about the harness.
   it.each(naive.slice(0, 1))('overspend on a store that checks first and acts then: $name', async (backend) => {
     await inSpace(backend, async (space) => {
       const { kills, entries } = await runChaos(optionsFor(space, 'store', 3_000));
