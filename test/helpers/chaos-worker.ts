@@ -56,7 +56,7 @@ interface Spender {
 }
 
 async function throughStore(name: string): Promise<Spender> {
-  const generations = await store.open([name, 'all'], 'kept');
+  const generations = await opened([name, 'all']);
   const line = (scope: string, meter: string, amount: number, other: Partial<Line> = {}): Line => {
     const generation = generations[scope] ?? '';
     return { scope, generation, meter, span: { kind: 'total' }, cap: task.cap, amount, book: 'settle', ...other };
@@ -85,6 +85,16 @@ async function throughStore(name: string): Promise<Spender> {
       return undefined;
     },
   };
+}
+
+async function opened(scopes: readonly string[]): Promise<Readonly<Record<string, string>>> {
+  for (;;) {
+    try {
+      return await store.open(scopes);
+    } catch (error) {
+      ledger.write(['failed', '', String(error)]);
+    }
+  }
 }
 
 async function settled(id: string, actual: readonly number[]): Promise<void> {
@@ -161,7 +171,7 @@ async function loop(): Promise<void> {
 async function sweep(store: Store): Promise<void> {
   for (;;) {
     await pause(100 + random(100));
-    await store.sweep(64);
+    quietly(() => store.sweep(64));
   }
 }
 
