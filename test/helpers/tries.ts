@@ -63,7 +63,7 @@ export async function expectLaw<T>(
       law((clock) => tries.next(clock)),
       { numRuns: most, interruptAfterTimeLimit: forMs, markInterruptAsFailure: false },
     );
-    expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
+    if (result.failed) throw new Error(fc.defaultReportMessage(result), { cause: result.errorInstance });
     expect(result.numRuns).toBeGreaterThanOrEqual(least);
     return result;
   } finally {
