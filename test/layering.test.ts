@@ -69,6 +69,7 @@ const forbidden: readonly Plant[] = [
     '../egress/host.ts',
     '../leash.ts',
     '../index.ts',
+    './sqlite.ts',
     './sqlite/rows.ts',
   ]),
   ...plants('src/stores/sqlite.ts', ['../errors.ts', '../audit/sqlite-sink.ts', '../index.ts']),
