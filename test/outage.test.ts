@@ -293,6 +293,39 @@ describe('a session whose state was lost', () => {
     await open.settle('$6');
   });
 
+  it('is told by usage() of an empty store, before any call has found out', async () => {
+    const { leash, flush } = losing(upTo({ usd: 9 }));
+    expect((await leash.usage()).limits).toMatchObject([{ spent: '0', remaining: '9' }]);
+    await run(leash);
+    flush();
+    const [limit] = (await leash.usage()).limits;
+    expect(limit).toMatchObject({ remaining: '0' });
+    expect(limit).not.toHaveProperty('spent');
+  });
+
+  it('does not make close() reject for what was nothing', async () => {
+    const { leash, flush } = losing();
+    await run(leash);
+    flush();
+    expect(thrownBy(() => leash.charge('$0'))).toMatchObject({ code: 'STATE_LOST' });
+    await leash.close();
+  });
+
+  it('has the truth booked once that comes after the close, where the store had lost the hold', async () => {
+    const line = new FaultyLine();
+    const { memory } = line;
+    const { leash } = on(line, [budget({ usd: 99, scope: 'org' })]);
+    const ticket = await leash.enter({ tool: 't', cost: '$2' });
+    // A store that falls back to before the call.
+    await memory.settle([{ id: ticket.call.id, actual: 'void' }]);
+    await leash.close();
+    expect(await line.counted()).toEqual({ 'shared:org usd/session': [2 * USD, 0] });
+    await ticket.settle('$5');
+    await pass(10_000);
+    expect(await line.counted()).toEqual({ 'shared:org usd/session': [5 * USD, 0] });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it('books in the scopes that are left', async () => {
     const memory = memoryStore();
     const guards = [budget({ usd: 9 }), budget({ usd: 9, scope: 'org' })];
@@ -432,6 +465,21 @@ describe('a settlement that fails', () => {
     expect((await rejection(leash.close())).message).toBe(
       'The store was not told the end of calls: what it holds for them counts as spent when their leases end.',
     );
+  });
+
+  it('of calls that cost nothing, and were counted when they began, is no failure of close()', async () => {
+    const settle = (): never => fail();
+    const guards = [budget({ usd: 9 }), callCap(9)];
+    const leash = createLeash({ guards, store: storeWith({ settle }) });
+    await run(leash, 0);
+    await leash.close();
+    const other = createLeash({ guards, store: storeWith({ settle }) });
+    await other.run({ tool: 't', cost: 'free' }, () => currentCall()?.charge('$1'));
+    expect(await rejection(other.close())).toMatchObject({ unbooked: { usd: '1', calls: 0 } });
+    const last = createLeash({ guards, store: storeWith({ settle }) });
+    await last.wrap('t', () => currentCall()?.charge('$0'), { cost: '$1' })();
+    // The store goes on holding a dollar.
+    expect(await rejection(last.close())).toMatchObject({ unbooked: NOTHING });
   });
 
   it('that would only have given something back is no failure of close()', async () => {
@@ -670,9 +718,12 @@ describe('onStoreError', () => {
     const { leash } = on(line, [budget({ usd: 9 })], upTo({}));
     line.fault = 'down';
     expect(await leash.run({ tool: 't', cost: 'free' }, () => 'ran')).toBe('ran');
+    await leash.charge('$0');
     expect(await leash.usage()).toMatchObject({ unbooked: NOTHING });
-    line.fault = 'up';
-    await leash.close();
+    // Nothing is missing; only the session's scope could not be shut.
+    const error = await rejection(leash.close());
+    expect(error).toMatchObject({ ...UNAVAILABLE, message: 'The store that counts what is spent did not answer.' });
+    expect(error).not.toHaveProperty('unbooked');
   });
 
   it('is no way around a store that answers', async () => {
