@@ -71,6 +71,7 @@ const forbidden: readonly Plant[] = [
     '../index.ts',
     './sqlite.ts',
     './sqlite/rows.ts',
+    './postgres/queue.ts',
   ]),
   ...plants('src/stores/sqlite.ts', ['../errors.ts', '../audit/sqlite-sink.ts', '../index.ts']),
   ...plants('src/stores/sqlite/planted.ts', [
@@ -79,6 +80,15 @@ const forbidden: readonly Plant[] = [
     '../../errors.ts',
     '../../audit/sink.ts',
     '../../leash.ts',
+  ]),
+  ...plants('src/stores/postgres.ts', ['../errors.ts', '../audit/sink.ts', '../index.ts', 'pg']),
+  ...plants('src/stores/postgres/planted.ts', [
+    '../memory.ts',
+    '../postgres.ts',
+    '../../errors.ts',
+    '../../audit/sink.ts',
+    '../../leash.ts',
+    'pg',
   ]),
   ...plants('src/audit/planted.ts', [
     '../guard.ts',
@@ -176,6 +186,7 @@ const forbidden: readonly Plant[] = [
   ),
   ...plants('src/testing/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../cli/main.ts', '../prices/price.ts']),
   ...plants('src/cli/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../testing/clock.ts']),
+  ...plants('src/cli/migration.ts', ['../stores/postgres.ts', '../leash.ts']),
   ...plants('src/isolated/planted.ts', ['../index.ts', '../adapters/ajv.ts', '../testing/clock.ts', '../cli/main.ts']),
   // A folder that nobody gave a place.
   ...plants('src/elsewhere/planted.ts', ['../leash.ts', './planted-too.ts', '../internal/clock.ts']),
@@ -186,6 +197,7 @@ const allowed: readonly Plant[] = [
   ...plants('src/guards/legal.ts', ['../guard.ts', '../errors.ts', '../money.ts', '../internal/options.ts']),
   ...plants('src/stores/legal.ts', ['./store.ts', '../money.ts', '../internal/clock.ts', 'node:sqlite']),
   ...plants('src/stores/sqlite/legal.ts', ['./rows.ts', '../ledger.ts', '../../money.ts', '../../internal/clock.ts']),
+  ...plants('src/stores/postgres/legal.ts', ['./queue.ts', '../store.ts', '../../money.ts', '../../internal/clock.ts']),
   ...plants('src/audit/legal.ts', ['./sink.ts', '../errors.ts', '../money.ts', '../internal/clock.ts']),
   ...plants('src/egress/legal.ts', ['./host.ts', '../errors.ts', '../guard.ts', '../internal/options.ts']),
   ...plants('src/prices/legal.ts', ['./price.ts', '../money.ts', '../internal/options.ts']),

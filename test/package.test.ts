@@ -118,9 +118,11 @@ describe('package.json', () => {
     });
   });
 
-  it('has ajv and undici as its peers, and can do without', () => {
-    expect(manifest.peerDependencies).toEqual({ ajv: '^8.17.0', undici: '^7.27.2 || ^8.0.1' });
-    expect(manifest.peerDependenciesMeta).toEqual({ ajv: { optional: true }, undici: { optional: true } });
+  it('has ajv, undici and clients of databases as its peers, and can do without', () => {
+    const peers = { ajv: '^8.17.0', pg: '^8.0.0', postgres: '^3.0.0', undici: '^7.27.2 || ^8.0.1' };
+    expect(manifest.peerDependencies).toEqual(peers);
+    const optional = Object.keys(peers).map((name) => [name, { optional: true }]);
+    expect(manifest.peerDependenciesMeta).toEqual(Object.fromEntries(optional));
   });
 
   it('runs its scripts with the Node that it names', () => {
@@ -142,6 +144,7 @@ describe('package.json', () => {
       isolated: 'src/isolated/index.ts',
       'isolated-worker': 'src/isolated/worker-main.ts',
       mcp: 'src/adapters/mcp.ts',
+      postgres: 'src/adapters/postgres.ts',
       prices: 'src/adapters/prices.ts',
       sqlite: 'src/adapters/sqlite.ts',
       testing: 'src/testing/index.ts',
@@ -277,6 +280,13 @@ describe('dist', () => {
     );
   });
 
+  it('exports these names from postgres', async () => {
+    expect(await exportedNames('postgres')).toEqual(['postgresMigration', 'postgresStore']);
+    expect(declaredNames('postgres').sort().join(' ')).toBe(
+      'PostgresClient PostgresMigrationOptions PostgresStoreOptions postgresMigration postgresStore',
+    );
+  });
+
   it('exports these names from prices', async () => {
     expect(await exportedNames('prices')).toEqual(['fromGenaiPrices', 'normalizeUsage', 'priceTable']);
     expect(declaredNames('prices').sort().join(' ')).toBe(
@@ -337,6 +347,7 @@ describe('dist', () => {
     { name: 'langchain', code: [], types: [] },
     { name: 'openai', code: [], types: [] },
     { name: 'openai-agents', code: [], types: [] },
+    { name: 'postgres', code: [], types: [] },
     { name: 'prices', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
     { name: 'testing', code: [], types: [] },
@@ -506,6 +517,7 @@ import { leashMiddleware, leashTools as leashChainTools } from 'leashkit/langcha
 import { leashRunnable } from 'leashkit/openai';
 import { leashModel, leashTools } from 'leashkit/openai-agents';
 import { type Isolated, isolated } from 'leashkit/isolated';
+import { postgresMigration, postgresStore } from 'leashkit/postgres';
 import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
 import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
 
@@ -528,6 +540,8 @@ declare const tools: Isolated<{ add(a: number, b: number): number; name: string 
 const sum: Promise<number> = tools.exports.add(1, 2);
 sum.then(() => tools.close());
 isolated('/tools.js', { leash }).then(({ exports }) => exports['search']?.('q'));
+createLeash({ guards: [], store: postgresStore({ client: { query: async (text, values) => ({ rows: [text, ...values] }) } }) });
+postgresMigration({ schema: 'leash' }).length;
 const usage = normalizeUsage({});
 if (usage !== undefined) price(usage, { modelId: 'm' });
 `;

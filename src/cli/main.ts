@@ -9,6 +9,7 @@ import { type Command, columns, helpOf, parseInput, reasonOf, UsageError } from 
 import { visible } from './escape.ts';
 import { exportLog } from './export.ts';
 import { keygen } from './keygen.ts';
+import { migration } from './migration.ts';
 import { open } from './open.ts';
 import { proof } from './proof.ts';
 import { stats } from './stats.ts';
@@ -16,11 +17,11 @@ import { tail } from './tail.ts';
 import { type Context, EXIT, Terminal } from './terminal.ts';
 import { verify } from './verify.ts';
 
-const COMMANDS: readonly Command[] = [verify, tail, stats, exportLog, open, proof, checkpoint, keygen];
+const COMMANDS: readonly Command[] = [verify, tail, stats, exportLog, open, proof, checkpoint, keygen, migration];
 
 const HELP = `Usage: leash COMMAND [OPTIONS]
 
-Reads the audit logs that leashkit writes. It changes none of them.
+Reads the audit logs that leashkit writes, and changes none of them. Makes keys, and the SQL that a store needs.
 
 Commands:
 ${columns(COMMANDS.map(({ name, summary }) => [name, summary] as const))}

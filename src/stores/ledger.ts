@@ -129,17 +129,18 @@ export class Ledger {
       const { meter } = counter;
       if (span.kind === 'calendar') meter.turn(span);
       const used = meter.used(scope);
-      let own = line.amount;
+      // Its earlier lines on this counter, which fit: a sum with this one may be more than can be told exactly.
+      let before = 0;
       for (let j = 0; j < i; j++) {
         if (counters[j] !== counter) continue;
-        own += (lines[j] as Line).amount;
+        before += (lines[j] as Line).amount;
         left[j] = (left[j] as number) - line.amount;
       }
       const cap = force === true ? Number.MAX_SAFE_INTEGER : line.cap;
-      const room = cap - used - meter.held - (own - line.amount);
+      const room = cap - used - meter.held - before;
       if (line.amount > 0 && line.amount > room) {
         // A wait is measured by the clock as it is, which may be behind the latest time that the scope has seen.
-        return tooMuch(line, cap, i, own, used, room, meter, { now, wall: this.#clock.wall() });
+        return tooMuch(line, cap, i, before + line.amount, used, room, meter, { now, wall: this.#clock.wall() });
       }
       counters.push(counter);
       left.push(room - cap + line.cap - line.amount);

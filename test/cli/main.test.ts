@@ -4,7 +4,7 @@ import type { Context } from '../../src/cli/terminal.ts';
 import { VERSION } from '../../src/internal/version.ts';
 import { Bench, Collector, LogWriter, richLog } from './fixture.ts';
 
-const COMMANDS = ['verify', 'tail', 'stats', 'export', 'open', 'proof', 'checkpoint', 'keygen'];
+const COMMANDS = ['verify', 'tail', 'stats', 'export', 'open', 'proof', 'checkpoint', 'keygen', 'migration'];
 /** Characters that a terminal may obey or that turn a line around. */
 const HOSTILE = '\u001b]0;owned\u0007\u001b[2J\u009b31m\r\n\t\u202eevil\u2028\u2066\u{e0041}\u007f';
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
@@ -121,6 +121,11 @@ describe('leash', () => {
     { args: ['keygen', 'none/a.pem'], says: 'leash keygen: cannot write none/a.pem: no such file' },
     { args: ['keygen', 'a.pem', '--name', 'a b'], says: 'leash keygen: --name must hold no white space' },
     { args: ['keygen', 'a.key', '--log-key', '--name', 'a'], says: 'leash keygen: --name is for a root key' },
+    { args: ['migration'], says: 'leash migration: the store is expected, which is postgres, got nothing' },
+    { args: ['migration', 'mysql'], says: 'leash migration: the store is expected, which is postgres, got mysql' },
+    { args: ['migration', 'postgres', 'redis'], says: 'which is postgres, got postgres redis' },
+    { args: ['migration', 'postgres', '--schema', 'a"b'], says: 'leash migration: `--schema` must be 1 to 63 letters' },
+    { args: ['migration', 'postgres', '--out', 'rich.jsonl'], says: 'cannot write rich.jsonl: it exists already' },
   ])('ends with 2 for $args', async ({ args, says }) => {
     const { code, out, err } = await bench.run(args);
     expect({ code, out }).toEqual({ code: 2, out: '' });
@@ -166,6 +171,8 @@ describe('untrusted text', () => {
     ['export', 'hostile.jsonl', '--format', HOSTILE],
     ['checkpoint', 'hostile.jsonl', '--log', HOSTILE],
     ['keygen', `${HOSTILE}/key`],
+    ['migration', HOSTILE],
+    ['migration', 'postgres', '--schema', HOSTILE],
   ];
 
   it.each(runs.map((args) => ({ args, name: args.join(' ').replace(OBEYED, '…') })))(
@@ -268,7 +275,7 @@ describe('output that cannot be written', () => {
     'ends %s quietly where its reader is gone',
     async (command) => {
       const stderr = new Collector();
-      const file = command === 'keygen' ? 'gone.pem' : 'rich.jsonl';
+      const file = { keygen: 'gone.pem', migration: 'postgres' }[command] ?? 'rich.jsonl';
       const { code } = await bench.run([command, file], { stdout: new Failing('EPIPE', 0), stderr });
       expect({ code, err: stderr.text }).toEqual({ code: 0, err: '' });
     },

@@ -1,0 +1,7 @@
+export {
+  type PostgresClient,
+  type PostgresMigrationOptions,
+  type PostgresStoreOptions,
+  postgresMigration,
+  postgresStore,
+} from '../stores/postgres.ts';
