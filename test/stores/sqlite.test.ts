@@ -7,6 +7,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { sqliteSink } from '../../src/audit/sqlite-sink.ts';
 import { callCap } from '../../src/guards/call-cap.ts';
 import { createLeash } from '../../src/leash.ts';
+import { prepareSchema } from '../../src/stores/sqlite/schema.ts';
 import { type SqliteStore, sqliteStore } from '../../src/stores/sqlite.ts';
 import type { Line } from '../../src/stores/store.ts';
 import { databasePaths, SqliteKit } from '../helpers/sqlite-store.ts';
@@ -106,6 +107,23 @@ describe('sqliteStore', () => {
         }
       },
     );
+
+    it('may be made by somebody else at the same moment', async () => {
+      kit.path = newPath();
+      const { exec } = DatabaseSync.prototype;
+      const spy = vi.spyOn(DatabaseSync.prototype, 'exec').mockImplementation(function (this: DatabaseSync, sql) {
+        if (sql === 'BEGIN IMMEDIATE') {
+          spy.mockRestore();
+          const other = new DatabaseSync(kit.path);
+          prepareSchema(other);
+          other.close();
+        }
+        exec.call(this, sql);
+      });
+      await kit.reopen();
+      expect(Object.keys(await kit.store.open(['a']))).toEqual(['a']);
+      expect(kit.rows('SELECT version FROM leash_store')).toEqual([{ version: 1 }]);
+    });
 
     it('stays where it was named when the working directory changes', async () => {
       const [full, before] = [kit.path, process.cwd()];
