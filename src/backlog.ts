@@ -49,7 +49,7 @@ export class Backlog {
   }
 
   lose(amounts: Amounts): void {
-    this.#lost = addAmounts(this.#lost, amounts);
+    if (amounts.usd + amounts.sat + amounts.call > 0) this.#lost = addAmounts(this.#lost, amounts);
   }
 
   /** Tells what it can. */

@@ -1,3 +1,4 @@
+import { MAX_TIMER_MS } from './internal/deadline.ts';
 import { isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import type { Reservation } from './reserved.ts';
 
@@ -57,10 +58,13 @@ export class Leases<T extends Leased> {
     this.#everyMs = everyMs;
     // A session that nobody holds any more must not be kept by its timer.
     const self = new WeakRef(this);
-    this.#timer = setTimeout(() => {
-      const leases = self.deref();
-      if (leases !== undefined) leases.#tick();
-    }, everyMs);
+    this.#timer = setTimeout(
+      () => {
+        const leases = self.deref();
+        if (leases !== undefined) leases.#tick();
+      },
+      Math.min(everyMs, MAX_TIMER_MS),
+    );
     this.#timer.unref();
   }
 

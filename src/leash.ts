@@ -206,7 +206,7 @@ class Session implements Leash {
   }
 
   /** All calls under the guard that names the scope are refused: so the leash of that guard ends, and not its child alone. */
-  #scopeStopped({ limits, shared = '' }: Counter): void {
+  #scopeStopped({ limits, scope, shared = scope }: Counter): void {
     let session: Session = this;
     for (let leash: Session | undefined = this; leash !== undefined; leash = leash.#parent) {
       const [own] = leash.#levels;

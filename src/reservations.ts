@@ -1,5 +1,5 @@
-import { Allowance, type Amounts, amountsByUnit, NO_AMOUNTS, unbookedOf } from './allowance.ts';
-import { Backlog, type Untold } from './backlog.ts';
+import { Allowance, type Amounts, amountsByUnit, unbookedOf } from './allowance.ts';
+import { Backlog } from './backlog.ts';
 import { Booking } from './booking.ts';
 import { StoreUnavailableError, type Unbooked } from './errors.ts';
 import type { Clock } from './internal/clock.ts';
@@ -59,7 +59,7 @@ export class Reservations {
       },
       (error, sent) => {
         // It may have arrived all the same. Under a key that may be another call's.
-        if (sent && keepMs === undefined) quietly(() => this.#settle({ id, actual: 'void' }, undefined));
+        if (sent && keepMs === undefined) quietly(() => this.#settle({ id, actual: 'void' }));
         return lends && this.#admits(plan, units) ? this.#lend(id, plan, units, error) : no(storeFailed(error));
       },
     );
@@ -77,7 +77,7 @@ export class Reservations {
 
   #lend(id: string, plan: Plan, units: readonly Units[], error: unknown): Reservation {
     this.#allowance?.lend(amountsByUnit(plan, units));
-    return { ...lentFor(id, plan, units, error), lent: { ended: false } };
+    return { ...lentFor(id, plan, units, error), lent: true };
   }
 
   /**
@@ -94,7 +94,7 @@ export class Reservations {
     return after(booking.attempt(), (done) => {
       const { verdict, failure } = booking;
       const admits = this.#admits(plan, units);
-      if (!done) booking.keep();
+      if (!done && isSome(units)) booking.keep();
       if (verdict !== undefined)
         return this.#reserved(id, verdict.decision, verdict.plan, verdict.lines, verdict.units);
       return admits ? lentFor(id, plan, units, failure) : no(storeFailed(failure));
@@ -116,53 +116,47 @@ export class Reservations {
   /** Ends a hold. What a store that fails has not been told is told later. */
   settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown> {
     if (hold.plan.counters.length === 0) return undefined;
-    if (hold.lent !== undefined) return this.#settleLent(hold, hold.lent, actual);
-    return this.#settle({ id: hold.id, actual }, hold);
+    const before = hold.forfeited;
+    if (actual === 'forfeit') hold.forfeited = true;
+    if (hold.lent !== undefined) return this.#settleLent(hold, actual, before);
+    return this.#settle({ id: hold.id, actual }, hold, before);
   }
 
-  /** @param hold undefined where nobody knows whether there is one. */
-  #settle(item: Settle, hold: Reservation | undefined): MaybePromise<unknown> {
-    return this.#link.settle(
-      item,
-      (answer) => this.#settled(item, hold, answer),
-      () => this.#backlog.keep(this.#untold(item, hold)),
-    );
+  /**
+   * @param hold undefined where nobody knows whether there is one.
+   * @param forfeited it was before.
+   */
+  #settle(item: Settle, hold?: Reservation, forfeited?: true): MaybePromise<unknown> {
+    const told = (answer: Settled): MaybePromise<boolean> => this.#settled(item, answer, hold, forfeited);
+    const attempt = (): MaybePromise<boolean> => this.#link.settle(item, told, () => false, 1);
+    return this.#link.settle(item, told, () => {
+      this.#backlog.keep({ unbooked: unbookedAmounts(item, hold), attempt });
+      return false;
+    });
   }
 
-  #settled({ id, actual }: Settle, hold: Reservation | undefined, { state }: Settled): MaybePromise<unknown> {
+  #settled({ id, actual }: Settle, { state }: Settled, hold?: Reservation, forfeited?: true): MaybePromise<true> {
     this.#flush();
-    const known = state === 'settled' || state === 'forfeited';
-    if (hold === undefined || actual === 'void' || known) return undefined;
+    if (hold === undefined || actual === 'void' || state === 'settled' || state === 'forfeited') return true;
     // What the store held it holds no more: it has lost what it was told last.
-    return this.#book(`${id}/again`, hold.plan, typeof actual === 'string' ? hold.units : actual);
+    const again = forfeited
+      ? this.#book(`${id}/beyond`, hold.plan, beyond(hold, actual))
+      : this.#book(`${id}/again`, hold.plan, unitsOf(hold, actual));
+    return after(again, () => true);
   }
 
-  #untold(item: Settle, hold: Reservation | undefined): Untold {
-    const { actual } = item;
-    let unbooked: Amounts | undefined;
-    if (hold !== undefined && actual !== 'void') {
-      // What is held counts, and goes on counting when its lease ends.
-      unbooked = typeof actual === 'string' ? NO_AMOUNTS : amountsByUnit(hold.plan, beyond(hold, actual));
-    }
-    const told = (answer: Settled): MaybePromise<boolean> => after(this.#settled(item, hold, answer), () => true);
-    return { unbooked, attempt: () => this.#link.settle(item, told, () => false, 1) };
-  }
-
-  #settleLent(hold: Reservation, lent: { ended: boolean }, actual: Settle['actual']): void {
+  #settleLent(hold: Reservation, actual: Settle['actual'], forfeited?: true): void {
     const { id, plan } = hold;
-    if (lent.ended) {
-      // It was counted as spent at the close, and has cost more.
-      if (typeof actual !== 'string') this.#owe(`${id}/beyond`, plan, beyond(hold, actual));
-      return;
+    if (forfeited) this.#owe(`${id}/beyond`, plan, beyond(hold, actual));
+    else {
+      this.#allowance?.giveBack(amountsByUnit(plan, hold.units));
+      if (actual !== 'void') this.#owe(`${id}/lent`, plan, unitsOf(hold, actual));
     }
-    lent.ended = true;
-    this.#allowance?.giveBack(amountsByUnit(plan, hold.units));
-    if (actual !== 'void') this.#owe(`${id}/lent`, plan, actual === 'forfeit' ? hold.units : actual);
   }
 
   /** Has the store book, when it answers again, what was spent without it. */
   #owe(id: string, plan: Plan, units: readonly Units[]): void {
-    if (units.some((each) => each > 0)) this.#booking(id, plan, units, KEEP_MS).keep();
+    if (isSome(units)) this.#booking(id, plan, units, KEEP_MS).keep();
     this.#flush();
   }
 
@@ -235,7 +229,10 @@ export class Reservations {
   standingOf(counter: Counter, readings: Readings | undefined): Standing {
     if (this.#lost.has(counter.scope)) return { room: 0 };
     if (readings === undefined) return { room: this.#allowance?.room(counter) ?? 0 };
-    return readings[counter.scope]?.[counter.meter] ?? { used: 0, held: 0 };
+    const meters = readings[counter.scope];
+    // A scope that was opened and is not there is one that the store has lost.
+    if (meters === undefined && this.#link.knows(counter.scope)) return { room: 0 };
+    return meters?.[counter.meter] ?? { used: 0, held: 0 };
   }
 
   get unbooked(): Unbooked {
@@ -273,6 +270,25 @@ function lentFor(id: string, plan: Plan, units: readonly Units[], error: unknown
   return { ok: true, id, plan, units, repeat: undefined, left: [], observed: [storeFailed(error, 'on-allowance')] };
 }
 
-function beyond({ units }: Reservation, actual: readonly Units[]): readonly Units[] {
-  return actual.map((each, i) => Math.max(0, each - (units[i] as Units)));
+function isSome(units: readonly Units[]): boolean {
+  return units.some((each) => each > 0);
+}
+
+/** What is spent of a hold that ends so. */
+function unitsOf({ units }: Reservation, actual: Settle['actual']): readonly Units[] {
+  return typeof actual === 'string' ? units : actual;
+}
+
+/** What of it the hold did not cover. */
+function beyond(hold: Reservation, actual: Settle['actual']): readonly Units[] {
+  return unitsOf(hold, actual).map((each, i) => Math.max(0, each - (hold.units[i] as Units)));
+}
+
+/** What is missing in the store that was not told of the end: what is held counts, and goes on counting after its lease. */
+function unbookedAmounts({ actual }: Settle, hold: Reservation | undefined): Amounts | undefined {
+  if (hold === undefined || actual === 'void') return undefined;
+  // Calls were counted when they began.
+  const ofMoney = (units: readonly Units[]): Units[] => units.filter((_, i) => hold.plan.counters[i]?.unit !== 'call');
+  if (!isSome(ofMoney(hold.units)) && !isSome(ofMoney(unitsOf(hold, actual)))) return undefined;
+  return amountsByUnit(hold.plan, beyond(hold, actual));
 }

@@ -18,7 +18,9 @@ export interface Reservation {
   /** What is on record only: limits that observe and would have refused, a store that failed. */
   readonly observed: readonly Refusal[];
   /** It is lent from the allowance, since the store did not answer. */
-  readonly lent?: { ended: boolean };
+  readonly lent?: true;
+  /** Counted as spent at the close, before its end: the truth may yet come. */
+  forfeited?: true;
 }
 
 /** A reservation, or why it was not made. `terminal`: its id is void. */

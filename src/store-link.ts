@@ -2,7 +2,7 @@ import type { Clock } from './internal/clock.ts';
 import { before, type Deadline } from './internal/deadline.ts';
 import { isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import { ownWork } from './internal/own-work.ts';
-import { linesFor, type Plan } from './plan.ts';
+import { type Counter, linesFor, type Plan } from './plan.ts';
 import type { Decision, Lifetime, Line, Reserve, Settle, Settled, Store, Units } from './stores/store.ts';
 
 /** A reservation that the store is asked for. */
@@ -11,6 +11,10 @@ export interface Placement extends Omit<Reserve, 'lines' | 'onto'> {
   /** What each counter of the plan takes. */
   readonly units: readonly Units[];
 }
+
+type Decided<R> = (decision: Decision, lines: readonly Line[]) => MaybePromise<R>;
+/** `sent`: whether the reservation may have arrived all the same. */
+type Failed<R> = (error: unknown, sent: boolean) => MaybePromise<R>;
 
 /** A store whose wall clock keeps disagreeing with the windows that it is asked for is not one to trust. */
 const MAX_STALE = 3;
@@ -66,21 +70,15 @@ export class StoreLink {
   /**
    * Reserves, in the windows of the moment. Scopes that were not used before are opened first; one that was is never opened
    * again, since the store would call it new after it had forgotten it.
-   *
-   * @param failed `sent`: whether the reservation may have arrived all the same.
    */
-  place<R>(
-    placement: Placement,
-    decided: (decision: Decision, lines: readonly Line[]) => MaybePromise<R>,
-    failed: (error: unknown, sent: boolean) => MaybePromise<R>,
-  ): MaybePromise<R> {
+  place<R>(placement: Placement, decided: Decided<R>, failed: Failed<R>): MaybePromise<R> {
     for (const { scope } of placement.plan.counters) {
       if (!this.#generations.has(scope)) return this.#placeNew(placement, decided, failed);
     }
     return this.#place(placement, decided, failed, this.#wallOf, 0);
   }
 
-  #placeNew<R>(...[placement, decided, failed]: Parameters<typeof this.place<R>>): MaybePromise<R> {
+  #placeNew<R>(placement: Placement, decided: Decided<R>, failed: Failed<R>): MaybePromise<R> {
     const own = new Set<string>();
     const shared = new Set<string>();
     for (const counter of placement.plan.counters) {
@@ -112,8 +110,8 @@ export class StoreLink {
 
   #place<R>(
     placement: Placement,
-    decided: (decision: Decision, lines: readonly Line[]) => MaybePromise<R>,
-    failed: (error: unknown, sent: boolean) => MaybePromise<R>,
+    decided: Decided<R>,
+    failed: Failed<R>,
     wallOf: (scope: string) => number,
     repeats: number,
   ): MaybePromise<R> {
@@ -164,7 +162,7 @@ export class StoreLink {
    *
    * @returns the counter whose scope is stopped.
    */
-  renew(id: string, plan: Plan, leaseMs: number): MaybePromise<Plan['counters'][number] | undefined> {
+  renew(id: string, plan: Plan, leaseMs: number): MaybePromise<Counter | undefined> {
     const renewal: Reserve = { id: `${id}+${crypto.randomUUID()}`, lines: [], leaseMs, onto: id };
     const counters = plan.counters.filter(
       ({ shared, scope }, i) => shared !== undefined && plan.counters.findIndex((each) => each.scope === scope) === i,
@@ -187,6 +185,11 @@ export class StoreLink {
       },
       ignore,
     );
+  }
+
+  /** Whether the scope was opened. */
+  knows(scope: string): boolean {
+    return this.#generations.has(scope);
   }
 
   forget(scope: string): void {

@@ -69,6 +69,7 @@ const forbidden: readonly Plant[] = [
     '../egress/host.ts',
     '../leash.ts',
     '../index.ts',
+    './sqlite.ts',
     './sqlite/rows.ts',
     './postgres/queue.ts',
   ]),

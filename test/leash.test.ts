@@ -1101,6 +1101,21 @@ describe('a store that fails', () => {
     expect(await spentOf(leash)).toEqual(['0.5', '0']);
   });
 
+  it('renews leases that are longer than a timer takes no more often than one can', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const asked: unknown[] = [];
+      const store = storeWith({ sweep: (limit) => void asked.push(limit) as never });
+      await leashOf([callCap(9)], { store }).leash.enter({ tool: 't', leaseMs: 2 ** 40 });
+      await vi.advanceTimersByTimeAsync(2 ** 31 - 2);
+      expect(asked).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(asked).toHaveLength(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('fails holds and charges as it fails calls', async () => {
     const reserve = (): never => {
       throw new Error('secret');

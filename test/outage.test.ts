@@ -12,6 +12,7 @@ import { createLeash } from '../src/leash.ts';
 import type { Leash } from '../src/leash-contract.ts';
 import type { LeashOptions } from '../src/leash-options.ts';
 import { memoryStore } from '../src/stores/memory.ts';
+import type { Store } from '../src/stores/store.ts';
 import { FAULTS, type Fault, FaultyLine } from './helpers/outage.ts';
 import { rejection, thrownBy } from './helpers/refused.ts';
 import { storeWith } from './helpers/store-around.ts';
@@ -95,6 +96,10 @@ describe('storeTimeoutMs', () => {
     expect(await refused).toMatchObject(UNAVAILABLE);
     // Nothing was reserved, so nothing is given back.
     expect(line.asked).toEqual(['open']);
+    line.fault = 'up';
+    await run(leash);
+    // The one that renews leases is left.
+    expect(vi.getTimerCount()).toBe(1);
   });
 
   it('gives back what may have arrived', async () => {
@@ -152,7 +157,11 @@ describe('storeTimeoutMs', () => {
     await run(leash);
     line.fault = 'mute';
     run(leash).catch(() => {});
-    leash.usage().catch(() => {});
+    void leash.usage();
+    const failing = new FaultyLine();
+    const ticket = await on(failing, [callCap(9)]).leash.enter({ tool: 't' });
+    failing.fault = 'down';
+    await ticket.settle();
     await new Promise(setImmediate);
     expect(timers()).toBe(before);
     const set = vi.spyOn(globalThis, 'setTimeout');
@@ -190,8 +199,12 @@ describe('opening scopes', () => {
 
   it('never opens anew what the store has lost, whatever else is opened', async () => {
     let memory = memoryStore();
+    const opened: (readonly string[])[] = [];
     const store = storeWith({
-      open: (...args) => memory.open(...args),
+      open: (...args) => {
+        opened.push(args[0]);
+        return memory.open(...args);
+      },
       reserve: (...args) => memory.reserve(...args),
       settle: (...args) => memory.settle(...args),
     });
@@ -203,6 +216,26 @@ describe('opening scopes', () => {
     const other = () => leash.run({ tool: 'other', cost: '$1' }, () => 'ran');
     expect(await rejection(other())).toMatchObject({ code: 'STATE_LOST' });
     expect(await rejection(run(leash))).toMatchObject({ code: 'STATE_LOST' });
+    expect(opened).toEqual([[`session:${leash.id}`], ['shared:org']]);
+  });
+
+  it('goes by the first answer where several calls asked at once', async () => {
+    const memory = memoryStore();
+    let asked = 0;
+    const used = new Set<string | undefined>();
+    const store = storeWith(
+      {
+        open: async (scopes) => Object.fromEntries(scopes.map((scope) => [scope, `${asked++}`])),
+        reserve: async ([item]) => {
+          used.add(item?.lines[0]?.generation);
+          return [{ ok: true, repeat: undefined, left: [1] }];
+        },
+      },
+      memory,
+    );
+    const leash = createLeash({ guards: [callCap(9)], store });
+    await all([run(leash), run(leash), run(leash)]);
+    expect([asked, used]).toEqual([3, new Set(['0'])]);
   });
 });
 
@@ -258,6 +291,39 @@ describe('a session whose state was lost', () => {
     expect(error).toMatchObject({ ...UNAVAILABLE, unbooked: { ...NOTHING, usd: '5.75' } });
     expect(error.message).toBe('The store has not booked all that was spent: $5.75.');
     await open.settle('$6');
+  });
+
+  it('is told by usage() of an empty store, before any call has found out', async () => {
+    const { leash, flush } = losing(upTo({ usd: 9 }));
+    expect((await leash.usage()).limits).toMatchObject([{ spent: '0', remaining: '9' }]);
+    await run(leash);
+    flush();
+    const [limit] = (await leash.usage()).limits;
+    expect(limit).toMatchObject({ remaining: '0' });
+    expect(limit).not.toHaveProperty('spent');
+  });
+
+  it('does not make close() reject for what was nothing', async () => {
+    const { leash, flush } = losing();
+    await run(leash);
+    flush();
+    expect(thrownBy(() => leash.charge('$0'))).toMatchObject({ code: 'STATE_LOST' });
+    await leash.close();
+  });
+
+  it('has the truth booked once that comes after the close, where the store had lost the hold', async () => {
+    const line = new FaultyLine();
+    const { memory } = line;
+    const { leash } = on(line, [budget({ usd: 99, scope: 'org' })]);
+    const ticket = await leash.enter({ tool: 't', cost: '$2' });
+    // A store that falls back to before the call.
+    await memory.settle([{ id: ticket.call.id, actual: 'void' }]);
+    await leash.close();
+    expect(await line.counted()).toEqual({ 'shared:org usd/session': [2 * USD, 0] });
+    await ticket.settle('$5');
+    await pass(10_000);
+    expect(await line.counted()).toEqual({ 'shared:org usd/session': [5 * USD, 0] });
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('books in the scopes that are left', async () => {
@@ -324,6 +390,17 @@ describe('a settlement that fails', () => {
     expect(line.asked).toHaveLength(5);
   });
 
+  it('is tried one after the other also in a store that fails at once', async () => {
+    const line = new FaultyLine();
+    const { leash } = on(line, [budget({ usd: 9 })]);
+    const tickets = [await leash.enter({ tool: 't', cost: '$1' }), await leash.enter({ tool: 't', cost: '$1' })];
+    line.fault = 'down';
+    for (const ticket of tickets) await ticket.settle('$2');
+    line.asked.length = 0;
+    await leash.usage();
+    expect(line.asked).toEqual(['settle', 'read']);
+  });
+
   it('is booked once, whether or not the store had done it', async () => {
     const line = new FaultyLine();
     const { leash } = on(line, [budget({ usd: 9 })]);
@@ -348,16 +425,18 @@ describe('a settlement that fails', () => {
       memory,
     );
     const leash = createLeash({ guards: [budget({ usd: 9 })], store });
-    const [first, second] = [
-      await leash.enter({ tool: 't', cost: '$1' }),
-      await leash.enter({ tool: 't', cost: '$1' }),
-    ];
+    const enter = async () => leash.enter({ tool: 't', cost: '$1' });
+    const [first, second, third] = [await enter(), await enter(), await enter()];
     bad = 'all';
     await first.settle('$2');
     await second.settle('$2');
     bad = first.call.id;
     await pass(10_000);
-    expect(await leash.usage()).toMatchObject({ limits: [{ spent: '2', held: '1' }], unbooked: { usd: '1' } });
+    expect(await leash.usage()).toMatchObject({ limits: [{ spent: '2', held: '2' }], unbooked: { usd: '1' } });
+    bad = 'all';
+    await third.settle('$2');
+    bad = first.call.id;
+    // The first one fails, and the close still gets to the other.
     expect(await rejection(leash.close())).toMatchObject({ unbooked: { usd: '1' } });
   });
 
@@ -386,6 +465,32 @@ describe('a settlement that fails', () => {
     expect((await rejection(leash.close())).message).toBe(
       'The store was not told the end of calls: what it holds for them counts as spent when their leases end.',
     );
+  });
+
+  it('of calls that cost nothing, and were counted when they began, is no failure of close()', async () => {
+    const settle = (): never => fail();
+    const guards = [budget({ usd: 9 }), callCap(9)];
+    const leash = createLeash({ guards, store: storeWith({ settle }) });
+    await run(leash, 0);
+    await leash.close();
+    const other = createLeash({ guards, store: storeWith({ settle }) });
+    await other.run({ tool: 't', cost: 'free' }, () => currentCall()?.charge('$1'));
+    expect(await rejection(other.close())).toMatchObject({ unbooked: { usd: '1', calls: 0 } });
+    const last = createLeash({ guards, store: storeWith({ settle }) });
+    await last.wrap('t', () => currentCall()?.charge('$0'), { cost: '$1' })();
+    // The store goes on holding a dollar.
+    expect(await rejection(last.close())).toMatchObject({ unbooked: NOTHING });
+  });
+
+  it('that would only have given something back is no failure of close()', async () => {
+    const fails = (): never => fail();
+    let down = true;
+    const memory = memoryStore();
+    const reserve: Store['reserve'] = (batch) => (down ? fail() : memory.reserve(batch));
+    const leash = createLeash({ guards: [budget({ usd: 9 })], store: storeWith({ reserve, settle: fails }, memory) });
+    await rejection(run(leash));
+    down = false;
+    await leash.close();
   });
 
   it('is tried once more at the close', async () => {
@@ -442,6 +547,16 @@ describe('a settlement that fails', () => {
       expect(await leash.usage()).toMatchObject({ limits: [{ spent: '3', held: '0' }], unbooked: NOTHING });
       await leash.close();
     }
+  });
+
+  it('of spend that the store holds for it is not missing', async () => {
+    const line = new FaultyLine();
+    const { leash } = on(line, [budget({ usd: 9 })]);
+    const settle = vi.spyOn(line.memory, 'settle').mockImplementation(() => fail());
+    await leash.charge('$2');
+    expect(await leash.usage()).toMatchObject({ limits: [{ spent: '0', held: '2' }], unbooked: NOTHING });
+    settle.mockRestore();
+    expect(await leash.usage()).toMatchObject({ limits: [{ spent: '2', held: '0' }] });
   });
 });
 
@@ -603,9 +718,12 @@ describe('onStoreError', () => {
     const { leash } = on(line, [budget({ usd: 9 })], upTo({}));
     line.fault = 'down';
     expect(await leash.run({ tool: 't', cost: 'free' }, () => 'ran')).toBe('ran');
+    await leash.charge('$0');
     expect(await leash.usage()).toMatchObject({ unbooked: NOTHING });
-    line.fault = 'up';
-    await leash.close();
+    // Nothing is missing; only the session's scope could not be shut.
+    const error = await rejection(leash.close());
+    expect(error).toMatchObject({ ...UNAVAILABLE, message: 'The store that counts what is spent did not answer.' });
+    expect(error).not.toHaveProperty('unbooked');
   });
 
   it('is no way around a store that answers', async () => {
@@ -732,12 +850,44 @@ describe('onStoreError', () => {
     await run(leash, 2);
     line.fault = 'up';
     // Between the two steps of the booking the store falls back to what it was before.
-    const settle = vi.spyOn(memory, 'settle').mockImplementationOnce((batch) => {
+    const forget: Store['settle'] = (batch) => {
       void memory.settle([{ id: batch[0]?.id as string, actual: 'void' }]);
       return [{ state: 'unknown', first: true, overrun: [] }];
+    };
+    const settle = vi.spyOn(memory, 'settle').mockImplementationOnce(forget);
+    await leash.usage();
+    settle.mockRestore();
+    line.fault = 'down';
+    expect(await rejection(run(leash))).toMatchObject(UNAVAILABLE);
+    line.fault = 'up';
+    expect(await leash.usage()).toMatchObject({ limits: [{ spent: '2', held: '0' }], unbooked: NOTHING });
+    // All of it is lent again, also after spend that was booked at once, lost, and booked again.
+    const again = vi.spyOn(memory, 'settle').mockImplementationOnce(forget);
+    await leash.charge('$1');
+    again.mockRestore();
+    expect(await leash.usage()).toMatchObject({ limits: [{ spent: '3', held: '0' }], unbooked: NOTHING });
+    line.fault = 'down';
+    expect(await run(leash, 2)).toBe('ran');
+  });
+
+  it('books once also when the last reply is lost and much time passes', async () => {
+    const line = new FaultyLine();
+    const { memory } = line;
+    const { leash } = on(line, [budget({ usd: 99 })], upTo({ usd: 2 }));
+    line.fault = 'down';
+    await run(leash, 2);
+    line.fault = 'up';
+    const settle = vi.spyOn(memory, 'settle').mockImplementationOnce((batch) => {
+      void memory.settle(batch);
+      return fail();
     });
     await leash.usage();
     settle.mockRestore();
+    // So many others come after it that the store has forgotten all that it was not asked to keep.
+    for (let i = 0; i < 3_000; i++) {
+      await memory.reserve([{ id: `${i}`, lines: [], leaseMs: 1 }]);
+      await memory.settle([{ id: `${i}`, actual: [] }]);
+    }
     expect(await leash.usage()).toMatchObject({ limits: [{ spent: '2', held: '0' }], unbooked: NOTHING });
   });
 
@@ -782,6 +932,7 @@ describe('onStoreError', () => {
     const line = new FaultyLine();
     const { leash, events } = on(line, [budget({ usd: 1 })], { ...upTo({ usd: 2 }), mode: 'observe' });
     line.fault = 'down';
+    expect(await leash.usage()).toMatchObject({ limits: [{ remaining: '1' }] });
     expect(await all([run(leash), run(leash), run(leash)])).toEqual(['ran', 'ran', 'STORE_UNAVAILABLE']);
     line.fault = 'up';
     await run(leash);
@@ -816,7 +967,8 @@ describe('onStoreError', () => {
     const released = await leash.hold('$1');
     await released.release();
     // What has happened is booked whatever is lent, and refused like a call.
-    expect(thrownBy(() => leash.charge('$4'))).toMatchObject(UNAVAILABLE);
+    await leash.charge('$1');
+    expect(thrownBy(() => leash.charge('$3'))).toMatchObject(UNAVAILABLE);
     expect(thrownBy(() => leash.charge('$0.1'))).toMatchObject(UNAVAILABLE);
     expect(await leash.usage()).toMatchObject({ usd: '13.1', unbooked: { usd: '13.1' } });
     line.fault = 'up';
@@ -829,6 +981,7 @@ describe('onStoreError', () => {
       ['t', 'on-allowance'],
       ['leash.hold', 'store-failed'],
       ['leash.hold', 'on-allowance'],
+      ['leash.charge', 'on-allowance'],
       ['leash.charge', 'store-failed'],
       ['leash.charge', 'store-failed'],
     ]);
@@ -895,11 +1048,20 @@ describe('onStoreError', () => {
       unbooked: { usd: '2', sat: '5', calls: 3 },
     });
     expect(await leash.usage()).toMatchObject({ usd: '2', sat: '5', unbooked: { usd: '2', sat: '5', calls: 3 } });
-    // The truth comes after the end, and then the store does.
+    // The truth comes after the end, and then the store does, or the other way round.
     await open.settle('$4');
     line.fault = 'up';
     await pass(5_000);
     expect(await line.counted()).toMatchObject({ 'shared:org usd/session': [5 * USD, 0] });
+    const late = on(line, [budget({ usd: 99, scope: 'org' })], upTo({ usd: 2 })).leash;
+    line.fault = 'down';
+    const last = await late.enter({ tool: 't', cost: '$1' });
+    await rejection(late.close());
+    line.fault = 'up';
+    await pass(5_000);
+    await last.settle('$3');
+    await last.settle('$9');
+    expect(await line.counted()).toMatchObject({ 'shared:org usd/session': [8 * USD, 0] });
   });
 
   interface Step {

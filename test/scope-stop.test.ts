@@ -8,7 +8,7 @@ import type { Leash } from '../src/leash-contract.ts';
 import type { LeashOptions } from '../src/leash-options.ts';
 import { resumeScope, stopScope } from '../src/scope-stop.ts';
 import { memoryStore } from '../src/stores/memory.ts';
-import type { Store } from '../src/stores/store.ts';
+import type { Store, Decision as StoreDecision } from '../src/stores/store.ts';
 import { lateStore } from './helpers/late-store.ts';
 import { rejection, thrownBy } from './helpers/refused.ts';
 import { storeWith } from './helpers/store-around.ts';
@@ -96,7 +96,14 @@ describe.each([
   });
 
   it('reaches a call that runs alone, when its lease is renewed', async () => {
-    const store = made();
+    const memory = memoryStore();
+    const asked: unknown[] = [];
+    const reserve: Store['reserve'] = (batch) => {
+      const decisions = memory.reserve(batch) as readonly StoreDecision[];
+      asked.push(decisions.map(({ ok }) => ok));
+      return decisions;
+    };
+    const store = around(storeWith({ reserve }, memory));
     const { leash, events } = on(store, [budget({ usd: 9 }), inOrg(), budget({ usd: 9, per: 'day', scope: 'other' })]);
     const options = { tool: 't', cost: '$1', leaseMs: 30_000 } as const;
     const ticket = await leash.enter(options);
@@ -105,6 +112,7 @@ describe.each([
     // Asking leaves nothing behind.
     const usage = { spent: '0', held: '1', remaining: '8' };
     expect((await leash.usage()).limits).toMatchObject([usage, usage, usage]);
+    expect(asked).toEqual([[true], ...Array(3).fill([true, false])]);
     await stopScope(store, 'other');
     await vi.advanceTimersByTimeAsync(9_000);
     expect(leash.signal.aborted).toBe(false);

@@ -1,5 +1,5 @@
-/** The most that a timer takes; above, it would fire at once. */
-const MAX_MS = 2 ** 31 - 1;
+/** The most that a timer takes; above, it fires at once. */
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
 export interface Deadline {
   readonly ms: number;
@@ -12,7 +12,7 @@ export interface Deadline {
 /** An answer, or the failure of whoever does not give one in time. */
 export function before<T>({ ms, late, keepsAlive }: Deadline, answer: PromiseLike<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(late()), Math.min(ms, MAX_MS));
+    const timer = setTimeout(() => reject(late()), Math.min(ms, MAX_TIMER_MS));
     if (!keepsAlive) timer.unref();
     answer.then(
       (value) => {

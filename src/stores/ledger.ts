@@ -171,6 +171,7 @@ export class Ledger {
     if (item.onto !== extension?.onto || !sameLines(requested, item.lines)) return this.#refuse('conflict', -1);
     const left = item.lines.map((line, i) => {
       const counter = known.counter(i + (extension?.first ?? 0));
+      // Where the counter is gone, nothing is counted any more.
       if (counter === undefined) return line.cap;
       return line.cap - counter.meter.used(this.moment(counter.scope)) - counter.meter.held;
     });

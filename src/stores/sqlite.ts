@@ -19,7 +19,7 @@ export interface SqliteStoreOptions {
   readonly clock?: Clock;
   /** For how long a call waits, in ms, while others have the database locked; then it rejects. Integer >= 0. Default: 2 000. */
   readonly busyTimeoutMs?: number;
-  /** When a scope that is a session's own is forgotten after its last use. Default: `'7d'`. */
+  /** How long after its last use a scope is forgotten that was opened as `'temporary'`. Default: `'7d'`. */
   readonly forgetAfter?: Duration;
 }
 

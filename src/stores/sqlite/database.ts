@@ -5,7 +5,7 @@ import { Transaction } from './transaction.ts';
 
 /** How much of what is over one transaction deletes: more than one can add. */
 const FORGOTTEN_HOLDS = 128;
-const FORGOTTEN_SCOPES = 8;
+const FORGOTTEN_SCOPES = 16;
 /** How often it looks for that, in ms, while it finds nothing. */
 const FORGET_EVERY_MS = 250;
 

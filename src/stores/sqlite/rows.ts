@@ -152,9 +152,9 @@ export class Rows implements Scopes, Holds {
    */
   forget(holds: number, scopes: number, unusedMs: number): boolean {
     const { overHolds, deleteHold, dueScopes, putOffScope, deleteScope } = this.#statements;
-    const over = overHolds.all(this.#time, holds) as unknown as readonly { readonly id: number }[];
+    const over = overHolds.all(this.#time, holds) as unknown as readonly Pick<SavedHold, 'id'>[];
     for (const { id } of over) deleteHold.run(id);
-    const due = dueScopes.all(this.#time, scopes) as unknown as readonly SavedScope[];
+    const due = dueScopes.all(this.#time, scopes) as unknown as readonly Pick<SavedScope, 'id' | 'shut' | 'time_ms'>[];
     for (const { id, shut, time_ms } of due) {
       const unused = time_ms + unusedMs;
       if (shut !== 0 || unused <= this.#time) deleteScope.run(id);

@@ -22,7 +22,7 @@ export class StepRows implements Steps {
   }
 
   add(index: number, units: number): void {
-    if (units > 0) this.#statements.addToStep.run(this.#counter, index, units);
+    this.#statements.addToStep.run(this.#counter, index, units);
   }
 
   take(index: number, units: number): number {
