@@ -396,10 +396,7 @@ describe('the packed package', () => {
       cpSync(join(root, file), join(consumer, 'node_modules/leashkit', file));
     }
     writeFileSync(join(consumer, 'package.json'), '{ "type": "module" }');
-    writeFileSync(join(consumer, 'uses-root.ts'), USES_ROOT);
-    writeFileSync(join(consumer, 'uses-ajv.ts'), USES_AJV);
-    writeFileSync(join(consumer, 'uses-subpaths.ts'), USES_SUBPATHS);
-    writeFileSync(join(consumer, 'uses-undici.ts'), USES_UNDICI);
+    cpSync(join(import.meta.dirname, 'consumers/types'), consumer, { recursive: true });
   });
 
   afterAll(() => rmSync(consumer, { recursive: true, force: true }));
@@ -458,74 +455,3 @@ describe('the packed package', () => {
     }
   });
 });
-
-const USES_ROOT = `
-import { budget, callCap, createLeash, egress, isLeashError, memoryStore, rateLimit, type Leash } from 'leashkit';
-import { leashModel, leashStop, leashTools } from 'leashkit/ai-sdk';
-
-const guards = [budget({ usd: 5 }), callCap(50), rateLimit({ max: 10, per: '1m' }), egress({ allow: ['example.com'] })];
-const leash: Leash = createLeash({ guards, store: memoryStore() });
-const charge = leash.wrap('charge', async (input: { cents: number }) => input.cents, {
-  cost: ({ cents }) => ({ usd: cents / 100 }),
-});
-const paid: Promise<number> = charge({ cents: 18 });
-paid.catch((error: unknown) => isLeashError(error) && error.code);
-
-const search = { execute: async (input: { query: string }) => input.query };
-const held: { search: typeof search } = leashTools(leash, { search }, { costs: { search: ({ query }) => ({ usd: query.length }) } });
-const stop: () => boolean = leashStop(leash);
-export { held, leashModel, stop };
-`;
-
-const USES_AJV = `
-import { createLeash } from 'leashkit';
-import { jsonSchemaArgs } from 'leashkit/ajv';
-
-createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
-`;
-
-const USES_UNDICI = `
-import { createLeash, egress } from 'leashkit';
-import { leashDispatcher, type LeashDispatcherOptions, leashFetch, leashInterceptor } from 'leashkit/undici';
-import { Agent, interceptors, request } from 'undici';
-
-const leash = createLeash({ guards: [egress({ allow: ['example.com'] })] });
-const options: LeashDispatcherOptions = { connections: 4, tls: { ca: 'ca' } };
-const dispatcher = leashDispatcher(leash, options).compose(interceptors.redirect());
-const answer: Promise<string> = request('https://example.com', { dispatcher }).then(({ body }) => body.text());
-const other = new Agent().compose(leashInterceptor(leash), interceptors.retry());
-const status: Promise<number> = leashFetch(leash)('https://example.com', { method: 'POST' }).then((r) => r.status);
-export { answer, other, status };
-`;
-
-const USES_SUBPATHS = `
-import { createLeash } from 'leashkit';
-import { leashMiddleware, leashTools as leashChainTools } from 'leashkit/langchain';
-import { leashRunnable } from 'leashkit/openai';
-import { leashModel, leashTools } from 'leashkit/openai-agents';
-import { type Isolated, isolated } from 'leashkit/isolated';
-import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
-import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
-
-const audit = recordingSink();
-const leash = createLeash({ guards: [], audit, clock: fakeClock({ now: 0 }) });
-const search = leash.wrap('search', async (input: { q: string }) => input.q);
-void runScriptedAgent({ script: [{ tool: 'search' }], tools: { search }, signal: leash.signal });
-expectDenied(search({ q: 'a' }), 'BUDGET_EXCEEDED').then(({ remaining }) => remaining.length);
-leashMatchers.toHaveRan(audit, 'search', 1);
-const listed: Price = fromGenaiPrices(() => null, { aliases: { a: 'b' } });
-const price: Price = (usage, model) => priceTable({ m: { inputPerMTok: 1, outputPerMTok: '2' } })(usage, model) ?? listed(usage, model);
-leashMiddleware(leash, { price, onBreach: 'throw' });
-const [chained] = leashChainTools(leash, [{ name: 'search', func: (input: { q: string }) => input.q }]);
-chained.func({ q: 'a' });
-leashTools(leash, [{ name: 'search' }], { costs: { search: (input: { q: string }) => ({ usd: input.q.length }) } });
-const model = { getResponse: async () => 1, async *getStreamedResponse() {} };
-leashModel(leash, model, price, { modelId: 'm' }).getResponse();
-leashRunnable(leash, { type: 'function', function: { function: (input: { q: string }) => input.q } }, { cost: ({ q }) => ({ usd: q.length }) });
-declare const tools: Isolated<{ add(a: number, b: number): number; name: string }>;
-const sum: Promise<number> = tools.exports.add(1, 2);
-sum.then(() => tools.close());
-isolated('/tools.js', { leash }).then(({ exports }) => exports['search']?.('q'));
-const usage = normalizeUsage({});
-if (usage !== undefined) price(usage, { modelId: 'm' });
-`;
