@@ -15,6 +15,7 @@ export type IsolatedExports<Exports> = {
     : never;
 };
 
+/** A module in a process of its own. */
 export interface Isolated<Exports> extends AsyncDisposable {
   /**
    * The functions that the module exports. Arguments and results are cloned: functions are refused, and what is left of an
