@@ -10,6 +10,7 @@ import { COMPILERS, runCompiler } from '../test/consumers/compilers.ts';
 import type { Check, Outcome } from '../test/consumers/outcome.ts';
 import { installed, type Packed, pack } from '../test/consumers/project.ts';
 import { RUNTIMES, runRuntime } from '../test/consumers/runtimes.ts';
+import { tableOf } from './table.ts';
 
 interface Consumer {
   readonly name: string;
@@ -60,12 +61,7 @@ function printTable(outcomes: readonly Outcome[]): void {
     version,
     ...columns.map((column) => (checks[column] === undefined ? '' : cell(checks[column]))),
   ]);
-  const head = ['', 'version', ...columns];
-  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)));
-  for (const row of [head, ...rows]) {
-    const padded = row.map((text, i) => text.padEnd(widths[i] ?? 0));
-    console.log(padded.join('  ').trimEnd());
-  }
+  console.log(tableOf(['', 'version', ...columns], rows));
 }
 
 function print(outcomes: readonly Outcome[]): void {

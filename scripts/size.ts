@@ -10,11 +10,12 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CEILINGS, type Size, sizeOf } from '../test/helpers/size.ts';
+import { tableOf } from './table.ts';
 
 interface Row extends Size {
   readonly module: string;
   readonly ceiling: number | undefined;
-  /** Medians, in milliseconds. */
+  /** In milliseconds. */
   readonly importMs: number;
   readonly emptyMs: number;
 }
@@ -43,16 +44,13 @@ function timeImport(module: string): number {
   return Number(printed);
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] as number;
-}
-
+/** The fastest of all rounds, for what slows an import down is never the module. */
 function timeImports(modules: readonly string[], rounds: number): ReadonlyMap<string, number> {
-  const taken = new Map<string, number[]>(modules.map((module) => [module, []]));
+  const fastest = new Map<string, number>(modules.map((module) => [module, Number.POSITIVE_INFINITY]));
   for (let round = 0; round < rounds; round++) {
-    for (const [module, times] of taken) times.push(timeImport(module));
+    for (const [module, time] of fastest) fastest.set(module, Math.min(time, timeImport(module)));
   }
-  return new Map([...taken].map(([module, times]) => [module, median(times)]));
+  return fastest;
 }
 
 async function measure(rounds: number): Promise<readonly Row[]> {
@@ -81,20 +79,13 @@ async function measure(rounds: number): Promise<readonly Row[]> {
 function print(rows: readonly Row[]): void {
   const cells = rows.map(({ module, minified, gzipped, ceiling, importMs, emptyMs }) => [
     module,
-    minified.toLocaleString('en'),
-    gzipped.toLocaleString('en'),
-    ceiling?.toLocaleString('en') ?? 'none',
+    minified,
+    gzipped,
+    ceiling ?? 'none',
     importMs.toFixed(1),
     (importMs / emptyMs).toFixed(1),
   ]);
-  const head = ['', 'minified', 'gzipped', 'ceiling', 'import ms', 'of empty'];
-  const widths = head.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)));
-  for (const row of [head, ...cells]) {
-    const [module = '', ...numbers] = row;
-    console.log(
-      [module.padEnd(widths[0] ?? 0), ...numbers.map((text, i) => text.padStart(widths[i + 1] ?? 0))].join('  '),
-    );
-  }
+  console.log(tableOf(['', 'minified', 'gzipped', 'ceiling', 'import ms', 'of empty'], cells));
   console.log(
     `\nBytes. An empty module: ${rows[0]?.emptyMs.toFixed(1)} ms. Peers are counted in times, and not in bytes.`,
   );
