@@ -43,11 +43,17 @@ export async function redisGroups(url: string): Promise<{ readonly groups: reado
         }),
         subject(
           'leashkit Redis store (ioredis)',
-          await awaitedCycle(redisStore({ client: fromIoredis(client), prefix: `io${parallel}` }), 'h'),
+          await awaitedCycle(
+            redisStore({ client: fromIoredis(client), prefix: `io${parallel}`, timeoutMs: 60_000 }),
+            'h',
+          ),
         ),
         subject(
           'leashkit Redis store (node-redis)',
-          await awaitedCycle(redisStore({ client: fromNodeRedis(nodeRedis), prefix: `node${parallel}` }), 'h'),
+          await awaitedCycle(
+            redisStore({ client: fromNodeRedis(nodeRedis), prefix: `node${parallel}`, timeoutMs: 60_000 }),
+            'h',
+          ),
         ),
         subject(
           'limit: two EVALSHA of an empty script, one after the other (ioredis)',
