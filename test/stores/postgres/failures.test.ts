@@ -203,11 +203,11 @@ describe.skipIf(postgresUrl === undefined)('postgresStore when PostgreSQL fails'
     }
   }
   /** Holds the lock of the scope while something is done. */
-  async function whileLocked<T>(action: () => Promise<T>): Promise<T> {
+  async function whileLocked<T>(action: (locker: pg.PoolClient) => Promise<T>): Promise<T> {
     const locker = await schema.pool.connect();
     try {
       await locker.query(`BEGIN; UPDATE ${schema.name}.scopes SET seen_ms = seen_ms`);
-      return await action();
+      return await action(locker);
     } finally {
       await locker.query('ROLLBACK');
       locker.release();
@@ -237,6 +237,18 @@ describe.skipIf(postgresUrl === undefined)('postgresStore when PostgreSQL fails'
     });
     expect(await hasty.settle([{ id: 's3cret-hold r', actual: 'void' }])).toMatchObject([{ state: 'unknown' }]);
     expect(await hasty.reserve([item('r', generation)])).toMatchObject([{ ok: false, why: 'terminal' }]);
+    expect(await held()).toBe(10);
+  });
+
+  it('forfeits no hold whose lease was renewed while the sweep waited for its scope', async () => {
+    await schema.pool.query(`UPDATE ${schema.name}.holds SET due_ms = 0`);
+    const sweeping = await whileLocked(async (locker) => {
+      const swept = postgresStore({ client: connect(), schema: schema.name, timeoutMs: 20_000 }).sweep(10);
+      await waiting();
+      await locker.query(`UPDATE ${schema.name}.holds SET due_ms = ${2 ** 52}; COMMIT`);
+      return { swept };
+    });
+    expect(await sweeping.swept).toEqual([]);
     expect(await held()).toBe(10);
   });
 

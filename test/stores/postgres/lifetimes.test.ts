@@ -168,6 +168,7 @@ describe.skipIf(postgresUrl === undefined)('what postgresStore keeps', () => {
     await store.shut('b');
     expect(await schema.rows()).toEqual({ scopes: 2, meters: 0, steps: 0, holds: 1 });
     clock.advance(DAY_MS - 1);
+    await store.shut('a');
     await store.sweep(0);
     expect(await reserve('r2', [line(1)])).toMatchObject({ ok: false, why: 'closed' });
     clock.advance(1);
@@ -182,6 +183,7 @@ describe.skipIf(postgresUrl === undefined)('what postgresStore keeps', () => {
     clock.advance(29 * DAY_MS);
     await store.sweep(10);
     expect(await store.settle([{ id: 'r', actual: [9] }])).toMatchObject([{ state: 'settled', overrun: [4] }]);
+    expect(await store.read(['s'])).toEqual({ s: { usd: { used: 9, held: 0 } } });
     clock.advance(30 * DAY_MS);
     await store.sweep(10);
     await store.sweep(10);
