@@ -7,18 +7,19 @@ import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
 import { canonicalJson, frozenJson, NotJsonError } from './internal/canonical-json.ts';
 import type { Clock } from './internal/clock.ts';
-import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import { checkOptions } from './internal/options.ts';
 import { Leases } from './leases.ts';
 import { addMoney, type ExactMoney, FREE } from './money.ts';
-import { amountsFor, type Plan } from './plan.ts';
+import type { Counter, Plan } from './plan.ts';
 import { type Attempt, argumentsNotJson, conflict, type Refusal } from './refusal.ts';
-import type { Reservations, Reserved } from './reservations.ts';
+import type { Reservations } from './reservations.ts';
+import type { Reservation, Reserved } from './reserved.ts';
 import type { Rules } from './rules.ts';
 import { type Misdeclared, SessionRecord, type SessionRecordInit } from './session-record.ts';
-import type { Settle, Settled } from './stores/store.ts';
+import type { Settle } from './stores/store.ts';
 import { HeldCall, type HeldCallInit, type TicketOwner } from './ticket.ts';
-import { DEFAULT_LEASE_MS, type Tool, unpriced } from './tool.ts';
+import { type Tool, unpriced } from './tool.ts';
 
 export interface AdmissionInit extends SessionRecordInit {
   readonly rules: Rules;
@@ -52,7 +53,12 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     super(init);
     this.#init = init;
     this.leases = new Leases(
-      (hold, leaseMs) => init.reservations.renew(hold, leaseMs),
+      (hold, leaseMs) => {
+        const stopped = (counter: Counter | undefined): void => {
+          if (counter !== undefined) init.scopeStopped(counter);
+        };
+        quietly(() => after(init.reservations.renew(hold, leaseMs), stopped));
+      },
       (limit) => init.reservations.sweep(limit),
     );
   }
@@ -182,9 +188,8 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
       if (!answer.ok) return this.refuse(attempt, answer.refusal);
       for (const observed of answer.observed) this.observe(attempt, observed);
       if (answer.repeat !== undefined) return this.#admitPaid(attempt, tool, call, plan, answer.repeat);
-      const hold = answer.lines.length === 0 ? undefined : answer.id;
-      const keyed = hold !== undefined && hold !== call.id;
-      return this.#start(attempt, { owner: this, tool, call, plan, hold, keyed, paid: false, held: cost });
+      const keyed = answer.id !== '' && answer.id !== call.id;
+      return this.#start(attempt, { owner: this, tool, call, hold: answer, keyed, paid: false, held: cost });
     });
     return this.leases.track(begun);
   }
@@ -199,19 +204,17 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   ): MaybePromise<HeldCall> {
     if (state === 'held') return this.refuse(attempt, conflict('in-progress'));
     const calls = callsOf(plan);
-    const { leaseMs } = tool;
-    return after(this.#init.reservations.reserve(call.id, calls, FREE, { leaseMs }), (answer) => {
-      if (!answer.ok) return this.refuse(attempt, answer.refusal);
-      const hold = answer.lines.length === 0 ? undefined : answer.id;
-      return this.#start(attempt, { owner: this, tool, call, plan: calls, hold, keyed: false, paid: true, held: FREE });
+    const options = { leaseMs: tool.leaseMs, lends: false };
+    return after(this.#init.reservations.reserve(call.id, calls, FREE, options), (hold) => {
+      if (!hold.ok) return this.refuse(attempt, hold.refusal);
+      return this.#start(attempt, { owner: this, tool, call, hold, keyed: false, paid: true, held: FREE });
     });
   }
 
   /** Step 5. What was reserved is given back unless the tool really starts. */
   #start(attempt: Attempt, init: HeldCallInit): MaybePromise<HeldCall> {
     const { call, hold, held } = init;
-    const giveBack = (): MaybePromise<unknown> =>
-      hold === undefined ? undefined : this.#init.reservations.settle(hold, 'void');
+    const giveBack = (): MaybePromise<unknown> => this.#init.reservations.settle(hold, 'void');
     const over = this.refusalOfEnded();
     if (over !== undefined) return after(giveBack(), () => this.refuse(attempt, over));
     const { log } = this.#init;
@@ -261,22 +264,15 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   }
 
   /** A keyed call that cost nothing has paid for nothing: its key is free again, and only the attempt counts. */
-  unpay(hold: string, call: ActiveCall, plan: Plan): MaybePromise<Settled | undefined> {
+  unpay(hold: Reservation, call: ActiveCall): MaybePromise<unknown> {
     const { reservations } = this.#init;
-    const calls = callsOf(plan);
     // The attempt is booked before the hold lets it go, so that the count never has a gap.
-    const counted = reservations.reserve(call.id, calls, FREE, { leaseMs: DEFAULT_LEASE_MS, force: true });
-    const freed = after(counted, (answer) =>
-      after(
-        answer.ok && answer.lines.length > 0 ? reservations.settle(call.id, amountsFor(calls, FREE)) : undefined,
-        () => reservations.settle(hold, 'void'),
-      ),
-    );
-    return this.leases.track(freed);
+    const counted = reservations.book(call.id, callsOf(hold.plan), FREE);
+    return this.leases.track(after(counted, () => reservations.settle(hold, 'void')));
   }
 
-  settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined> {
-    return this.leases.track(this.#init.reservations.settle(id, actual));
+  settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown> {
+    return this.leases.track(this.#init.reservations.settle(hold, actual));
   }
 
   ended(ticket: HeldCall, booked: ExactMoney): void {

@@ -4,12 +4,21 @@ import type { Ending } from './ending.ts';
 import { canonicalJson, frozenJson, NotJsonError } from './internal/canonical-json.ts';
 import { FREE } from './money.ts';
 import { amountOn, type Level } from './plan.ts';
-import { type Attempt, argumentsNotJson, fromLimit, type Refusal, refusalMessage, sessionEnded } from './refusal.ts';
+import {
+  type Attempt,
+  argumentsNotJson,
+  fromLimit,
+  type Refusal,
+  refusalMessage,
+  sessionEnded,
+  stateLost,
+  storeFailed,
+} from './refusal.ts';
 import type { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
 import { whyShort } from './stores/shortfall.ts';
 import type { Tool } from './tool.ts';
-import { readingOf } from './usage.ts';
+import type { Readings } from './usage.ts';
 
 /** Why a call would be refused. */
 export interface DecisionDenial {
@@ -77,9 +86,21 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
   const refusal = (await rules.check(attempt, call)) ?? rules.checkMoney(attempt, plan, cost ?? FREE);
   if (refusal !== undefined) return no(refusal);
 
-  const readings = await context.reservations.read(plan);
+  const { reservations } = context;
+  const lost = reservations.lostIn(plan);
+  if (lost !== undefined) return no(stateLost(lost));
+  let readings: Readings;
+  try {
+    readings = await reservations.read(plan);
+  } catch (error) {
+    const runs = reservations.admitsWithoutStore(plan, cost ?? FREE);
+    const failed = storeFailed(error, runs ? 'on-allowance' : 'store-failed');
+    return runs ? { allow: true, observed: [...observed, tell(failed)] } : no(failed);
+  }
   for (const counter of plan.counters) {
-    const { used, held } = readingOf(counter, readings);
+    const reading = readings[counter.scope]?.[counter.meter];
+    const used = reading?.used ?? 0;
+    const held = reading?.held ?? 0;
     const requested = amountOn(counter.unit, counter.converts, cost ?? FREE);
     for (const placed of counter.limits) {
       const { cap } = placed.limit;

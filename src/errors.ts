@@ -216,12 +216,22 @@ export class EgressUnenforcedError extends LeashError {
 }
 named(EgressUnenforcedError, 'EgressUnenforcedError');
 
-/** The store did not answer, so nobody knows whether the call fits; it did not run. */
+/** What was spent and is not booked in the store: money as exact decimal strings. */
+export interface Unbooked {
+  readonly usd: string;
+  readonly sat: string;
+  readonly calls: number;
+}
+
+/** The store did not answer. A call was refused since nobody knows whether it fits, or something was not booked. */
 export class StoreUnavailableError extends LeashError {
   declare readonly code: 'STORE_UNAVAILABLE';
+  /** At the close: what was spent and the store does not count. */
+  declare readonly unbooked?: Unbooked;
 
-  constructor(message: string, options?: { readonly cause?: unknown }) {
+  constructor(message: string, options?: { readonly cause?: unknown; readonly unbooked?: Unbooked }) {
     super('STORE_UNAVAILABLE', message, options);
+    if (options?.unbooked !== undefined) this.unbooked = options.unbooked;
   }
 }
 named(StoreUnavailableError, 'StoreUnavailableError');

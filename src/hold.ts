@@ -1,8 +1,9 @@
 import { charge, type EventKind } from './audit/event.ts';
 import { after, type MaybePromise } from './internal/maybe-promise.ts';
 import { type ExactMoney, FREE } from './money.ts';
-import { amountsFor, type Plan } from './plan.ts';
-import type { Settle, Settled } from './stores/store.ts';
+import { amountsFor } from './plan.ts';
+import type { Reservation } from './reserved.ts';
+import type { Settle } from './stores/store.ts';
 import { type Cost, DEFAULT_LEASE_MS, parseCost } from './tool.ts';
 
 /** Spend that is no tool call, held until it is known. It ends once; later attempts do nothing. */
@@ -15,7 +16,7 @@ export interface Hold {
 }
 
 export interface HoldOwner {
-  settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined>;
+  settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown>;
   note(kind: EventKind, body: string): void;
   spent(hold: HeldSpend, booked: ExactMoney): void;
   /** @throws {RangeError} spend in a unit that no budget accounts for. */
@@ -24,25 +25,21 @@ export interface HoldOwner {
 
 export class HeldSpend implements Hold {
   readonly id: string;
+  readonly hold: Reservation;
   readonly leaseMs: number = DEFAULT_LEASE_MS;
   readonly #owner: HoldOwner;
-  readonly #plan: Plan;
   readonly #held: ExactMoney;
   readonly #note: string | undefined;
   #done = false;
   /** Counted as spent at close: what it really cost may yet come. */
   #forfeited = false;
 
-  constructor(owner: HoldOwner, id: string, plan: Plan, held: ExactMoney, note: string | undefined) {
+  constructor(owner: HoldOwner, id: string, hold: Reservation, held: ExactMoney, note: string | undefined) {
     this.#owner = owner;
     this.id = id;
-    this.#plan = plan;
+    this.hold = hold;
     this.#held = held;
     this.#note = note;
-  }
-
-  get hold(): string {
-    return this.id;
   }
 
   settle(actual: Cost): MaybePromise<void> {
@@ -50,7 +47,7 @@ export class HeldSpend implements Hold {
     try {
       const money = parseCost('`actual` of hold.settle', actual);
       this.#owner.checkSpend('`actual` of hold.settle', money);
-      return this.#end(money, amountsFor(this.#plan, money));
+      return this.#end(money, amountsFor(this.hold.plan, money));
     } catch (error) {
       // What was really spent is not known now, so the whole estimate counts.
       void this.#end(this.#held, 'forfeit');
@@ -73,7 +70,7 @@ export class HeldSpend implements Hold {
     if (this.#done) return this.#correct(actual);
     this.#done = true;
     this.#owner.spent(this, booked);
-    return after(this.#owner.settle(this.id, actual), () => {
+    return after(this.#owner.settle(this.hold, actual), () => {
       if (actual !== 'void') this.#owner.note('charge', charge(this.id, this.#note, booked));
     });
   }
@@ -81,6 +78,6 @@ export class HeldSpend implements Hold {
   #correct(actual: Settle['actual']): MaybePromise<void> {
     if (!this.#forfeited || typeof actual === 'string') return undefined;
     this.#forfeited = false;
-    return after(this.#owner.settle(this.id, actual), () => undefined);
+    return after(this.#owner.settle(this.hold, actual), () => undefined);
   }
 }

@@ -2,7 +2,8 @@ import { sha256 } from './audit/chain.ts';
 import { after, type MaybePromise } from './internal/maybe-promise.ts';
 import type { ExactMoney } from './money.ts';
 import type { Plan } from './plan.ts';
-import type { Reservations, Reserved } from './reservations.ts';
+import type { Reservations } from './reservations.ts';
+import type { Reserved } from './reserved.ts';
 
 /** How long a key that was used is known. */
 const KEEP_MS = 24 * 3_600_000;

@@ -1,4 +1,5 @@
 /** leashkit: holds an agent's tool calls to limits, stops the agent, and keeps a log that others can verify. */
+export type { AllowUpTo, OnStoreError } from './allowance.ts';
 export type { SignMode } from './audit/checkpoints.ts';
 export type { ArgsHash } from './audit/commitment.ts';
 export { type Durability, type FileSinkOptions, fileSink } from './audit/file-sink.ts';
@@ -81,6 +82,7 @@ export {
   StateLostError,
   StoreUnavailableError,
   ToolArgsInvalidError,
+  type Unbooked,
 } from './errors.ts';
 export type {
   AddressVerdict,
@@ -116,15 +118,17 @@ export type { Duration } from './internal/duration.ts';
 export type { MaybePromise } from './internal/maybe-promise.ts';
 export type { Per, Span, Window } from './internal/window.ts';
 export { createLeash } from './leash.ts';
-export type { Leash, LeashEgress, Summary } from './leash-contract.ts';
+export type { Leash, LeashEgress, StopOptions, Summary } from './leash-contract.ts';
 export type { AuditOptions, ChildOptions, LeashOptions, StopOn } from './leash-options.ts';
 export type { Amount, Money, MoneyUnit } from './money.ts';
 export type { Convert } from './plan.ts';
+export { resumeScope, stopScope } from './scope-stop.ts';
 export { type MemoryStoreOptions, memoryStore } from './stores/memory.ts';
 export type {
   Decision as StoreDecision,
   Forfeited,
   HoldState,
+  Lifetime,
   Line,
   Reading,
   Reserve,

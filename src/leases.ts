@@ -1,9 +1,10 @@
+import { MAX_TIMER_MS } from './internal/deadline.ts';
 import { isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import type { Reservation } from './reserved.ts';
 
 /** Something that holds an amount in the store until it ends. */
 export interface Leased {
-  /** The hold's id in the store; undefined where it holds nothing. */
-  readonly hold: string | undefined;
+  readonly hold: Reservation;
   readonly leaseMs: number;
 }
 
@@ -15,14 +16,14 @@ const SWEPT_AT_ONCE = 256;
  */
 export class Leases<T extends Leased> {
   readonly open: Set<T> = new Set();
-  readonly #renew: (hold: string, leaseMs: number) => void;
+  readonly #renew: (hold: Reservation, leaseMs: number) => void;
   readonly #sweep: (limit: number) => void;
   /** What the store or the sink was asked for a call or hold and has not answered. */
   readonly #unanswered = new Set<unknown>();
   #timer: NodeJS.Timeout | undefined;
   #everyMs = Number.POSITIVE_INFINITY;
 
-  constructor(renew: (hold: string, leaseMs: number) => void, sweep: (limit: number) => void) {
+  constructor(renew: (hold: Reservation, leaseMs: number) => void, sweep: (limit: number) => void) {
     this.#renew = renew;
     this.#sweep = sweep;
   }
@@ -57,10 +58,13 @@ export class Leases<T extends Leased> {
     this.#everyMs = everyMs;
     // A session that nobody holds any more must not be kept by its timer.
     const self = new WeakRef(this);
-    this.#timer = setTimeout(() => {
-      const leases = self.deref();
-      if (leases !== undefined) leases.#tick();
-    }, everyMs);
+    this.#timer = setTimeout(
+      () => {
+        const leases = self.deref();
+        if (leases !== undefined) leases.#tick();
+      },
+      Math.min(everyMs, MAX_TIMER_MS),
+    );
     this.#timer.unref();
   }
 
@@ -68,7 +72,7 @@ export class Leases<T extends Leased> {
     this.#everyMs = Number.POSITIVE_INFINITY;
     let everyMs = Number.POSITIVE_INFINITY;
     for (const { hold, leaseMs } of this.open) {
-      if (hold === undefined) continue;
+      if (hold.plan.counters.length === 0) continue;
       this.#renew(hold, leaseMs);
       everyMs = Math.min(everyMs, leaseMs / 3);
     }

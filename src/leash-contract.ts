@@ -10,6 +10,11 @@ import type { Ticket } from './ticket.ts';
 import type { ArgsOf, Cost, ToolOptions } from './tool.ts';
 import type { Usage } from './usage.ts';
 
+export interface StopOptions {
+  /** Name of a shared scope, as guards have it in `scope`. */
+  readonly scope: string;
+}
+
 /** How a session ended. */
 export interface Summary {
   readonly id: string;
@@ -99,11 +104,23 @@ export interface Leash extends AsyncDisposable {
   child(options: ChildOptions): Leash;
   /** Kill switch: calls that run see the abort, all others are refused, for good. */
   stop(reason: string): void;
+  /**
+   * The same, at once, and for every leash that counts on a shared scope in the same store, in any process, until
+   * `resumeScope`: its next decision that counts on the scope is refused (`SESSION_STOPPED`), and ends it as `stop` does.
+   * What ends is the outermost leash, of the one that asked and its ancestors, with a guard that names the scope. While only
+   * long calls run it is noticed when their leases are renewed, at a third of `leaseMs`.
+   *
+   * @throws {StoreUnavailableError} in the promise: the store did not take it. This leash is stopped all the same.
+   */
+  stop(reason: string, options: StopOptions): Promise<void>;
+  /** Where every limit stands: of a shared scope for all leashes that count on it. Tells in an outage what is known. */
   usage(): Promise<Usage>;
   /**
    * Ends the session: what is still held counts as spent, and the log is closed. Later calls get the same answer.
    *
    * @throws {AuditUnavailableError} the log could not be closed; everything else was.
+   * @throws {StoreUnavailableError} the store did not take all of the end. Not everything that was spent is booked if its
+   * `unbooked` says so, which a root leash tells for its whole tree; it is tried again while the process lives.
    */
   close(): Promise<Summary>;
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { type Amounts, type OnStoreError, readAllowUpTo } from './allowance.ts';
 import type { SignMode } from './audit/checkpoints.ts';
 import type { ArgsHash } from './audit/commitment.ts';
 import type { RootSigner } from './audit/key.ts';
@@ -75,6 +76,13 @@ export interface LeashOptions {
   readonly audit?: AuditSink | AuditOptions;
   /** Where counted state lives. Default: `memoryStore()`. */
   readonly store?: Store;
+  /**
+   * Milliseconds that an asynchronous store may take for an answer until it counts as failed. Integer >= 1.
+   * Default: 10 000.
+   */
+  readonly storeTimeoutMs?: number;
+  /** What becomes of calls while the store fails. Default: `'deny'`. */
+  readonly onStoreError?: OnStoreError;
   /** `'observe'` records what the guards would refuse, and lets it run. Default: `'enforce'`. */
   readonly mode?: 'enforce' | 'observe';
   /** Which denials end the session. Default: `['BUDGET_EXCEEDED', 'CALL_CAP_REACHED']`. */
@@ -85,8 +93,8 @@ export interface LeashOptions {
   readonly convert?: Convert;
 }
 
-/** A sub-agent's leash: the store and the clock are its parent's, and its default sink too. */
-export type ChildOptions = Omit<LeashOptions, 'store' | 'clock'>;
+/** A sub-agent's leash: all about the store and the clock is its parent's, and its default sink too. */
+export type ChildOptions = Omit<LeashOptions, 'store' | 'storeTimeoutMs' | 'onStoreError' | 'clock'>;
 
 /** The options with every default in its place. */
 export interface SessionSettings {
@@ -101,23 +109,32 @@ export interface SessionSettings {
 
 export interface RootSettings extends SessionSettings {
   readonly store: Store;
+  readonly storeTimeoutMs: number;
+  readonly allowUpTo: Amounts | undefined;
   readonly clock: Clock;
 }
 
 const CHILD_OPTIONS = ['guards', 'agent', 'id', 'audit', 'mode', 'stopOn', 'convert'];
+export const DEFAULT_STORE_TIMEOUT_MS = 10_000;
+const STORE_METHODS = ['open', 'reserve', 'settle', 'read', 'sweep', 'shut', 'stop', 'resume'];
 const STOP_ON: readonly string[] = ['BUDGET_EXCEEDED', 'CALL_CAP_REACHED'];
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
 /** @throws {TypeError | RangeError} naming the option. */
 export function readLeashOptions(options: LeashOptions): RootSettings {
-  checkOptions('createLeash', options, [...CHILD_OPTIONS, 'store', 'clock']);
-  const { store, clock = systemClock } = options;
+  checkOptions('createLeash', options, [...CHILD_OPTIONS, 'store', 'storeTimeoutMs', 'onStoreError', 'clock']);
+  const { store, storeTimeoutMs = DEFAULT_STORE_TIMEOUT_MS, onStoreError = 'deny', clock = systemClock } = options;
   checkMethods('createLeash.clock', clock, ['now', 'wall']);
   if (store !== undefined) {
-    checkMethods('createLeash.store', store, ['open', 'reserve', 'settle', 'read', 'sweep', 'shut']);
+    checkMethods('createLeash.store', store, STORE_METHODS);
   }
-  const common = readCommon('createLeash', options, undefined);
-  return { ...common, clock, store: store ?? memoryStore({ clock }) };
+  return {
+    ...readCommon('createLeash', options, undefined),
+    clock,
+    store: store ?? memoryStore({ clock }),
+    storeTimeoutMs: checkInteger('createLeash.storeTimeoutMs', storeTimeoutMs, 1),
+    allowUpTo: readAllowUpTo('createLeash.onStoreError', onStoreError),
+  };
 }
 
 /** @throws {TypeError | RangeError} naming the option. */

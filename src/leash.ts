@@ -11,10 +11,10 @@ import { type EventRef, type LeashError, SessionEndedError } from './errors.ts';
 import type { Hold } from './hold.ts';
 import { canonicalJson, snapshotJson } from './internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
-import { checkName, kindOf } from './internal/options.ts';
+import { checkName, checkOptions, kindOf } from './internal/options.ts';
 import { ownWorkFromHereOn } from './internal/own-work.ts';
 import { VERSION } from './internal/version.ts';
-import type { Leash, LeashEgress, Summary } from './leash-contract.ts';
+import type { Leash, LeashEgress, StopOptions, Summary } from './leash-contract.ts';
 import {
   type ChildOptions,
   type LeashOptions,
@@ -24,7 +24,7 @@ import {
   type SessionSettings,
 } from './leash-options.ts';
 import { type ExactMoney, formatUnits, type Money } from './money.ts';
-import type { Level } from './plan.ts';
+import { type Counter, type Level, sharedScope } from './plan.ts';
 import { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
 import { shareClients } from './session-client.ts';
@@ -32,7 +32,7 @@ import { SessionEgress } from './session-egress.ts';
 import { Spend } from './spend.ts';
 import type { Ticket } from './ticket.ts';
 import { type Cost, declareTool, type Tool } from './tool.ts';
-import { limitUsages, type Usage } from './usage.ts';
+import { limitUsages, type Standing, type Usage } from './usage.ts';
 import { wrapTool } from './wrap.ts';
 
 /**
@@ -67,11 +67,11 @@ class Session implements Leash {
     this.#settings = settings;
     this.#parent = parent;
     this.#root = parent === undefined ? (settings as RootSettings) : parent.#root;
-    const { clock, store } = this.#root;
+    const { clock } = this.#root;
     const { guards, mode, convert, audit } = settings;
     const level: Level = { guards, scope: `session:${this.id}`, observes: mode === 'observe', convert };
     this.#levels = parent === undefined ? [level] : [level, ...parent.#levels];
-    this.#reservations = parent === undefined ? new Reservations(store, clock) : parent.#reservations;
+    this.#reservations = parent === undefined ? new Reservations(this.#root) : parent.#reservations;
     const named = guards.map((guard) => ({ name: guard.name, settings: guard.settings }));
     const policy = sha256(canonicalJson(snapshotJson(named)));
     this.#rules = new Rules(this.#levels, (attempt, refusal) => this.#admission.observe(attempt, refusal));
@@ -103,6 +103,7 @@ class Session implements Leash {
       ending: this.#ending,
       clock,
       stopsOn: settings.stopsOn,
+      scopeStopped: (counter) => this.#scopeStopped(counter),
       session: this.id,
       agent: settings.agent,
       policy,
@@ -190,12 +191,35 @@ class Session implements Leash {
     return new Session(settings, this);
   }
 
-  stop(reason: string): void {
+  stop(reason: string): void;
+  stop(reason: string, options: StopOptions): Promise<void>;
+  stop(reason: string, options?: StopOptions): Promise<void> | undefined {
     const text = checkName('reason', reason);
+    if (options === undefined) {
+      this.#stop(text);
+      return undefined;
+    }
+    checkOptions('leash.stop', options, ['scope']);
+    const scope = checkName('leash.stop.scope', options.scope);
+    this.#stop(`scope ${scope}: ${text}`);
+    return this.#reservations.stop(sharedScope(scope));
+  }
+
+  /** All calls under the guard that names the scope are refused: so the leash of that guard ends, and not its child alone. */
+  #scopeStopped({ limits, scope, shared = scope }: Counter): void {
+    let session: Session = this;
+    for (let leash: Session | undefined = this; leash !== undefined; leash = leash.#parent) {
+      const [own] = leash.#levels;
+      if (limits.some(({ level }) => level === own)) session = leash;
+    }
+    session.#stop(`scope ${shared} was stopped`);
+  }
+
+  #stop(reason: string): void {
     const over = this.#admission.refusalOfEnded();
     if (over?.code === 'SESSION_CLOSED' || over?.code === 'SESSION_STOPPED') return;
     const { log, seq } = this.#log.next;
-    this.#log.note('kill_switch', killSwitch(text));
+    this.#log.note('kill_switch', killSwitch(reason));
     this.#ending.stop(this.#endedError('SESSION_STOPPED', { log, seq }));
   }
 
@@ -208,9 +232,12 @@ class Session implements Leash {
   async usage(): Promise<Usage> {
     if (this.#lastUsage !== undefined) return this.#lastUsage;
     const plan = this.#rules.allLimits();
-    const readings = await this.#reservations.read(plan);
+    const readings = await this.#reservations.read(plan).catch(() => undefined);
+    const standingOf = (counter: Counter): Standing => this.#reservations.standingOf(counter, readings);
     const { calls, denied, booked } = this.#admission;
-    return { calls, denied, ...totals(booked), limits: limitUsages(plan, readings, this.#root.clock.wall()) };
+    const { unbooked } = this.#reservations;
+    const limits = limitUsages(plan, standingOf, this.#root.clock.wall());
+    return { calls, denied, ...totals(booked), unbooked, limits };
   }
 
   close(): Promise<Summary> {
@@ -238,9 +265,11 @@ class Session implements Leash {
     const { calls, denied, booked } = admission;
     const body = sessionClose(reason, calls, denied, booked);
     const logged = await Promise.allSettled([this.#log.close(body)]);
-    this.#lastUsage = await this.usage().catch(() => undefined);
+    const told = await Promise.allSettled(this.#parent === undefined ? [this.#reservations.settleUp()] : []);
+    this.#lastUsage = await this.usage();
     const shut = await Promise.allSettled([this.#reservations.shut(this.#levels[0]?.scope ?? '')]);
-    for (const result of [...logged, ...children, ...shut]) if (result.status === 'rejected') throw result.reason;
+    for (const result of [...logged, ...children, ...told, ...shut])
+      if (result.status === 'rejected') throw result.reason;
     return { id: this.id, log: this.#log.id, calls, denied, ...totals(booked), breach };
   }
 

@@ -29,6 +29,8 @@ export interface PlacedLimit {
  */
 export interface Counter {
   readonly scope: string;
+  /** The scope's name in options, where leashes share it. */
+  readonly shared: string | undefined;
   readonly meter: string;
   readonly unit: MoneyUnit | 'call';
   readonly window: Exclude<Window, { kind: 'call' }>;
@@ -116,7 +118,12 @@ export function makePlan(levels: readonly Level[], subject: PlanSubject): Plan {
 }
 
 function scopeOf({ limit, level }: PlacedLimit): string {
-  return limit.scope === undefined ? level.scope : `shared:${limit.scope}`;
+  return limit.scope === undefined ? level.scope : sharedScope(limit.scope);
+}
+
+/** The store's name of the scope that leashes share under a name. */
+export function sharedScope(name: string): string {
+  return `shared:${name}`;
 }
 
 /** Names a counter within its scope. */
@@ -139,6 +146,7 @@ function makeCounter(sharing: PlacedLimit[]): Counter {
   const strictest = limits[0] as PlacedLimit;
   return {
     scope: scopeOf(first),
+    shared: first.limit.scope,
     meter: meterName(first.limit),
     unit: first.limit.unit,
     window,
@@ -184,23 +192,25 @@ export function uncovered(plan: Plan, cost: ExactMoney): readonly (Coverage & { 
 /**
  * The lines of a reservation, one for each counter, in the plan's order.
  *
+ * @param units what each takes.
  * @param wallOf epoch ms by the store's clock, for the calendar.
  */
 export function linesFor(
-  plan: Plan,
-  cost: ExactMoney,
+  { counters }: Plan,
+  units: readonly Units[],
   generations: ReadonlyMap<string, string>,
   wallOf: (scope: string) => number,
 ): readonly Line[] {
   const lines: Line[] = [];
-  for (const { scope, meter, unit, window, span, cap, converts } of plan.counters) {
+  for (let i = 0; i < counters.length; i++) {
+    const { scope, meter, unit, window, span, cap } = counters[i] as Counter;
     lines.push({
       scope,
       generation: generations.get(scope) ?? '',
       meter,
       span: span ?? spanOf(window, wallOf(scope)),
       cap,
-      amount: amountOn(unit, converts, cost),
+      amount: units[i] as Units,
       // An attempt is over once it was made; money is spent when the call has ended.
       book: unit === 'call' ? 'reserve' : 'settle',
     });
@@ -208,7 +218,7 @@ export function linesFor(
   return lines;
 }
 
-/** The amounts to settle with, in the same order. */
+/** What each counter takes for a call of this cost, in the same order. */
 export function amountsFor(plan: Plan, cost: ExactMoney): readonly Units[] {
   const amounts: Units[] = [];
   for (const { unit, converts } of plan.counters) amounts.push(amountOn(unit, converts, cost));

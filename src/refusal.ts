@@ -22,7 +22,7 @@ import {
 import type { Denial, Target } from './guard.ts';
 import type { NotJsonError } from './internal/canonical-json.ts';
 import { displayUnits, formatUnits, type MoneyUnit } from './money.ts';
-import { limitName, type PlacedLimit } from './plan.ts';
+import { type Counter, limitName, type PlacedLimit } from './plan.ts';
 import type { Units } from './stores/store.ts';
 
 /** A decision against a call, before it becomes an event and an error. */
@@ -38,6 +38,8 @@ export interface Refusal {
   readonly cap?: number | undefined;
   readonly issues?: readonly ArgsIssue[] | undefined;
   readonly target?: Target | undefined;
+  /** A counter whose scope was stopped for all that count on it. */
+  readonly stopped?: Counter | undefined;
   readonly cause?: unknown;
 }
 
@@ -98,9 +100,10 @@ export function sessionEnded(code: SessionEndedCode, detail: string): Refusal {
   return { guard: 'session', code, reason: detail, message: `the session takes no more calls (${detail})` };
 }
 
-export function storeFailed(cause: unknown): Refusal {
+/** @param reason `'on-allowance'`: it runs all the same, within what may be spent without the store. */
+export function storeFailed(cause: unknown, reason: 'store-failed' | 'on-allowance' = 'store-failed'): Refusal {
   const message = 'the store that counts what is spent did not answer';
-  return { guard: 'store', code: 'STORE_UNAVAILABLE', reason: 'store-failed', message, cause };
+  return { guard: 'store', code: 'STORE_UNAVAILABLE', reason, message, cause };
 }
 
 export function stateLost(scope: string): Refusal {

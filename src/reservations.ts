@@ -1,280 +1,294 @@
-import { StoreUnavailableError } from './errors.ts';
+import { Allowance, type Amounts, amountsByUnit, unbookedOf } from './allowance.ts';
+import { Backlog } from './backlog.ts';
+import { Booking } from './booking.ts';
+import { StoreUnavailableError, type Unbooked } from './errors.ts';
 import type { Clock } from './internal/clock.ts';
-import { invariant } from './internal/invariant.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { ownWork } from './internal/own-work.ts';
-import type { ExactMoney } from './money.ts';
-import { type Counter, linesFor, type PlacedLimit, type Plan } from './plan.ts';
-import { conflict, fromLimit, type Refusal, sessionEnded, stateLost, storeFailed } from './refusal.ts';
-import type { Decision, HoldState, Line, Reserve, Settle, Settled, Store } from './stores/store.ts';
-
-/** A reservation that was made, or why it was not. */
-export type Reserved =
-  | {
-      readonly ok: true;
-      /** The hold's id in the store. */
-      readonly id: string;
-      /** What became of an earlier reservation under the same id. */
-      readonly repeat: HoldState | undefined;
-      readonly lines: readonly Line[];
-      /** What each line's cap leaves. */
-      readonly left: readonly number[];
-      /** Limits that only observe and would have refused. */
-      readonly observed: readonly Refusal[];
-    }
-  | { readonly ok: false; readonly refusal: Refusal; readonly terminal: boolean };
+import { displayUnits, type ExactMoney } from './money.ts';
+import { amountsFor, type Counter, type Plan } from './plan.ts';
+import { stateLost, storeFailed } from './refusal.ts';
+import { NOTHING_TO_RESERVE, no, type Reservation, type Reserved, reserved } from './reserved.ts';
+import { StoreLink } from './store-link.ts';
+import type { Settle, Settled, Store, Units } from './stores/store.ts';
+import type { Readings, Standing } from './usage.ts';
 
 export interface ReserveOptions {
   readonly leaseMs: number;
-  /** Books above every cap: for spend that has already happened. */
-  readonly force?: boolean;
   readonly keepMs?: number;
+  /** Whether it may run on the allowance. Default: unless it is to be kept. */
+  readonly lends?: boolean;
 }
 
-const NONE: readonly Refusal[] = Object.freeze([]);
-const NOTHING_TO_RESERVE: Reserved = {
-  ok: true,
-  id: '',
-  repeat: undefined,
-  lines: [],
-  left: [],
-  observed: NONE,
-};
-/** A store whose wall clock keeps disagreeing with the windows that it is asked for is not one to trust. */
-const MAX_STALE = 3;
-const MAX_SETTLE_ATTEMPTS = 3;
+export interface ReservationsInit {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly storeTimeoutMs: number;
+  /** What may be spent while the store does not answer; undefined: nothing. */
+  readonly allowUpTo: Amounts | undefined;
+}
 
-/** The session's side of the store: windows of the moment in, refusals out. One for a leash and all its descendants. */
+/** For how long the store must know what was booked after an outage: the reply may be lost, and the next outage be long. */
+const KEEP_MS = 24 * 3_600_000;
+
+/** The session's side of the store: plans in, refusals out. One for a leash and all its descendants. */
 export class Reservations {
-  readonly #store: Store;
-  readonly #clock: Clock;
-  readonly #generations = new Map<string, string>();
-  readonly #wallOf = (): number => this.#clock.wall();
+  readonly #link: StoreLink;
+  readonly #allowance: Allowance | undefined;
+  readonly #backlog = new Backlog();
+  /** Scopes of which the store did not know what was spent. Should it know again later, it has missed something. */
+  readonly #lost = new Set<string>();
 
-  constructor(store: Store, clock: Clock) {
-    this.#store = store;
-    this.#clock = clock;
-  }
-
-  /** Makes scopes usable. */
-  #open(scopes: readonly string[]): MaybePromise<void> {
-    return after(this.#store.open(scopes), (generations) => {
-      for (const scope of scopes) {
-        const generation = generations[scope];
-        if (generation !== undefined) this.#generations.set(scope, generation);
-      }
-    });
+  constructor({ store, clock, storeTimeoutMs, allowUpTo }: ReservationsInit) {
+    this.#link = new StoreLink(store, clock, storeTimeoutMs);
+    this.#allowance = allowUpTo === undefined ? undefined : new Allowance(allowUpTo);
   }
 
   /** @throws {TypeError | RangeError} a `convert` that gives no money: misuse, and not the store's failure. */
   reserve(id: string, plan: Plan, cost: ExactMoney, options: ReserveOptions): MaybePromise<Reserved> {
     if (plan.counters.length === 0) return NOTHING_TO_RESERVE;
-    for (const { scope } of plan.counters) {
-      if (this.#generations.has(scope)) continue;
-      const scopes = plan.counters.map((counter) => counter.scope);
-      return ask(
-        () => this.#open(scopes),
-        () => this.#attempt(id, plan, cost, options, this.#wallOf, plan.counters.length + MAX_STALE),
-      );
-    }
-    return this.#attempt(id, plan, cost, options, this.#wallOf, plan.counters.length + MAX_STALE);
-  }
-
-  #attempt(
-    id: string,
-    plan: Plan,
-    cost: ExactMoney,
-    options: ReserveOptions,
-    wallOf: (scope: string) => number,
-    attempts: number,
-  ): MaybePromise<Reserved> {
-    const { leaseMs, keepMs, force = false } = options;
-    const lines = linesFor(plan, cost, this.#generations, wallOf);
-    const item: Reserve = { id, lines, leaseMs, keepMs, force: force ? true : undefined };
-    const failed = (error: unknown): Reserved => {
-      // It may have arrived all the same. Under a key that may be another call's, and spend that has happened stays.
-      if (keepMs === undefined && !force) quietly(() => this.settle(id, 'void'));
-      return no(storeFailed(error));
-    };
-    return ask(
-      () => this.#store.reserve([item]),
-      (decisions) => {
-        const decision = decisions?.[0];
-        if (!isDecision(decision, lines.length)) return failed(new Error('the store gave no decision'));
-        if (!decision.ok && decision.why === 'stale' && attempts > 0) {
-          // Time does not run backwards within a scope, so each may be at another time when a clock was set back.
-          const { nowMs, line } = decision;
-          const stale = lines[line]?.scope;
-          const wallIn = (scope: string): number => (scope === stale ? nowMs : wallOf(scope));
-          return this.#attempt(id, plan, cost, options, wallIn, attempts - 1);
-        }
-        return outcome(id, decision, plan, lines);
+    const units = amountsFor(plan, cost);
+    const lost = this.lostIn(plan);
+    if (lost !== undefined) return no(stateLost(lost));
+    this.#flush();
+    const { leaseMs, keepMs, lends = keepMs === undefined } = options;
+    return this.#link.place(
+      { id, plan, units, leaseMs, keepMs },
+      (decision, lines) => {
+        if (decision.ok) this.#allowance?.learn(plan, decision.left);
+        return this.#reserved(id, decision, plan, lines, units);
       },
-      failed,
+      (error, sent) => {
+        // It may have arrived all the same. Under a key that may be another call's.
+        if (sent && keepMs === undefined) quietly(() => this.#settle({ id, actual: 'void' }));
+        return lends && this.#admits(plan, units) ? this.#lend(id, plan, units, error) : no(storeFailed(error));
+      },
     );
   }
 
-  /**
-   * Ends a hold. A store that fails is asked again; if it never answers, its lease runs out and the hold counts as
-   * spent: the safe side.
-   */
-  settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined> {
-    return this.#settle({ id, actual }, MAX_SETTLE_ATTEMPTS);
+  #reserved(...given: Parameters<typeof reserved>): Reserved {
+    const answer = reserved(...given);
+    if (!answer.ok && answer.refusal.code === 'STATE_LOST') this.#lost.add(answer.refusal.reason);
+    return answer;
   }
 
-  #settle(item: Settle, attempts: number): MaybePromise<Settled | undefined> {
-    const again = (): MaybePromise<Settled | undefined> =>
-      attempts > 1 ? this.#settle(item, attempts - 1) : undefined;
-    try {
-      const settled = ownWork(() => this.#store.settle([item]));
-      return isPromiseLike(settled)
-        ? Promise.resolve(settled)
-            .then((all) => all[0])
-            .catch(again)
-        : settled[0];
-    } catch {
-      return again();
+  #admits(plan: Plan, units: readonly Units[]): boolean {
+    return this.#allowance?.admits(plan, units) ?? false;
+  }
+
+  #lend(id: string, plan: Plan, units: readonly Units[], error: unknown): Reservation {
+    this.#allowance?.lend(amountsByUnit(plan, units));
+    return { ...lentFor(id, plan, units, error), lent: true };
+  }
+
+  /**
+   * Books spend that has already happened, in full, whatever the caps. Where the store does not answer it is booked later;
+   * it is refused unless the allowance covers it.
+   */
+  book(id: string, plan: Plan, cost: ExactMoney): MaybePromise<Reserved> {
+    return plan.counters.length === 0 ? NOTHING_TO_RESERVE : this.#book(id, plan, amountsFor(plan, cost));
+  }
+
+  #book(id: string, plan: Plan, units: readonly Units[]): MaybePromise<Reserved> {
+    this.#flush();
+    const booking = this.#booking(id, plan, units);
+    return after(booking.attempt(), (done) => {
+      const { verdict, failure } = booking;
+      const admits = this.#admits(plan, units);
+      if (!done && isSome(units)) booking.keep();
+      if (verdict !== undefined)
+        return this.#reserved(id, verdict.decision, verdict.plan, verdict.lines, verdict.units);
+      return admits ? lentFor(id, plan, units, failure) : no(storeFailed(failure));
+    });
+  }
+
+  #booking(id: string, plan: Plan, units: readonly Units[], keepMs?: number): Booking {
+    return new Booking({
+      link: this.#link,
+      backlog: this.#backlog,
+      allowance: this.#allowance,
+      id,
+      plan,
+      units,
+      keepMs,
+    });
+  }
+
+  /** Ends a hold. What a store that fails has not been told is told later. */
+  settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown> {
+    if (hold.plan.counters.length === 0) return undefined;
+    const before = hold.forfeited;
+    if (actual === 'forfeit') hold.forfeited = true;
+    if (hold.lent !== undefined) return this.#settleLent(hold, actual, before);
+    return this.#settle({ id: hold.id, actual }, hold, before);
+  }
+
+  /**
+   * @param hold undefined where nobody knows whether there is one.
+   * @param forfeited it was before.
+   */
+  #settle(item: Settle, hold?: Reservation, forfeited?: true): MaybePromise<unknown> {
+    const told = (answer: Settled): MaybePromise<boolean> => this.#settled(item, answer, hold, forfeited);
+    const attempt = (): MaybePromise<boolean> => this.#link.settle(item, told, () => false, 1);
+    return this.#link.settle(item, told, () => {
+      this.#backlog.keep({ unbooked: unbookedAmounts(item, hold), attempt });
+      return false;
+    });
+  }
+
+  #settled({ id, actual }: Settle, { state }: Settled, hold?: Reservation, forfeited?: true): MaybePromise<true> {
+    this.#flush();
+    if (hold === undefined || actual === 'void' || state === 'settled' || state === 'forfeited') return true;
+    // What the store held it holds no more: it has lost what it was told last.
+    const again = forfeited
+      ? this.#book(`${id}/beyond`, hold.plan, beyond(hold, actual))
+      : this.#book(`${id}/again`, hold.plan, unitsOf(hold, actual));
+    return after(again, () => true);
+  }
+
+  #settleLent(hold: Reservation, actual: Settle['actual'], forfeited?: true): void {
+    const { id, plan } = hold;
+    if (forfeited) this.#owe(`${id}/beyond`, plan, beyond(hold, actual));
+    else {
+      this.#allowance?.giveBack(amountsByUnit(plan, hold.units));
+      if (actual !== 'void') this.#owe(`${id}/lent`, plan, unitsOf(hold, actual));
     }
   }
 
-  /** Keeps an open hold alive. Nobody waits for it: if it fails, the lease runs out. */
-  renew(id: string, leaseMs: number): void {
-    const renewal = { id: `${id}+${crypto.randomUUID()}`, lines: [], leaseMs, onto: id };
-    quietly(() => ownWork(() => this.#store.reserve([renewal])));
+  /** Has the store book, when it answers again, what was spent without it. */
+  #owe(id: string, plan: Plan, units: readonly Units[]): void {
+    if (isSome(units)) this.#booking(id, plan, units, KEEP_MS).keep();
+    this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#backlog.size > 0) quietly(() => this.#backlog.flush());
+  }
+
+  /**
+   * Keeps an open hold alive. Nobody waits for it: if it fails, the lease runs out.
+   *
+   * @returns the counter whose scope was stopped meanwhile.
+   */
+  renew({ id, plan, lent }: Reservation, leaseMs: number): MaybePromise<Counter | undefined> {
+    return lent === undefined ? this.#link.renew(id, plan, leaseMs) : undefined;
   }
 
   /** Lets holds of dead processes count as spent. */
   sweep(limit: number): void {
-    quietly(() => ownWork(() => this.#store.sweep(limit)));
+    this.#link.tell(() => this.#link.store.sweep(limit));
   }
 
   /** @throws {StoreUnavailableError} */
   async shut(scope: string): Promise<void> {
-    this.#generations.delete(scope);
-    await this.#answered(() => this.#store.shut(scope));
+    this.#link.forget(scope);
+    await this.#answered(() => this.#link.store.shut(scope));
   }
 
   /** @throws {StoreUnavailableError} */
-  async read({ counters }: Plan): Promise<Awaited<ReturnType<Store['read']>>> {
+  async stop(scope: string): Promise<void> {
+    await this.#answered(() => this.#link.store.stop(scope));
+  }
+
+  /** @throws {StoreUnavailableError} */
+  async read({ counters }: Plan): Promise<Readings> {
     if (counters.length === 0) return {};
+    if (this.#backlog.size > 0) await this.#told(this.#backlog.flush());
     const scopes = [...new Set(counters.map(({ scope }) => scope))];
-    return this.#answered(() => this.#store.read(scopes));
+    const readings: unknown = await this.#answered(() => this.#link.store.read(scopes));
+    if (typeof readings !== 'object' || readings === null) throw unavailable(undefined);
+    return readings as Readings;
+  }
+
+  /** Waits for what is being told no longer than for an answer. */
+  async #told(work: MaybePromise<void>): Promise<void> {
+    if (isPromiseLike(work)) await this.#link.inTime(work).catch(() => {});
   }
 
   /** What a store throws may hold anything, such as where it is and the password. */
   async #answered<T>(question: () => MaybePromise<T>): Promise<T> {
-    try {
-      return await ownWork(question);
-    } catch (cause) {
-      throw new StoreUnavailableError('The store that counts what is spent did not answer.', { cause });
-    }
+    return this.#link.ask(
+      question,
+      (answer) => answer,
+      (cause) => {
+        throw unavailable(cause);
+      },
+    );
+  }
+
+  /** A scope of the plan of which the store no longer knows what was spent. */
+  lostIn({ counters }: Plan): string | undefined {
+    return this.#lost.size === 0 ? undefined : counters.find(({ scope }) => this.#lost.has(scope))?.scope;
+  }
+
+  /** Whether a call of this cost would run without the store. */
+  admitsWithoutStore(plan: Plan, cost: ExactMoney): boolean {
+    return this.#admits(plan, amountsFor(plan, cost));
+  }
+
+  /** @param readings undefined where the store did not answer. */
+  standingOf(counter: Counter, readings: Readings | undefined): Standing {
+    if (this.#lost.has(counter.scope)) return { room: 0 };
+    if (readings === undefined) return { room: this.#allowance?.room(counter) ?? 0 };
+    const meters = readings[counter.scope];
+    // A scope that was opened and is not there is one that the store has lost.
+    if (meters === undefined && this.#link.knows(counter.scope)) return { room: 0 };
+    return meters?.[counter.meter] ?? { used: 0, held: 0 };
+  }
+
+  get unbooked(): Unbooked {
+    return unbookedOf(this.#backlog.unbooked);
+  }
+
+  /**
+   * Tells the store once more what it has not been told. What it does not take is tried again while the process lives.
+   *
+   * @throws {StoreUnavailableError} it did not take everything that was spent.
+   */
+  async settleUp(): Promise<void> {
+    if (this.#backlog.size > 0) await this.#told(this.#backlog.drain());
+    if (!this.#backlog.owes) return;
+    const { usd, sat, call } = this.#backlog.unbooked;
+    const amounts = [
+      ...(usd > 0 ? [displayUnits('usd', usd)] : []),
+      ...(sat > 0 ? [displayUnits('sat', sat)] : []),
+      ...(call > 0 ? [`${call} call${call === 1 ? '' : 's'}`] : []),
+    ];
+    const message =
+      amounts.length > 0
+        ? `The store has not booked all that was spent: ${amounts.join(' and ')}.`
+        : 'The store was not told the end of calls: what it holds for them counts as spent when their leases end.';
+    throw new StoreUnavailableError(message, { unbooked: this.unbooked });
   }
 }
 
-/** Asks the store; what it throws or rejects with refuses the call. What `next` throws is somebody else's. */
-function ask<T>(
-  question: () => MaybePromise<T>,
-  next: (answer: T) => MaybePromise<Reserved>,
-  failed: (error: unknown) => Reserved = (error) => no(storeFailed(error)),
-): MaybePromise<Reserved> {
-  let answer: MaybePromise<T>;
-  try {
-    answer = ownWork(question);
-  } catch (error) {
-    return failed(error);
-  }
-  if (!isPromiseLike(answer)) return next(answer);
-  return Promise.resolve(answer).then(next, failed);
+function unavailable(cause: unknown): StoreUnavailableError {
+  return new StoreUnavailableError('The store that counts what is spent did not answer.', { cause });
 }
 
-const SHORT: ReadonlySet<unknown> = new Set(['exceeds_cap', 'exhausted', 'in_flight']);
-const NO_ROOM_ASKED: ReadonlySet<unknown> = new Set([
-  'closed',
-  'stopped',
-  'conflict',
-  'terminal',
-  'stale',
-  'state_lost',
-]);
-
-/** Whether a store's answer is one: a store that says something else has not admitted anything. */
-function isDecision(decision: Decision | undefined, lines: number): decision is Decision {
-  if (decision?.ok === true) return Array.isArray(decision.left) && decision.left.length === lines;
-  if (decision?.ok !== false) return false;
-  if (!SHORT.has(decision.why)) return NO_ROOM_ASKED.has(decision.why);
-  return Number.isInteger(decision.line) && decision.line >= 0 && decision.line < lines;
+/** What runs or has run without the store. */
+function lentFor(id: string, plan: Plan, units: readonly Units[], error: unknown): Reservation {
+  return { ok: true, id, plan, units, repeat: undefined, left: [], observed: [storeFailed(error, 'on-allowance')] };
 }
 
-function outcome(id: string, decision: Decision, plan: Plan, lines: readonly Line[]): Reserved {
-  if (decision.ok) {
-    const { repeat, left } = decision;
-    return { ok: true, id, repeat, lines, left, observed: observedIn(left, plan, lines) };
-  }
-  const counter = plan.counters[decision.line];
-  const line = lines[decision.line];
-  switch (decision.why) {
-    case 'exceeds_cap':
-    case 'exhausted':
-    case 'in_flight': {
-      invariant(counter !== undefined && line !== undefined, 'a store names the line that did not fit');
-      const placed = counter.limits[0] as PlacedLimit;
-      const { why, left, retryMs } = decision;
-      const resetsAt = line.span.kind === 'calendar' ? line.span.endMs : undefined;
-      return no(fromLimit(placed, { requested: line.amount, left, why, retryMs, resetsAt }));
-    }
-    case 'closed':
-      return no(sessionEnded('SESSION_CLOSED', 'its scope in the store is shut'));
-    case 'stopped':
-      return no(sessionEnded('SESSION_STOPPED', 'its scope in the store is stopped'));
-    case 'conflict':
-      return no(conflict('other-call'));
-    case 'terminal':
-      return { ok: false, refusal: conflict('other-call'), terminal: true };
-    case 'state_lost':
-      return no(stateLost(counter?.scope ?? ''));
-    case 'stale':
-      return no(storeFailed(new Error('the clock of the store disagrees with its own windows')));
-  }
+function isSome(units: readonly Units[]): boolean {
+  return units.some((each) => each > 0);
 }
 
-function no(refusal: Refusal): Reserved {
-  return { ok: false, refusal, terminal: false };
+/** What is spent of a hold that ends so. */
+function unitsOf({ units }: Reservation, actual: Settle['actual']): readonly Units[] {
+  return typeof actual === 'string' ? units : actual;
 }
 
-/** Limits that observe had no say in the reservation; what it left tells whether they would have refused. */
-function observedIn(left: readonly number[], plan: Plan, lines: readonly Line[]): readonly Refusal[] {
-  let observed: Refusal[] | undefined;
-  for (let i = 0; i < plan.counters.length; i++) {
-    const { limits } = plan.counters[i] as Counter;
-    // Those that observe come last.
-    if (!(limits[limits.length - 1] as PlacedLimit).level.observes) continue;
-    for (const placed of limits) {
-      if (!placed.level.observes) continue;
-      const refusal = short(placed, lines[i] as Line, left[i] as number);
-      if (refusal === undefined) continue;
-      observed ??= [];
-      observed.push(refusal);
-    }
-  }
-  return observed ?? NONE;
+/** What of it the hold did not cover. */
+function beyond(hold: Reservation, actual: Settle['actual']): readonly Units[] {
+  return unitsOf(hold, actual).map((each, i) => Math.max(0, each - (hold.units[i] as Units)));
 }
 
-/** After spend that was booked above every cap: the first enforced limit that is over now. */
-export function overdrawn(plan: Plan, reserved: Reserved & { readonly ok: true }): Refusal | undefined {
-  for (let i = 0; i < reserved.lines.length; i++) {
-    for (const placed of (plan.counters[i] as Counter).limits) {
-      if (placed.level.observes) continue;
-      const refusal = short(placed, reserved.lines[i] as Line, reserved.left[i] as number);
-      if (refusal !== undefined) return refusal;
-    }
-  }
-  return undefined;
-}
-
-/** Whether a limit is over after a reservation that it had no say in. */
-function short(placed: PlacedLimit, { amount, cap }: Line, left: number): Refusal | undefined {
-  const own = left - (cap - placed.limit.cap);
-  if (own >= 0 || amount === 0) return undefined;
-  const why = amount > placed.limit.cap ? 'exceeds_cap' : 'exhausted';
-  return fromLimit(placed, { requested: amount, left: own + amount, why });
+/** What is missing in the store that was not told of the end: what is held counts, and goes on counting after its lease. */
+function unbookedAmounts({ actual }: Settle, hold: Reservation | undefined): Amounts | undefined {
+  if (hold === undefined || actual === 'void') return undefined;
+  // Calls were counted when they began.
+  const ofMoney = (units: readonly Units[]): Units[] => units.filter((_, i) => hold.plan.counters[i]?.unit !== 'call');
+  if (!isSome(ofMoney(hold.units)) && !isSome(ofMoney(unitsOf(hold, actual)))) return undefined;
+  return amountsByUnit(hold.plan, beyond(hold, actual));
 }

@@ -4,6 +4,7 @@ import type { Ending } from './ending.ts';
 import type { LeashError } from './errors.ts';
 import type { Target } from './guard.ts';
 import { after, type MaybePromise, quietly } from './internal/maybe-promise.ts';
+import type { Counter } from './plan.ts';
 import {
   type Attempt,
   type RecordedAttempt,
@@ -24,6 +25,8 @@ export interface SessionRecordInit {
   readonly ending: Ending;
   /** Which codes of denials end the session. */
   readonly stopsOn: (code: string) => boolean;
+  /** A scope that the session counts on was stopped for all. */
+  readonly scopeStopped: (counter: Counter) => void;
 }
 
 /** What a session puts on record, and how it refuses: never before the record has it. */
@@ -90,8 +93,9 @@ export class SessionRecord {
   }
 
   #denied(attempt: Attempt, refusal: Refusal): { readonly error: LeashError; readonly written: MaybePromise<void> } {
-    const { log, ending, stopsOn } = this.#init;
+    const { log, ending, stopsOn, scopeStopped } = this.#init;
     this.denied++;
+    if (refusal.stopped !== undefined) scopeStopped(refusal.stopped);
     const event = log.closed ? log.head : log.next;
     const ends = !refusal.code.startsWith('SESSION_') && stopsOn(refusal.code);
     const error = refusalError(refusal, attempt.name, attempt.id, { log: event.log, seq: event.seq }, ends);

@@ -6,10 +6,10 @@ import { activeCall } from './call.ts';
 import { HeldSpend, type Hold } from './hold.ts';
 import { after, type MaybePromise } from './internal/maybe-promise.ts';
 import { checkName } from './internal/options.ts';
-import { type ExactMoney, FREE, type Money } from './money.ts';
-import { amountsFor } from './plan.ts';
+import type { ExactMoney, Money } from './money.ts';
 import { type Attempt, sessionEnded } from './refusal.ts';
-import { overdrawn, type Reservations } from './reservations.ts';
+import type { Reservations } from './reservations.ts';
+import { overdrawn } from './reserved.ts';
 import type { Rules } from './rules.ts';
 import { type Cost, DEFAULT_LEASE_MS, parseCost } from './tool.ts';
 
@@ -51,7 +51,7 @@ export class Spend {
     const held = after(reserving, (reserved) => {
       if (!reserved.ok) return admission.refuse(attempt, reserved.refusal);
       for (const observed of reserved.observed) admission.observe(attempt, observed);
-      const hold = new HeldSpend(admission, attempt.id, plan, money, text);
+      const hold = new HeldSpend(admission, attempt.id, reserved, money, text);
       const over = admission.refusalOfEnded();
       if (over !== undefined) return after(hold.release(), () => admission.refuse(attempt, over));
       admission.leases.add(hold);
@@ -69,26 +69,14 @@ export class Spend {
     const attempt = newAttempt('leash.charge');
     if (this.#log.closed) return admission.refuse(attempt, sessionEnded('SESSION_CLOSED', 'closed'));
     const plan = this.#rules.spendPlan;
-    // Above every cap: the money is gone, whatever the budgets say.
-    const options = { leaseMs: DEFAULT_LEASE_MS, force: true };
-    const reserve = (id: string, held: ExactMoney) => this.#reservations.reserve(id, plan, held, options);
-    const book = (id: string) => this.#reservations.settle(id, amountsFor(plan, money));
-    const charged = after(reserve(attempt.id, money), (reserved) => {
-      let settled: MaybePromise<unknown>;
-      if (!reserved.ok && reserved.refusal.budget !== undefined) {
-        // More than a counter can hold. Settling fills it up, where reserving refuses.
-        const id = `${attempt.id}/full`;
-        settled = after(reserve(id, FREE), () => book(id));
-      } else if (reserved.ok && reserved.lines.length > 0) settled = book(attempt.id);
-      return after(settled, () => {
-        admission.book(money);
-        const call = activeCall();
-        this.#log.note('charge', charge(call?.belongsTo(admission) ? call.id : undefined, text, money));
-        if (!reserved.ok) return admission.refuse(attempt, reserved.refusal);
-        for (const observed of reserved.observed) admission.observe(attempt, observed);
-        const refusal = this.#rules.checkMoney(attempt, plan, money) ?? overdrawn(plan, reserved);
-        return refusal === undefined ? this.#log.check() : admission.refuse(attempt, refusal);
-      });
+    const charged = after(this.#reservations.book(attempt.id, plan, money), (reserved) => {
+      admission.book(money);
+      const call = activeCall();
+      this.#log.note('charge', charge(call?.belongsTo(admission) ? call.id : undefined, text, money));
+      if (!reserved.ok) return admission.refuse(attempt, reserved.refusal);
+      for (const observed of reserved.observed) admission.observe(attempt, observed);
+      const refusal = this.#rules.checkMoney(attempt, plan, money) ?? overdrawn(reserved);
+      return refusal === undefined ? this.#log.check() : admission.refuse(attempt, refusal);
     });
     return admission.leases.track(charged);
   }

@@ -4,9 +4,9 @@ import { isLeashError } from './errors.ts';
 import { thawedJson } from './internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import { type ExactMoney, FREE } from './money.ts';
-import type { Plan } from './plan.ts';
 import { amountsFor } from './plan.ts';
-import type { Settle, Settled } from './stores/store.ts';
+import type { Reservation } from './reserved.ts';
+import type { Settle } from './stores/store.ts';
 import { guardStream, isAsyncIterable } from './stream.ts';
 import { type Cost, parseCost, type Tool } from './tool.ts';
 
@@ -31,9 +31,9 @@ export interface Ticket {
 
 /** What an ending call does to its session. */
 export interface TicketOwner {
-  settle(id: string, actual: Settle['actual']): MaybePromise<Settled | undefined>;
+  settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown>;
   /** Frees the hold of a keyed call that cost nothing. */
-  unpay(hold: string, call: ActiveCall, plan: Plan): MaybePromise<Settled | undefined>;
+  unpay(hold: Reservation, call: ActiveCall): MaybePromise<unknown>;
   /** Records the end of a call that has already happened. */
   note(kind: EventKind, body: string): void;
   /** Takes the call out of the open ones and adds to the totals. */
@@ -47,9 +47,7 @@ export interface HeldCallInit {
   readonly owner: TicketOwner;
   readonly tool: Tool;
   readonly call: ActiveCall;
-  readonly plan: Plan;
-  /** The hold in the store; undefined where nothing is counted, or where an earlier call with the same key has paid. */
-  readonly hold: string | undefined;
+  readonly hold: Reservation;
   /** The hold stands for an idempotency key. */
   readonly keyed: boolean;
   /** A hold for the limits on calls alone, of a call whose money was paid before. */
@@ -81,7 +79,7 @@ export class HeldCall implements Ticket {
     return this.#args.copy;
   }
 
-  get hold(): string | undefined {
+  get hold(): Reservation {
     return this.#init.hold;
   }
 
@@ -221,7 +219,7 @@ export class HeldCall implements Ticket {
 
   #end(kind: 'tool_ok' | 'tool_error', outcome: ExactMoney | 'void' | 'forfeit', error?: string): MaybePromise<void> {
     if (this.#done) return this.#correct(outcome);
-    const { owner, call, hold, held, keyed, paid, plan, tool } = this.#init;
+    const { owner, call, hold, held, keyed, paid, tool } = this.#init;
     this.#done = true;
     if (outcome !== 'forfeit') call.end();
     const spent = outcome === 'void' ? FREE : outcome === 'forfeit' ? this.#atLeast() : outcome;
@@ -229,7 +227,7 @@ export class HeldCall implements Ticket {
     let actual: Settle['actual'];
     let problem: { readonly error: unknown } | undefined;
     try {
-      actual = typeof outcome === 'string' ? outcome : amountsFor(plan, booked);
+      actual = typeof outcome === 'string' ? outcome : amountsFor(hold.plan, booked);
     } catch (thrown) {
       // The user's `convert` gave no money: the estimate stays spent.
       actual = 'forfeit';
@@ -237,12 +235,8 @@ export class HeldCall implements Ticket {
     }
     const us = Math.max(0, Math.round((owner.now() - this.#startedAt) * 1000));
     owner.ended(this, booked);
-    let settledNow: MaybePromise<Settled | undefined>;
-    if (hold !== undefined) {
-      const free = keyed && typeof actual !== 'string' && held.usd + held.sat > 0 && booked.usd + booked.sat === 0;
-      settledNow = free ? owner.unpay(hold, call, plan) : owner.settle(hold, actual);
-    }
-    return after(settledNow, () => {
+    const free = keyed && typeof actual !== 'string' && held.usd + held.sat > 0 && booked.usd + booked.sat === 0;
+    return after(free ? owner.unpay(hold, call) : owner.settle(hold, actual), () => {
       const overrun = booked.usd > held.usd || booked.sat > held.sat;
       owner.note(kind, toolEnd(call.id, tool.quoted, us, error, booked, held, overrun));
       if (problem !== undefined) throw problem.error;
@@ -251,12 +245,11 @@ export class HeldCall implements Ticket {
 
   /** The tool of a closed session came to its end. The log is closed; the store still learns what it cost beyond the estimate. */
   #correct(outcome: ExactMoney | 'void' | 'forfeit'): MaybePromise<void> {
-    const { owner, call, hold, plan } = this.#init;
+    const { owner, call, hold } = this.#init;
     if (!this.#forfeited || typeof outcome === 'string') return undefined;
     this.#forfeited = false;
     call.end();
-    if (hold === undefined) return undefined;
-    return after(owner.settle(hold, amountsFor(plan, outcome)), () => undefined);
+    return after(owner.settle(hold, amountsFor(hold.plan, outcome)), () => undefined);
   }
 }
 

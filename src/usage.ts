@@ -1,8 +1,9 @@
+import type { Unbooked } from './errors.ts';
 import { calendarBounds } from './internal/calendar.ts';
 import { windowName } from './internal/window.ts';
 import { formatUnits, type MoneyUnit } from './money.ts';
 import { type Counter, limitName, type PlacedLimit, type Plan } from './plan.ts';
-import type { Reading } from './stores/store.ts';
+import type { Reading, Units } from './stores/store.ts';
 
 interface LimitUsageCommon<Value> {
   readonly guard: string;
@@ -15,11 +16,14 @@ interface LimitUsageCommon<Value> {
   /** The tools that count, where not all do. */
   readonly tools?: readonly string[];
   readonly cap: Value;
-  /** Booked in the current window. */
-  readonly spent: Value;
-  /** Held by calls that have not ended. */
-  readonly held: Value;
-  /** What the cap leaves; negative after a call cost more than its estimate. */
+  /** Booked in the current window; absent where the store does not tell. */
+  readonly spent?: Value;
+  /** Held by calls that have not ended; absent where the store does not tell. */
+  readonly held?: Value;
+  /**
+   * What the cap leaves; negative after a call cost more than its estimate. Where the store does not tell: what may be
+   * spent without it (`onStoreError`), else nothing.
+   */
   readonly remaining: Value;
   /** Epoch ms at which a calendar window starts anew. */
   readonly resetsAt?: number;
@@ -40,29 +44,37 @@ export interface Usage {
   /** What its calls and charges have spent, as exact decimal strings. */
   readonly usd: string;
   readonly sat: string;
+  /**
+   * What this leash and all leashes of its tree have spent that the store does not count: it failed, and is told when it
+   * answers again, or it has lost its state.
+   */
+  readonly unbooked: Unbooked;
   /** Every limit that holds for this leash: its own first, then its ancestors'. */
   readonly limits: readonly LimitUsage[];
 }
 
 export type Readings = Readonly<Record<string, Readonly<Record<string, Reading>>>>;
 
+/** Where a counter stands: as the store says, or what may be spent without it. */
+export type Standing = Reading | { readonly room: Units };
+
 const ZERO: Reading = { used: 0, held: 0 };
 
-export function readingOf(counter: Counter, readings: Readings): Reading {
-  return readings[counter.scope]?.[counter.meter] ?? ZERO;
-}
-
 /** Where each limit of a plan stands. */
-export function limitUsages(plan: Plan, readings: Readings, wallMs: number): readonly LimitUsage[] {
+export function limitUsages(
+  plan: Plan,
+  standingOf: (counter: Counter) => Standing,
+  wallMs: number,
+): readonly LimitUsage[] {
   const usages: LimitUsage[] = plan.perCall.map((placed) => usageOf(placed, ZERO, wallMs));
   for (const counter of plan.counters) {
-    const reading = readingOf(counter, readings);
-    for (const placed of counter.limits) usages.push(usageOf(placed, reading, wallMs));
+    const standing = standingOf(counter);
+    for (const placed of counter.limits) usages.push(usageOf(placed, standing, wallMs));
   }
   return usages;
 }
 
-function usageOf({ limit, guard, level }: PlacedLimit, { used, held }: Reading, wallMs: number): LimitUsage {
+function usageOf({ limit, guard, level }: PlacedLimit, standing: Standing, wallMs: number): LimitUsage {
   const { window, unit, scope, tools } = limit;
   const common = {
     guard,
@@ -73,14 +85,12 @@ function usageOf({ limit, guard, level }: PlacedLimit, { used, held }: Reading, 
     ...(window.kind === 'calendar' ? { resetsAt: calendarBounds(window.period, window.timeZone, wallMs).endMs } : {}),
     ...(level.observes ? { observes: true as const } : {}),
   };
-  const values = { cap: limit.cap, spent: used, held, remaining: limit.cap - used - held };
+  const { cap } = limit;
+  const values =
+    'room' in standing
+      ? { cap, remaining: Math.min(cap, standing.room) }
+      : { cap, spent: standing.used, held: standing.held, remaining: cap - standing.used - standing.held };
   if (unit === 'call') return { ...common, unit, ...values };
-  return {
-    ...common,
-    unit,
-    cap: formatUnits(unit, values.cap),
-    spent: formatUnits(unit, values.spent),
-    held: formatUnits(unit, values.held),
-    remaining: formatUnits(unit, values.remaining),
-  };
+  const texts = Object.entries(values).map(([key, units]) => [key, formatUnits(unit, units)]);
+  return { ...common, unit, ...(Object.fromEntries(texts) as Record<keyof typeof values, string>) };
 }

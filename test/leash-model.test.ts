@@ -551,7 +551,8 @@ class World {
     model.look();
     for (const [i, leash] of this.leashes.entries()) {
       const session = model.sessions[i] as Session;
-      const { limits, ...numbers } = await leash.usage();
+      const { limits, unbooked, ...numbers } = await leash.usage();
+      equal(unbooked, { usd: '0', sat: '0', calls: 0 });
       const { last } = session;
       equal(numbers, last === undefined ? model.numbers(session) : last.numbers);
       const seen = limits.map(limitText).sort();

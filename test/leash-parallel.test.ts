@@ -102,7 +102,7 @@ class Kit {
       // What a closed session alone counted is gone from the store.
       if (per === 'call' || (closed && scope === undefined)) continue;
       if (unit !== 'call') expect(spent).toBe(unit === 'usd' ? usd : sat);
-      counted.push(unit === 'call' ? BigInt(spent) : this.booked(unit));
+      counted.push(unit === 'call' ? BigInt(spent ?? 0) : this.booked(unit));
     }
     // A counter that nobody came to is not there.
     const sorted = (all: bigint[]) => all.filter(Boolean).map(String).sort();

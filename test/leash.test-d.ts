@@ -12,9 +12,15 @@ import {
   type LeashError,
   type LimitUsage,
   type MaybePromise,
+  memoryStore,
+  type OnStoreError,
+  resumeScope,
+  type StoreUnavailableError,
   type Summary,
+  stopScope,
   type Ticket,
   type ToolOptions,
+  type Unbooked,
   type Usage,
 } from '../src/index.ts';
 
@@ -405,7 +411,41 @@ declare const runOf: <T>(args: T) => ReturnType<typeof leash.run<T, T>>;
   // @ts-expect-error: an allowed call has no reason.
   const wrong = (decision: Decision): string => decision.reason;
   void wrong;
+  // What the store does not tell is not there.
+  const spent = (usage: LimitUsage): number => (usage.unit === 'call' ? (usage.spent ?? 0) : (usage.held?.length ?? 0));
+  void spent;
+  // @ts-expect-error: nor is it nothing.
+  const sure = (usage: LimitUsage): string | number => usage.spent;
+  void sure;
+  same<Usage['unbooked'], Unbooked>(true);
   // @ts-expect-error: money is a text.
   const amount = (usage: LimitUsage): number => usage.cap;
   void amount;
+}
+
+// What a store that fails means, for a leash and for a fleet.
+{
+  const policies: readonly OnStoreError[] = [
+    'deny',
+    { allowUpTo: {} },
+    { allowUpTo: { usd: '$5', sat: 10n, calls: 3 } },
+  ];
+  createLeash({ guards: [], storeTimeoutMs: 250, onStoreError: policies[0] as OnStoreError });
+  // @ts-expect-error: nothing is allowed without a bound.
+  createLeash({ guards: [], onStoreError: 'allow' });
+  // @ts-expect-error: calls are counted.
+  createLeash({ guards: [], onStoreError: { allowUpTo: { calls: '3' } } });
+  // @ts-expect-error: the store is the root's.
+  leash.child({ guards: [], onStoreError: 'deny' });
+  // @ts-expect-error: the store is the root's.
+  leash.child({ guards: [], storeTimeoutMs: 250 });
+  const byHand = () => leash.stop('reason');
+  same<ReturnType<typeof byHand>, void>(true);
+  const forAll = () => leash.stop('reason', { scope: 'org:acme' });
+  same<ReturnType<typeof forAll>, Promise<void>>(true);
+  // @ts-expect-error: which scope?
+  leash.stop('reason', {});
+  const changed = [stopScope(memoryStore(), 'org:acme'), resumeScope(memoryStore(), 'org:acme')] as const;
+  same<typeof changed, readonly [Promise<void>, Promise<void>]>(true);
+  same<StoreUnavailableError['unbooked'], Unbooked | undefined>(true);
 }

@@ -30,6 +30,8 @@ import { rejection, thrownBy } from './helpers/refused.ts';
 import { hop, redirecting, startServer, type TestServer } from './helpers/server.ts';
 import { storeWith } from './helpers/store-around.ts';
 
+const NOTHING_UNBOOKED = { usd: '0', sat: '0', calls: 0 };
+
 interface Line {
   readonly seq: number;
   readonly kind: string;
@@ -1073,9 +1075,10 @@ describe('a store that fails', () => {
     expect(await leash.run({ tool: 't', cost: { usd: 0.5 } }, () => 'ran')).toBe('ran');
     const own = new Error('mine');
     expect(await rejection(leash.run({ tool: 't', cost: { usd: 0.25 } }, () => Promise.reject(own)))).toBe(own);
-    expect(asked).toBe(6);
+    // Three times at once for each, and the first once more before the second is decided.
+    expect(asked).toBe(7);
     expect(kindsOf(sink)).toEqual(['tool_start', 'tool_ok', 'tool_start', 'tool_error']);
-    // Nobody knows what was booked: what was held stays held.
+    // What was held stays held.
     expect(await spentOf(leash)).toEqual(['0', '0.75']);
   });
 
@@ -1096,6 +1099,21 @@ describe('a store that fails', () => {
     });
     await leash.run({ tool: 't', cost: { usd: 0.5 } }, () => 1);
     expect(await spentOf(leash)).toEqual(['0.5', '0']);
+  });
+
+  it('renews leases that are longer than a timer takes no more often than one can', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const asked: unknown[] = [];
+      const store = storeWith({ sweep: (limit) => void asked.push(limit) as never });
+      await leashOf([callCap(9)], { store }).leash.enter({ tool: 't', leaseMs: 2 ** 40 });
+      await vi.advanceTimersByTimeAsync(2 ** 31 - 2);
+      expect(asked).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(asked).toHaveLength(1);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('fails holds and charges as it fails calls', async () => {
@@ -1847,6 +1865,7 @@ describe('usage', () => {
       denied: 0,
       usd: '0.25',
       sat: '0',
+      unbooked: NOTHING_UNBOOKED,
       limits: [
         {
           guard: 'budget',
@@ -1902,9 +1921,20 @@ describe('usage', () => {
     ]);
   });
 
-  it('rejects when the store does not answer', async () => {
-    const own = new Error('down');
-    const { leash } = leashOf([callCap(9)], { store: storeWith({ read: () => Promise.reject(own) }) });
-    expect(await rejection(leash.usage())).toMatchObject({ code: 'STORE_UNAVAILABLE', cause: own });
+  it.each([
+    { name: 'rejects', read: () => Promise.reject(new Error('down')) },
+    { name: 'answers nothing', read: () => undefined as never },
+  ])('tells what is known, and no room, when the store $name', async ({ read }) => {
+    const { leash } = leashOf([budget({ usd: 1 }), budget({ usd: 2, per: 'call' }), callCap(9)], {
+      store: storeWith({ read }),
+    });
+    await leash.run({ tool: 't', cost: '$0.25' }, () => 1);
+    const { limits, ...known } = await leash.usage();
+    expect(known).toEqual({ calls: 1, denied: 0, usd: '0.25', sat: '0', unbooked: NOTHING_UNBOOKED });
+    expect(limits).toEqual([
+      { guard: 'budget', limit: 'usd/call', per: 'call', unit: 'usd', cap: '2', spent: '0', held: '0', remaining: '2' },
+      { guard: 'budget', limit: 'usd/session', per: 'session', unit: 'usd', cap: '1', remaining: '0' },
+      { guard: 'call-cap', limit: 'call/session', per: 'session', unit: 'call', cap: 9, remaining: 0 },
+    ]);
   });
 });

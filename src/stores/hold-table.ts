@@ -1,115 +1,104 @@
-import type { Meter } from './meter.ts';
-import type { HoldState, Line } from './store.ts';
+import type { Clock } from '../internal/clock.ts';
+import type { Counter, Extension, Granted, HeldLine, Hold, Holds } from './ledger.ts';
+import type { HoldState, Reserve } from './store.ts';
 
 /** After this many new holds those that ended before them are forgotten, so a repeat of the last ones is recognised. */
 const GENERATION = 512;
 
-export interface Scope {
-  readonly generation: string;
-  readonly counters: Map<string, Counter>;
-  shut: boolean;
-  stopped: boolean;
-  now: number;
-  wall: number;
-}
-
-export interface Counter {
-  readonly scope: Scope;
-  readonly meter: Meter;
-}
-
-export interface Hold {
+/** A hold with its counters at hand. */
+class KeptHold implements Hold {
   state: HoldState;
-  /** What was asked for at first, without later extensions: what a repeat is compared with. */
-  readonly requested: readonly Line[];
-  /** All lines; for each its counter, and where it was booked if it was booked at once. */
-  lines: readonly Line[];
+  readonly requested: readonly HeldLine[];
+  lines: readonly HeldLine[];
   readonly counters: Counter[];
   readonly marks: number[];
   /** Ids of the reservations that were added to it. */
-  extensions: string[] | undefined;
+  extensions: string[] | undefined = undefined;
   leaseEnd: number;
   readonly keepMs: number;
-  keepUntil: number;
-  /** After a forfeit: whether the truth was booked since. */
-  corrected: boolean;
-}
+  keepUntil = 0;
+  corrected = false;
 
-/** A reservation that was added to a hold. */
-export interface Extension {
-  readonly onto: string;
-  readonly hold: Hold;
-  /** Index of its first line among those of the hold. */
-  readonly first: number;
-  readonly requested: readonly Line[];
-}
+  constructor(state: HoldState, { lines, counters, marks }: Granted, leaseEnd: number, keepMs: number) {
+    this.state = state;
+    this.requested = lines;
+    this.lines = lines;
+    this.counters = counters;
+    this.marks = marks;
+    this.leaseEnd = leaseEnd;
+    this.keepMs = keepMs;
+  }
 
-export function newHold(
-  state: HoldState,
-  lines: readonly Line[],
-  counters: Counter[],
-  marks: number[],
-  leaseEnd: number,
-  keepMs: number | undefined,
-): Hold {
-  return {
-    state,
-    requested: lines,
-    lines,
-    counters,
-    marks,
-    extensions: undefined,
-    leaseEnd,
-    keepMs: keepMs ?? 0,
-    keepUntil: 0,
-    corrected: false,
-  };
+  counter(index: number): Counter | undefined {
+    return this.counters[index];
+  }
+
+  mark(index: number): number {
+    return this.marks[index] as number;
+  }
 }
 
 /**
  * Holds by id, in a newer and an older half. The older half is dropped as a whole, but for what is open or was asked to be
  * kept: a map from which single entries are deleted all the time keeps what it held alive for the garbage collector.
  */
-export class HoldTable {
-  #young = new Map<string, Hold>();
-  #old = new Map<string, Hold>();
+export class HoldTable implements Holds {
+  readonly #clock: Clock;
+  #young = new Map<string, KeptHold>();
+  #old = new Map<string, KeptHold>();
   /** How many of the younger half came over from the older one, still open. */
   #carried = 0;
   /** Ended holds that somebody asked to be kept. */
-  readonly #kept = new Map<string, Hold>();
+  readonly #kept = new Map<string, KeptHold>();
   readonly #extensions = new Map<string, Extension>();
 
-  find(id: string): Hold | undefined {
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  find(id: string): KeptHold | undefined {
     return this.#young.get(id) ?? this.#old.get(id) ?? (this.#kept.size === 0 ? undefined : this.#kept.get(id));
   }
 
-  add(id: string, hold: Hold, now: number): void {
-    this.#young.set(id, hold);
-    if (this.#young.size >= GENERATION + 2 * this.#carried) this.#turn(now);
+  add({ id, keepMs }: Reserve, granted: Granted, leaseEnd: number): void {
+    this.#add(id, new KeptHold('held', granted, leaseEnd, keepMs ?? 0));
   }
 
-  /** A reservation that was added to a hold. */
+  bury(id: string): void {
+    this.#add(id, new KeptHold('void', { lines: [], counters: [], marks: [] }, 0, 0));
+  }
+
+  #add(id: string, hold: KeptHold): void {
+    this.#young.set(id, hold);
+    if (this.#young.size >= GENERATION + 2 * this.#carried) this.#turn();
+  }
+
   extension(id: string): Extension | undefined {
     return this.#extensions.size === 0 ? undefined : this.#extensions.get(id);
   }
 
-  /** Remembers that `id` adds these lines to a hold, for its repeats. */
-  extend(id: string, onto: string, hold: Hold, requested: readonly Line[]): void {
+  extend({ id, onto }: Reserve, hold: KeptHold, { lines, counters, marks }: Granted): void {
     // Without lines there is nothing that a repeat could add, and a call that runs for days renews its lease often.
-    if (requested.length === 0) return;
-    this.#extensions.set(id, { onto, hold, first: hold.lines.length, requested });
+    if (lines.length === 0) return;
+    this.#extensions.set(id, { onto: onto as string, hold, first: hold.lines.length, requested: lines });
     hold.extensions ??= [];
     hold.extensions.push(id);
+    hold.lines = [...hold.lines, ...lines];
+    hold.counters.push(...counters);
+    hold.marks.push(...marks);
   }
 
   /** Remembers an ended hold for as long as it asked for. */
-  keep(id: string, hold: Hold, now: number): void {
-    hold.keepUntil = now + hold.keepMs;
+  ended(id: string, hold: KeptHold): void {
+    if (hold.keepMs === 0) return;
+    hold.keepUntil = this.#clock.now() + hold.keepMs;
     this.#kept.set(id, hold);
   }
 
   /** Most are kept equally long, so the first that must stay ends the search. */
-  dropKept(now: number): void {
+  dropKept(): void {
+    if (this.#kept.size === 0) return;
+    const now = this.#clock.now();
     for (const [id, hold] of this.#kept) {
       if (hold.keepUntil > now) return;
       this.#kept.delete(id);
@@ -122,7 +111,7 @@ export class HoldTable {
     yield* this.#young;
   }
 
-  #turn(now: number): void {
+  #turn(): void {
     const dropped = this.#old;
     this.#old = this.#young;
     this.#young = new Map();
@@ -131,10 +120,10 @@ export class HoldTable {
       else if (hold.keepMs === 0) this.#forget(hold);
     }
     this.#carried = this.#young.size;
-    this.dropKept(now);
+    this.dropKept();
   }
 
-  #forget({ extensions }: Hold): void {
+  #forget({ extensions }: KeptHold): void {
     if (extensions !== undefined) for (const id of extensions) this.#extensions.delete(id);
   }
 }

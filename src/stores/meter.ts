@@ -1,6 +1,6 @@
 import type { Span } from '../internal/window.ts';
 import { addUnits } from '../money.ts';
-import { RollingSum } from './rolling.ts';
+import { RollingSum, type Steps } from './rolling.ts';
 import type { Units } from './store.ts';
 
 /** The moment of an operation, by the store's clock. */
@@ -9,8 +9,20 @@ export interface Moment {
   readonly wall: number;
 }
 
+/** What of a meter changes, but for the steps of a rolling window: to be kept somewhere else. */
+export interface MeterState {
+  readonly held: Units;
+  readonly booked: Units;
+  /** The calendar window that a reservation named last; infinite for other windows. */
+  readonly startMs: number;
+  readonly endMs: number;
+  /** When something was booked after the end of that window. */
+  readonly bookedLate: number | undefined;
+}
+
 /** One counter: what is booked in the window of the moment, and what is held besides. */
 export class Meter {
+  readonly kind: Span['kind'];
   held: Units = 0;
   readonly #rolling: RollingSum | undefined;
   #booked: Units = 0;
@@ -20,9 +32,29 @@ export class Meter {
   /** When something was booked after the end of the last window that a reservation named. */
   #bookedLate: number | undefined;
 
-  constructor(span: Span) {
-    this.#rolling = span.kind === 'rolling' ? new RollingSum(span.ms, span.stepMs) : undefined;
+  /**
+   * @param span of a meter to go on with: the calendar window that it was in.
+   * @param steps where the steps of a rolling window are kept. Default: in memory.
+   * @param state to go on with. Default: nothing is held or booked.
+   */
+  constructor(span: Span, steps?: Steps, state?: Pick<MeterState, 'held' | 'booked' | 'bookedLate'>) {
+    this.kind = span.kind;
+    this.#rolling = span.kind === 'rolling' ? new RollingSum(span.ms, span.stepMs, steps, state?.booked) : undefined;
     if (span.kind === 'calendar') this.#enter(span.startMs, span.endMs);
+    if (state === undefined) return;
+    this.held = state.held;
+    this.#booked = state.booked;
+    this.#bookedLate = state.bookedLate;
+  }
+
+  get state(): MeterState {
+    return {
+      held: this.held,
+      booked: this.#rolling?.sum ?? this.#booked,
+      startMs: this.#calendarStart,
+      endMs: this.#calendarEnd,
+      bookedLate: this.#bookedLate,
+    };
   }
 
   #enter(startMs: number, endMs: number): void {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/internal/clock.ts';
+import { type Clock, systemClock } from '../../src/internal/clock.ts';
 
 /** A clock that moves only when told to. */
 export class FakeClock implements Clock {
@@ -29,5 +29,18 @@ export class FakeClock implements Clock {
   jump(now?: number, wall?: number): void {
     this.#now = now ?? this.#now;
     this.#wall = wall ?? this.#wall;
+  }
+}
+
+/** Goes by another clock from some time on. */
+export class SwitchedClock implements Clock {
+  by: Clock = systemClock;
+
+  now(): number {
+    return this.by.now();
+  }
+
+  wall(): number {
+    return this.by.wall();
   }
 }

@@ -22,3 +22,14 @@ export function storeThrough(send: Send, store: Store = memoryStore()): Store {
 export function storeWith(parts: Partial<Store>, store: Store = memoryStore()): Store {
   return { ...storeThrough((_, action) => action(), store), ...parts };
 }
+
+/** A store that is asked one thing at a time, whatever its callers do. */
+export function inTurn(store: Store): Store {
+  let last: Promise<unknown> = Promise.resolve();
+  const send = <T>(_: keyof Store, action: () => T | Promise<T>): Promise<T> => {
+    const answer = last.then(action);
+    last = answer.catch(() => undefined);
+    return answer;
+  };
+  return storeThrough(send, store);
+}

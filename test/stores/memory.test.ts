@@ -83,6 +83,19 @@ describe('memoryStore', () => {
     expect(Math.abs((decision as { nowMs: number }).nowMs - Date.now())).toBeLessThan(60_000);
   });
 
+  it('goes by the monotonic clock in a rolling window, whatever is done to the clock on the wall', () => {
+    const span: Span = { kind: 'rolling', ms: 60_000, stepMs: 1_000 };
+    const ask = (id: string): Decision => reserve(id, 60, { meter: 'rolling', span, book: 'reserve' });
+    const { now, wall } = { now: clock.now(), wall: clock.wall() };
+    expect(ask('r1')).toMatchObject({ ok: true });
+    for (const there of [wall - 1e9, wall + 1e9]) {
+      clock.jump(now + 59_999, there);
+      expect(ask('r2')).toMatchObject({ ok: false, why: 'exhausted' });
+    }
+    clock.jump(now + 61_000, wall);
+    expect(ask('r3')).toMatchObject({ ok: true });
+  });
+
   it('gives no two scopes and no two stores the same generation', () => {
     const again = syncStore(clock);
     const all = [store, again].flatMap((each) => [generationOf(each, 'a'), generationOf(each, 'b')]);

@@ -4,14 +4,12 @@ import type { Span } from '../../src/internal/window.ts';
 import { memoryStore } from '../../src/stores/memory.ts';
 import type { Decision, HoldState, Line, Reserve, Settle, Settled, Store } from '../../src/stores/store.ts';
 import { FakeClock } from '../helpers/clock.ts';
+import { isMove, Journal, type Move, type Operation, type Plan, plans, SCOPES } from '../helpers/store-commands.ts';
 
 /** The memory store answers at once. */
 type SyncStore = {
   [Method in keyof Store]: (...args: Parameters<Store[Method]>) => Awaited<ReturnType<Store[Method]>>;
 };
-
-const SCOPES = ['a', 'b'];
-const DAY_MS = 40;
 
 interface Moment {
   readonly now: number;
@@ -23,6 +21,7 @@ interface Booking extends Moment {
 }
 
 interface Counter {
+  readonly scope: string;
   span: Span;
   /** In the calendar window that a reservation named last, or ever. */
   booked: Booking[];
@@ -48,14 +47,17 @@ class Model {
   readonly holds = new Map<string, Hold>();
   /** What was asked for and granted, by id. */
   readonly granted = new Map<string, { readonly item: Reserve; readonly hold: Hold; readonly first: number }>();
+  /** Opened or stopped. */
+  readonly made = new Set<string>();
   readonly shutScopes = new Set<string>();
-  /** Where the clock was before it was set back. */
-  latest: Moment = { now: 0, wall: 0 };
+  readonly stoppedScopes = new Set<string>();
+  /** By scope, where the clock was before it was set back. */
+  readonly latest = new Map<string, Moment>();
   generations: Readonly<Record<string, string>> = {};
 
-  moment(after = 0): Moment {
-    const { latest, clock } = this;
-    return { now: Math.max(latest.now, clock.now() + after), wall: Math.max(latest.wall, clock.wall() + after) };
+  moment(scope: string, after = 0): Moment {
+    const { now, wall } = this.latest.get(scope) ?? { now: 0, wall: 0 };
+    return { now: Math.max(now, this.clock.now() + after), wall: Math.max(wall, this.clock.wall() + after) };
   }
 
   used({ span, booked, late }: Counter, { now, wall }: Moment): number {
@@ -72,7 +74,7 @@ class Model {
   }
 
   book(counter: Counter, units: number): Booking {
-    const booking = { ...this.moment(), units };
+    const booking = { ...this.moment(counter.scope), units };
     const over = counter.span.kind === 'calendar' && booking.wall >= counter.span.endMs;
     if (units > 0) (over ? counter.late : counter.booked).push(booking);
     return booking;
@@ -80,7 +82,7 @@ class Model {
 
   counter({ scope, meter, span }: Line): Counter {
     const key = `${scope} ${meter}`;
-    const counter = this.counters.get(key) ?? { span, booked: [], late: [] };
+    const counter = this.counters.get(key) ?? { scope, span, booked: [], late: [] };
     this.counters.set(key, counter);
     if (span.kind === 'calendar' && counter.span.kind === 'calendar' && span.startMs > counter.span.startMs) {
       const carried = counter.late.some(({ wall }) => wall >= span.startMs);
@@ -92,7 +94,7 @@ class Model {
   }
 
   reserve(item: Reserve): Decision {
-    const refuse = (why: 'closed' | 'conflict' | 'terminal' | 'state_lost', line = -1): Decision => {
+    const refuse = (why: 'closed' | 'stopped' | 'conflict' | 'terminal' | 'state_lost', line = -1): Decision => {
       return { ok: false, why, line, nowMs: this.clock.wall() };
     };
     const known = this.granted.get(item.id);
@@ -106,19 +108,21 @@ class Model {
     const onto = item.onto === undefined ? undefined : this.holds.get(item.onto);
     if (item.onto !== undefined && onto?.state !== 'held') return refuse('terminal');
 
-    const moment = this.moment();
     const counters: Counter[] = [];
     for (const [i, line] of item.lines.entries()) {
       if (line.generation !== this.generations[line.scope]) return refuse('state_lost', i);
       if (this.shutScopes.has(line.scope)) return refuse('closed', i);
-      if (line.span.kind === 'calendar' && !(line.span.startMs <= moment.wall && moment.wall < line.span.endMs)) {
-        return { ok: false, why: 'stale', line: i, nowMs: moment.wall };
+      if (this.stoppedScopes.has(line.scope) && !item.force) return refuse('stopped', i);
+      const { wall } = this.moment(line.scope);
+      if (line.span.kind === 'calendar' && !(line.span.startMs <= wall && wall < line.span.endMs)) {
+        return { ok: false, why: 'stale', line: i, nowMs: wall };
       }
       const counter = this.counter(line);
       const before = item.lines.slice(0, i).filter((_, j) => counters[j] === counter);
       const wanted = before.reduce((all, { amount }) => all + amount, line.amount);
-      const free = (after?: number): number => line.cap - this.used(counter, this.moment(after)) - this.held(counter);
-      if (line.amount > 0 && wanted > free()) {
+      const free = (after?: number): number =>
+        line.cap - this.used(counter, this.moment(line.scope, after)) - this.held(counter);
+      if (line.amount > 0 && wanted > free() && !item.force) {
         const left = free() + line.amount - wanted;
         if (wanted > line.cap) return { ok: false, why: 'exceeds_cap', line: i, left };
         if (wanted <= free() + this.held(counter)) return { ok: false, why: 'in_flight', line: i, left };
@@ -144,7 +148,7 @@ class Model {
   left(lines: readonly Line[], hold: Hold, first: number): number[] {
     return lines.map(({ cap }, i) => {
       const { counter } = hold.lines[first + i] as Hold['lines'][number];
-      return cap - this.used(counter, this.moment()) - this.held(counter);
+      return cap - this.used(counter, this.moment(counter.scope)) - this.held(counter);
     });
   }
 
@@ -195,18 +199,12 @@ class Model {
   seen(): Record<string, [used: number, held: number]> {
     const all: Record<string, [number, number]> = {};
     for (const [key, counter] of this.counters) {
-      const reading: [number, number] = [this.used(counter, this.moment()), this.held(counter)];
+      const reading: [number, number] = [this.used(counter, this.moment(counter.scope)), this.held(counter)];
       if (!this.shutScopes.has(key.charAt(0)) && reading.some((units) => units !== 0)) all[key] = reading;
     }
     return all;
   }
 }
-
-type Operation =
-  | { readonly reserve: readonly Reserve[] }
-  | { readonly settle: readonly Settle[] }
-  | { readonly sweep: number }
-  | { readonly shut: string };
 
 /** Everything that can be seen of a store: `[used, held]` of each counter that is not at zero. */
 function seen(store: SyncStore): Record<string, [used: number, held: number]> {
@@ -223,30 +221,56 @@ function seen(store: SyncStore): Record<string, [used: number, held: number]> {
 class Pair {
   readonly model = new Model();
   readonly store: SyncStore = memoryStore({ clock: this.model.clock }) as SyncStore;
-  /** Every id that was ever sent. */
-  readonly ids: string[] = [];
-  readonly sent: Reserve[] = [];
+  readonly journal = new Journal(this.model.clock);
 
   constructor() {
-    this.model.generations = this.store.open(SCOPES);
+    this.opened(['a', 'b']);
+  }
+
+  /** The tokens are the store's own. */
+  opened(scopes: readonly string[]): void {
+    this.model.generations = { ...this.model.generations, ...this.store.open(scopes) };
+    this.journal.generations = this.model.generations;
+    for (const scope of scopes) this.model.made.add(scope);
   }
 
   /** Does the same on both sides; the answers must be the same. */
   perform(operation: Operation): void {
-    const { model, store } = this;
-    const answer = (side: SyncStore | Model): unknown => {
-      if ('sweep' in operation) return side.sweep(operation.sweep);
-      if ('shut' in operation)
-        return side === model ? model.shutScopes.add(operation.shut) && undefined : store.shut(operation.shut);
-      try {
-        if ('settle' in operation) return side.settle(operation.settle);
-      } catch (error) {
-        return (error as Error).name;
-      }
-      if (!('reserve' in operation)) return undefined;
-      return side === model ? operation.reserve.map((item) => model.reserve(item)) : store.reserve(operation.reserve);
-    };
-    equal(answer(store), answer(model));
+    const { model, store, journal } = this;
+    if ('reserve' in operation) {
+      const decisions = store.reserve(operation.reserve);
+      equal(
+        decisions,
+        operation.reserve.map((item) => model.reserve(item)),
+      );
+      journal.reserved(operation.reserve, decisions);
+    } else if ('settle' in operation) {
+      const answer = (side: SyncStore | Model): readonly Settled[] | string => {
+        try {
+          return side.settle(operation.settle);
+        } catch (error) {
+          return (error as Error).name;
+        }
+      };
+      const settled = answer(store);
+      equal(settled, answer(model));
+      if (typeof settled !== 'string') journal.settled(operation.settle, settled);
+    } else if ('sweep' in operation) {
+      const forfeited = store.sweep(operation.sweep);
+      equal(forfeited, model.sweep(operation.sweep));
+      journal.swept(forfeited);
+    } else if ('open' in operation) this.opened([operation.open]);
+    else if ('shut' in operation) {
+      store.shut(operation.shut);
+      if (model.made.has(operation.shut)) model.shutScopes.add(operation.shut);
+    } else if ('stop' in operation) {
+      store.stop(operation.stop);
+      model.made.add(operation.stop);
+      model.stoppedScopes.add(operation.stop);
+    } else {
+      store.resume(operation.resume);
+      model.stoppedScopes.delete(operation.resume);
+    }
   }
 
   /** Full state: what was reserved and settled wherever, and nothing else. */
@@ -254,129 +278,19 @@ class Pair {
     equal(seen(this.store), this.model.seen());
   }
 
-  /** No time runs back that the store has seen. */
-  setClock(now: number, wall: number): void {
-    this.store.read(SCOPES);
-    this.model.latest = this.model.moment();
-    this.model.clock.jump(now, wall);
+  move(move: Move): void {
+    if ('jump' in move) {
+      // No time runs back that the store has seen.
+      this.store.read(SCOPES);
+      for (const scope of this.model.made) this.model.latest.set(scope, this.model.moment(scope));
+    }
+    this.journal.move(move);
   }
 }
 
 function equal(actual: unknown, expected: unknown): void {
   // A fast way to say yes; the slow one knows how to show a difference.
   if (JSON.stringify(actual) !== JSON.stringify(expected)) expect(actual).toEqual(expected);
-}
-
-const lineOf = fc.record({
-  scope: fc.constantFrom(...SCOPES),
-  kind: fc.constantFrom<Span['kind'][]>('total', 'rolling', 'calendar'),
-  amount: fc.oneof({ weight: 9, arbitrary: fc.nat({ max: 6 }) }, { weight: 1, arbitrary: fc.nat({ max: 14 }) }),
-  book: fc.constantFrom<Line['book'][]>('reserve', 'settle'),
-  cap: fc.constantFrom(12, 12, 10),
-  /** How many calendar windows from the one of the moment. */
-  off: fc.oneof({ weight: 20, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constantFrom(-1, 1) }),
-  lost: fc.oneof({ weight: 30, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
-});
-/** Counted from the latest backwards. */
-const which = fc.nat({ max: 7 });
-const reservation = fc.record({
-  id: fc.constantFrom('new', 'new', 'new', 'new', 'again', 'other'),
-  which,
-  onto: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: which }),
-  lines: fc.array(lineOf, { maxLength: 3, size: 'max' }),
-  leaseMs: fc.constantFrom(0, 20, 60, 1_000, 1_000),
-});
-const ending = fc.record({
-  id: fc.constantFrom<('open' | 'hold' | 'sent' | 'never')[]>(
-    'open',
-    'open',
-    'open',
-    'open',
-    'open',
-    'hold',
-    'hold',
-    'sent',
-    'never',
-  ),
-  which,
-  actual: fc.oneof(
-    { weight: 4, arbitrary: fc.array(fc.nat({ max: 6 }), { minLength: 1, maxLength: 3 }) },
-    { weight: 1, arbitrary: fc.constant([14]) },
-    { weight: 2, arbitrary: fc.constantFrom('exact' as const, 'void' as const) },
-    { weight: 1, arbitrary: fc.constantFrom('forfeit' as const, 'too many' as const) },
-  ),
-});
-type Plan =
-  | { readonly reserve: readonly (typeof reservation extends fc.Arbitrary<infer T> ? T : never)[] }
-  | { readonly settle: readonly (typeof ending extends fc.Arbitrary<infer T> ? T : never)[] }
-  | { readonly sweep: number }
-  | { readonly shut: string }
-  | { readonly advance: number }
-  | { readonly jump: readonly [now: number, wall: number] };
-const batch = { minLength: 1, maxLength: 2 };
-const leap = fc.integer({ min: -90, max: 90 });
-const plans: fc.Arbitrary<Plan> = fc.oneof(
-  { weight: 48, arbitrary: fc.record({ reserve: fc.array(reservation, batch) }) },
-  { weight: 40, arbitrary: fc.record({ settle: fc.array(ending, batch) }) },
-  { weight: 6, arbitrary: fc.record({ sweep: fc.nat({ max: 3 }) }) },
-  { weight: 24, arbitrary: fc.record({ advance: fc.nat({ max: 45 }) }) },
-  { weight: 4, arbitrary: fc.record({ jump: fc.tuple(leap, leap) }) },
-  { weight: 1, arbitrary: fc.record({ shut: fc.constantFrom('b', 'b', 'b', 'a') }) },
-);
-
-function recent<T>(list: readonly T[], back: number): T | undefined {
-  return list.at(-1 - (back % Math.max(1, list.length)));
-}
-
-/** Fills a plan with what is known only when it is its turn. Undefined: it was about the clock, and is done. */
-function prepare(plan: Plan, pair: Pair): Operation | undefined {
-  const { model, ids, sent } = pair;
-  const { clock } = model;
-  const holds = [...model.granted.keys()].filter((id) => model.holds.has(id));
-  const open = holds.filter((id) => model.holds.get(id)?.state === 'held');
-  if ('advance' in plan) return void clock.advance(plan.advance);
-  if ('jump' in plan) return void pair.setClock(clock.now() + plan.jump[0], clock.wall() + plan.jump[1]);
-  if ('settle' in plan) {
-    const settle = plan.settle.map(({ id: kind, which: back, actual: wanted }): Settle => {
-      const id =
-        recent({ open: open.length > 0 ? open : holds, hold: holds, sent: ids, never: [] }[kind], back) ??
-        `never ${ids.length}`;
-      if (!ids.includes(id)) ids.push(id);
-      if (wanted === 'void' || wanted === 'forfeit') return { id, actual: wanted };
-      const lines = model.holds.get(id)?.lines ?? [];
-      const actual = lines.map(({ line }, i) =>
-        typeof wanted === 'string' ? line.amount : (wanted[i % wanted.length] ?? 0),
-      );
-      return { id, actual: wanted === 'too many' ? [...actual, 1] : actual };
-    });
-    return { settle };
-  }
-  if (!('reserve' in plan)) return plan;
-  const reserve = plan.reserve.map(({ id: kind, which: back, onto, lines, leaseMs }): Reserve => {
-    const again = recent(sent, back);
-    if (kind === 'again' && again !== undefined) return again;
-    const id = kind === 'other' ? (recent(ids, back) ?? 'first') : `r${ids.length}`;
-    const { wall } = model.moment();
-    const filled = lines.map(({ scope, kind: meter, amount, book, cap, off, lost }): Line => {
-      const startMs = (Math.floor(wall / DAY_MS) + off) * DAY_MS;
-      const span: Span = {
-        total: { kind: 'total' } as const,
-        rolling: { kind: 'rolling', ms: 50, stepMs: scope === 'a' ? 7 : 50 } as const,
-        calendar: { kind: 'calendar', startMs, endMs: startMs + DAY_MS } as const,
-      }[meter];
-      return { scope, generation: lost ? 'lost' : (model.generations[scope] ?? ''), meter, span, cap, amount, book };
-    });
-    const item: Reserve = {
-      id,
-      lines: filled,
-      leaseMs,
-      onto: onto === undefined ? undefined : (recent(holds, onto) ?? 'none'),
-    };
-    if (!ids.includes(id)) ids.push(id);
-    sent.push(item);
-    return item;
-  });
-  return { reserve };
 }
 
 class Step implements fc.Command<Pair, unknown> {
@@ -390,8 +304,8 @@ class Step implements fc.Command<Pair, unknown> {
     return true;
   }
   run(pair: Pair): void {
-    const operation = prepare(this.plan, pair);
-    if (operation !== undefined) pair.perform(operation);
+    if (isMove(this.plan)) pair.move(this.plan);
+    else pair.perform(pair.journal.prepare(this.plan));
     if (this.looks) pair.compare();
   }
   toString(): string {
@@ -413,9 +327,10 @@ class Request
     return true;
   }
   async run(pair: Pair, wire: { readonly scheduler: fc.Scheduler; readonly arrivals: Promise<void>[] }): Promise<void> {
-    const operation = prepare(this.plan, pair);
     pair.compare();
-    for (let i = 0; operation !== undefined && i < this.copies; i++) {
+    if (isMove(this.plan)) return pair.move(this.plan);
+    const operation = pair.journal.prepare(this.plan);
+    for (let i = 0; i < this.copies; i++) {
       const arrival = wire.scheduler.schedule(Promise.resolve(), this.toString()).then(() => {
         pair.perform(operation);
         pair.compare();

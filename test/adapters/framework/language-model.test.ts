@@ -12,9 +12,11 @@ import type { LeashOptions } from '../../../src/leash-options.ts';
 import type { Price } from '../../../src/prices/price.ts';
 import { priceTable } from '../../../src/prices/price-table.ts';
 import type { TokenUsage } from '../../../src/prices/token-usage.ts';
+import type { Store } from '../../../src/stores/store.ts';
 import { FakeModel, type ModelRequest, promptOf, tokens } from '../../helpers/language-model.ts';
 import { lateStore } from '../../helpers/late-store.ts';
 import { rejection } from '../../helpers/refused.ts';
+import { storeWith } from '../../helpers/store-around.ts';
 
 /** A dollar for a million tokens of the prompt, ten for the answer, a tenth and a quarter more for the cache. */
 const price: Price = ({ inputTokens, outputTokens, cacheReadTokens = 0, cacheWriteTokens = 0 }) => {
@@ -217,6 +219,34 @@ describe('a request to a held model', () => {
       ),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('a request while the store fails', () => {
+  const down: Partial<Store> = Object.fromEntries(
+    ['open', 'reserve', 'settle', 'read'].map((method) => [
+      method,
+      () => {
+        throw new Error('down');
+      },
+    ]),
+  );
+
+  it('is refused on record', async () => {
+    const { leash, sink } = leashOf([budget({ usd: 1 })], { store: storeWith(down) });
+    const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
+    expect(await rejection(model.doGenerate(ask))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(raw.requests).toEqual([]);
+    expect(eventsOf(sink)).toMatchObject([{ kind: 'tool_denied', tool: 'leash.hold', code: 'STORE_UNAVAILABLE' }]);
+  });
+
+  it('asks for no more output than may be spent without it', async () => {
+    const onStoreError = { allowUpTo: { usd: 0.01 } };
+    const { leash } = leashOf([budget({ usd: 1 })], { store: storeWith(down), onStoreError });
+    const { model, raw } = held(leash, () => ({ usage: tokens(10, 20) }));
+    await model.doGenerate({ ...ask, maxOutputTokens: 5000 });
+    expect(raw.requests[0]?.maxOutputTokens).toBe(Math.floor((10_000 - bound * 1.25) / 10));
+    expect((await leash.usage()).unbooked).toMatchObject({ usd: '0.00021' });
   });
 });
 

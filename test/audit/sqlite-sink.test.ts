@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { sqliteLines, sqliteSink } from '../../src/adapters/sqlite.ts';
 import { memorySink } from '../../src/audit/memory-sink.ts';
 import type { AuditSink } from '../../src/audit/sink.ts';
+import { sqliteLines, sqliteSink } from '../../src/audit/sqlite-sink.ts';
 import { teeSink } from '../../src/audit/tee-sink.ts';
 import { verifyLog } from '../../src/audit/verify.ts';
 import { createLeash } from '../../src/leash.ts';
@@ -292,7 +292,7 @@ describe('sqliteSink', () => {
     const source = (file: string): string =>
       JSON.stringify(fileURLToPath(new URL(`../../src/${file}`, import.meta.url)));
     const program = `
-      const { sqliteSink } = await import(${source('adapters/sqlite.ts')});
+      const { sqliteSink } = await import(${source('audit/sqlite-sink.ts')});
       const sink = sqliteSink(${JSON.stringify(path)});
       for (let i = 0; ; i++) {
         sink.write(JSON.stringify({ v: 1, log: ${JSON.stringify(A)}, seq: i }) + '\\n', i, i);

@@ -1,0 +1,22 @@
+import type { Backend, OpenStore, Space } from './backends/backend.ts';
+import { memory } from './backends/memory.ts';
+import { naiveBackends } from './backends/naive.ts';
+import { postgres } from './backends/postgres.ts';
+import { sqlite } from './backends/sqlite.ts';
+
+/** Every store that there is, on whatever it runs on. */
+const all: readonly Backend[] = [memory, sqlite, postgres];
+
+/** Those that can be tried here. The others are told of by scripts/with-databases.ts. */
+export const backends: readonly Backend[] = all.filter(({ missing }) => missing === undefined);
+/** Those whose state outlives its process. */
+export const durableBackends: readonly Backend[] = backends.filter(({ remains }) => remains !== undefined);
+/** Wrong on purpose. */
+export const naive: readonly Backend[] = naiveBackends.filter(({ missing }) => missing === undefined);
+
+/** For another process, which knows the space by its text. */
+export function openSpace(space: Space): Promise<OpenStore> {
+  const backend = [...backends, ...naive].find(({ name }) => name === space.backend);
+  if (backend === undefined) throw new TypeError(`there is no backend ${space.backend} here`);
+  return backend.open(space);
+}

@@ -1,0 +1,31 @@
+import type { Redis } from 'ioredis';
+import { redisUrl } from '../databases.ts';
+
+export const NO_REDIS: string | undefined =
+  redisUrl === undefined ? 'there is no Redis: see scripts/with-databases.ts' : undefined;
+
+export async function ioredis(): Promise<Redis> {
+  const { Redis } = await import('ioredis');
+  return new Redis(redisUrl as string);
+}
+
+async function onRedis<T>(action: (client: Redis) => Promise<T>): Promise<T> {
+  const client = await ioredis();
+  try {
+    return await action(client);
+  } finally {
+    await client.quit();
+  }
+}
+
+/** With the name in them. */
+export function keysOf(name: string): Promise<readonly string[]> {
+  return onRedis((client) => client.keys(`*${name}*`));
+}
+
+export async function removeKeys(name: string): Promise<void> {
+  await onRedis(async (client) => {
+    const keys = await client.keys(`*${name}*`);
+    for (let i = 0; i < keys.length; i += 1_000) await client.unlink(...keys.slice(i, i + 1_000));
+  });
+}
