@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type PostgresClient, postgresStore } from '../../../src/stores/postgres.ts';
 import type { Line, Reserve, Store } from '../../../src/stores/store.ts';
 import { postgresUrl } from '../../helpers/databases.ts';
@@ -54,10 +54,8 @@ describe.skipIf(postgresUrl === undefined)('postgresStore', () => {
     tokens = await store.open(['a', 'b', 'c']);
     client.asked.length = 0;
   });
-  afterAll(async () => {
-    await Promise.all(pools.map((pool) => pool.end()));
-    await schema.drop();
-  });
+  afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.end())));
+  afterAll(() => schema.drop());
 
   describe('what is asked in one tick', () => {
     const many = (prefix: string, count: number): Promise<unknown>[] =>
@@ -128,6 +126,33 @@ describe.skipIf(postgresUrl === undefined)('postgresStore', () => {
       expect((answers[1] as { reason: unknown }).reason).toBeInstanceOf(RangeError);
       expect(client.asked).toEqual(['decide']);
       expect(await store.read(['a'])).toEqual({ a: { usd: { used: 4, held: 27 } } });
+    });
+
+    it('tells lines on one counter apart: by generation and by calendar window, and counts them together', async () => {
+      const now = Date.now();
+      const day = (offset: number): Partial<Line> => {
+        const startMs = now + (offset - 0.5) * 86_400_000;
+        return { meter: 'day', span: { kind: 'calendar', startMs, endMs: startMs + 86_400_000 } };
+      };
+      const answers = await Promise.all(
+        [
+          [line('a', 600, { generation: 'lost' })],
+          [line('a', 600)],
+          [line('a', 300), line('a', 300)],
+          [line('b', 600, day(-1))],
+          [line('b', 600, day(0))],
+          [line('b', 600, day(0.1))],
+        ].map((lines, i) => store.reserve([item(`r${i}`, lines)])),
+      );
+      expect(answers.flat()).toMatchObject([
+        { ok: false, why: 'state_lost' },
+        { ok: true, left: [400] },
+        { ok: false, why: 'in_flight', line: 1, left: 100 },
+        { ok: false, why: 'stale' },
+        { ok: true, left: [400] },
+        { ok: false, why: 'in_flight', left: 400 },
+      ]);
+      expect(client.asked).toEqual(['decide']);
     });
 
     it('is what it was then, whatever becomes of the objects', async () => {

@@ -110,6 +110,20 @@ describe.skipIf(postgresUrl === undefined)('postgresStore on PostgreSQL', () => 
     expect(Math.abs(nowMs - Date.now())).toBeLessThan(60_000);
   });
 
+  it('never leaves a calendar window that has begun for one that began earlier', async () => {
+    const generation = (await store.open(['days']))['days'] as string;
+    const now = Date.now();
+    const ask = async (id: string, startMs: number, amount: number): Promise<unknown> => {
+      const span = { kind: 'calendar', startMs, endMs: now + 1e8 } as const;
+      const lines = [line('days', generation, { span, amount, book: 'reserve' })];
+      return (await store.reserve([{ id: `days ${id}`, lines, leaseMs: 60_000 }]))[0];
+    };
+    expect(await ask('1', now - 1e8, 6)).toMatchObject({ ok: true, left: [4] });
+    expect(await ask('2', now - 2e8, 3)).toMatchObject({ ok: true, left: [1] });
+    expect(await ask('3', now - 5e7, 9)).toMatchObject({ ok: true, left: [1] });
+    expect(await ask('4', now - 1e8, 2)).toMatchObject({ ok: false, why: 'exhausted', left: 1 });
+  });
+
   it('takes the longest names, and any number of characters in the name of a counter', async () => {
     const scope = '€'.repeat(800);
     const meter = '\u{1f4b6}'.repeat(2_000);
