@@ -243,7 +243,7 @@ export const DECIDED = `
             counters[at] := counter;
             changed[at] := true;
             base.meters := base.meters || counter.id;
-            base.amounts := base.amounts || amount::units;
+            base.amounts := base.amounts || amount;
             base.marks := base.marks || CASE WHEN item.booked[i] THEN mark_of(counter) END;
             IF counter.scope <> ALL (base.scopes) THEN base.scopes := base.scopes || counter.scope; END IF;
           END LOOP;

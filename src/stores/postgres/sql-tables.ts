@@ -58,7 +58,7 @@ export const TABLES = `
     scopes bigint[] NOT NULL,
     -- By line. A mark tells where it was booked when it was booked at once; null: it is held.
     meters bigint[] NOT NULL,
-    amounts units[] NOT NULL,
+    amounts bigint[] NOT NULL,
     marks bigint[] NOT NULL,
     -- After a forfeit: whether the truth was booked since.
     corrected boolean NOT NULL,
