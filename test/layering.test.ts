@@ -70,6 +70,16 @@ const forbidden: readonly Plant[] = [
     '../leash.ts',
     '../index.ts',
   ]),
+  ...plants('src/stores/redis/planted.ts', [
+    '../memory.ts',
+    '../redis.ts',
+    '../../money.ts',
+    '../../errors.ts',
+    '../../leash.ts',
+    '../../index.ts',
+    'ioredis',
+    'redis',
+  ]),
   ...plants('src/audit/planted.ts', [
     '../guard.ts',
     '../guards/budget.ts',
@@ -165,6 +175,8 @@ const forbidden: readonly Plant[] = [
 const allowed: readonly Plant[] = [
   ...plants('src/internal/legal.ts', ['./clock.ts', 'node:crypto', 'node:fs/promises']),
   ...plants('src/guards/legal.ts', ['../guard.ts', '../errors.ts', '../money.ts', '../internal/options.ts']),
+  ...plants('src/stores/redis/legal.ts', ['./keys.ts', '../store.ts', '../../internal/options.ts', 'node:crypto']),
+  ...plants('src/stores/legal.ts', ['./redis/keys.ts']),
   ...plants('src/stores/legal.ts', ['./store.ts', '../money.ts', '../internal/clock.ts', 'node:sqlite']),
   ...plants('src/audit/legal.ts', ['./sink.ts', '../errors.ts', '../money.ts', '../internal/clock.ts']),
   ...plants('src/egress/legal.ts', ['./host.ts', '../errors.ts', '../guard.ts', '../internal/options.ts']),

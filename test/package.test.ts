@@ -118,9 +118,15 @@ describe('package.json', () => {
     });
   });
 
-  it('has ajv and undici as its peers, and can do without', () => {
-    expect(manifest.peerDependencies).toEqual({ ajv: '^8.17.0', undici: '^7.27.2 || ^8.0.1' });
-    expect(manifest.peerDependenciesMeta).toEqual({ ajv: { optional: true }, undici: { optional: true } });
+  it('has these peers, and can do without', () => {
+    expect(manifest.peerDependencies).toEqual({
+      ajv: '^8.17.0',
+      ioredis: '^5.0.0 || ^6.0.0',
+      redis: '^5.0.0 || ^6.0.0',
+      undici: '^7.27.2 || ^8.0.1',
+    });
+    const optional = Object.keys(manifest.peerDependencies).map((name) => [name, { optional: true }]);
+    expect(manifest.peerDependenciesMeta).toEqual(Object.fromEntries(optional));
   });
 
   it('runs its scripts with the Node that it names', () => {
@@ -143,6 +149,7 @@ describe('package.json', () => {
       'isolated-worker': 'src/isolated/worker-main.ts',
       mcp: 'src/adapters/mcp.ts',
       prices: 'src/adapters/prices.ts',
+      redis: 'src/adapters/redis.ts',
       sqlite: 'src/adapters/sqlite.ts',
       testing: 'src/testing/index.ts',
       undici: 'src/adapters/undici.ts',
@@ -305,6 +312,13 @@ describe('dist', () => {
     );
   });
 
+  it('exports these names from redis', async () => {
+    expect(await exportedNames('redis')).toEqual(['fromIoredis', 'fromNodeRedis', 'redisStore']);
+    expect(declaredNames('redis').sort().join(' ')).toBe(
+      'IoredisLike NodeRedisLike RedisClient RedisStore RedisStoreOptions fromIoredis fromNodeRedis redisStore',
+    );
+  });
+
   it('exports these names from sqlite', async () => {
     expect(await exportedNames('sqlite')).toEqual(['sqliteLines', 'sqliteSink']);
     expect(declaredNames('sqlite').sort().join(' ')).toBe('SqliteSinkOptions sqliteLines sqliteSink');
@@ -336,6 +350,7 @@ describe('dist', () => {
     { name: 'openai', code: [], types: [] },
     { name: 'openai-agents', code: [], types: [] },
     { name: 'prices', code: [], types: [] },
+    { name: 'redis', code: [], types: [] },
     { name: 'sqlite', code: [], types: [] },
     { name: 'testing', code: [], types: [] },
     { name: 'undici', code: ['undici'], types: ['undici'] },
@@ -505,6 +520,7 @@ import { leashRunnable } from 'leashkit/openai';
 import { leashModel, leashTools } from 'leashkit/openai-agents';
 import { type Isolated, isolated } from 'leashkit/isolated';
 import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
+import { fromIoredis, fromNodeRedis, type RedisClient, type RedisStore, redisStore } from 'leashkit/redis';
 import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
 
 const audit = recordingSink();
@@ -526,6 +542,11 @@ declare const tools: Isolated<{ add(a: number, b: number): number; name: string 
 const sum: Promise<number> = tools.exports.add(1, 2);
 sum.then(() => tools.close());
 isolated('/tools.js', { leash }).then(({ exports }) => exports['search']?.('q'));
+const own: RedisClient = { evalsha: async () => [], eval: async () => [] };
+const fleet: RedisStore = redisStore({ client: own, prefix: 'fleet', forgetAfter: '1d', ifEmpty: 'refuse' });
+fleet.initialize().then(() => createLeash({ guards: [], store: fleet }));
+fromIoredis(own as never);
+fromNodeRedis(own as never);
 const usage = normalizeUsage({});
 if (usage !== undefined) price(usage, { modelId: 'm' });
 `;
