@@ -48,7 +48,7 @@ export const TABLES = `
 
   CREATE TABLE holds (
     id text COLLATE "C" PRIMARY KEY,
-    -- held, settled, void, forfeited; extension: a reservation that was added to the hold \`onto\`, which has its lines.
+    -- held, settled, void or forfeited; extension: what was added to the hold \`onto\`, which has its lines and ends it.
     state text NOT NULL,
     -- When its lease ends, while it is held; then, when it may be forgotten.
     due_ms bigint,
