@@ -2,10 +2,11 @@ import type { Backend, OpenStore, Space } from './backends/backend.ts';
 import { memory } from './backends/memory.ts';
 import { naiveBackends } from './backends/naive.ts';
 import { postgres } from './backends/postgres.ts';
+import { redisBackends } from './backends/redis.ts';
 import { sqlite } from './backends/sqlite.ts';
 
 /** Every store that there is, on whatever it runs on. */
-const all: readonly Backend[] = [memory, sqlite, postgres];
+const all: readonly Backend[] = [memory, sqlite, ...redisBackends, postgres];
 
 /** Those that can be tried here. The others are told of by scripts/with-databases.ts. */
 export const backends: readonly Backend[] = all.filter(({ missing }) => missing === undefined);
