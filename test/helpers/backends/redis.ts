@@ -11,6 +11,7 @@ export const redisBackends: readonly Backend[] = CLIENTS.map(({ name, connect })
 function redisBackend(name: string, connect: Connect): Backend {
   return {
     name,
+    engine: 'Redis',
     missing: NO_REDIS,
     create: async () => newSpace(name),
     open: async ({ name: prefix }, { clock, through } = {}) => {

@@ -8,7 +8,7 @@ import { closeAccounts } from '../../helpers/chaos.ts';
 import { type Entry, recordedStore } from '../../helpers/chaos-ledger.ts';
 import { FaultyProxy } from '../../helpers/faulty-proxy.ts';
 
-const FOR_MS = 6_000;
+const FOR_MS = 4_000;
 const CAP = 500;
 const TIMEOUT_MS = 150;
 const STORES = 6;
