@@ -59,6 +59,8 @@ async function spend(
     } catch {
       seen.failed++;
       quietly(() => store.settle([{ id, actual: 'void' }]));
+      // A store may say at once that it does not ask a server which does not answer.
+      await pause(random(20));
       continue;
     }
     await pause(random(5));
