@@ -93,7 +93,6 @@ const forbidden: readonly Plant[] = [
   ...plants('src/stores/redis/planted.ts', [
     '../memory.ts',
     '../redis.ts',
-    '../../money.ts',
     '../../errors.ts',
     '../../leash.ts',
     '../../index.ts',
@@ -206,7 +205,7 @@ const allowed: readonly Plant[] = [
   ...plants('src/internal/legal.ts', ['./clock.ts', 'node:crypto', 'node:fs/promises']),
   ...plants('src/guards/legal.ts', ['../guard.ts', '../errors.ts', '../money.ts', '../internal/options.ts']),
   ...plants('src/stores/redis/legal.ts', ['./keys.ts', '../store.ts', '../../internal/options.ts', 'node:crypto']),
-  ...plants('src/stores/legal.ts', ['./redis/keys.ts']),
+  ...plants('src/stores/redis.ts', ['./redis/keys.ts', '../internal/options.ts']),
   ...plants('src/stores/legal.ts', ['./store.ts', '../money.ts', '../internal/clock.ts', 'node:sqlite']),
   ...plants('src/stores/sqlite/legal.ts', ['./rows.ts', '../ledger.ts', '../../money.ts', '../../internal/clock.ts']),
   ...plants('src/stores/postgres/legal.ts', ['./queue.ts', '../store.ts', '../../money.ts', '../../internal/clock.ts']),

@@ -2,15 +2,18 @@ import type { Backend, OpenStore, Space } from './backends/backend.ts';
 import { memory } from './backends/memory.ts';
 import { naiveBackends } from './backends/naive.ts';
 import { postgres } from './backends/postgres.ts';
+import { redisBackends } from './backends/redis.ts';
 import { sqlite } from './backends/sqlite.ts';
 
 /** Every store that there is, on whatever it runs on. */
-const all: readonly Backend[] = [memory, sqlite, postgres];
+const all: readonly Backend[] = [memory, sqlite, ...redisBackends, postgres];
 
 /** Those that can be tried here. The others are told of by scripts/with-databases.ts. */
 export const backends: readonly Backend[] = all.filter(({ missing }) => missing === undefined);
-/** Those whose state outlives its process. */
-export const durableBackends: readonly Backend[] = backends.filter(({ remains }) => remains !== undefined);
+/** One for each engine that keeps state longer than a process lives. */
+export const durableBackends: readonly Backend[] = backends.filter(
+  ({ engine, remains }, i) => remains !== undefined && backends.findIndex((other) => other.engine === engine) === i,
+);
 /** Wrong on purpose. */
 export const naive: readonly Backend[] = naiveBackends.filter(({ missing }) => missing === undefined);
 

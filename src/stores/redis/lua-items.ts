@@ -72,7 +72,10 @@ while next <= size do
           local name, a, b = string.match(span, '^(%a) (%d+) (%d+)$')
           a, b = tonumber(a), tonumber(b)
           if name == 'r' and (a < 1 or b < 1) then error('a window that is none') end
-          if not m.kind then m.kind, m.ms, m.step, m.starts, m.ends, m.late = name, a, b, a, b, 0 end
+          -- A calendar that is not now is refused, and another item of the same script may name the one that is.
+          if not m.kind and (name == 'r' or (a <= s.now and s.now < b)) then
+            m.kind, m.ms, m.step, m.starts, m.ends, m.late = name, a, b, a, b, 0
+          end
           span = name == 'c' and {a, b}
         end
         lines[at + 3], turns = span, turns or span

@@ -22,6 +22,8 @@ export interface OpenStore {
 
 export interface Backend {
   readonly name: string;
+  /** What it runs on, whatever client it is reached through. */
+  readonly engine: string;
   /** Why it cannot be tried here. */
   readonly missing: string | undefined;
   create(): Promise<Space>;

@@ -12,6 +12,7 @@ const serving = new Map<string, ServedStore & { readonly clock: SwitchedClock }>
 export function servedBackend(make: (clock: Clock) => Store): Backend {
   return {
     name: 'memory',
+    engine: 'memory',
     missing: undefined,
     create: async () => {
       const clock: SwitchedClock = new SwitchedClock();

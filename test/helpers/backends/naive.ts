@@ -7,6 +7,7 @@ import { ioredis, NO_REDIS, removeKeys } from './redis-server.ts';
 
 const naiveRedis: Backend = {
   name: 'naive on Redis',
+  engine: 'Redis',
   missing: NO_REDIS,
   create: async () => newSpace('naive on Redis'),
   open: async ({ name }) => {
@@ -34,6 +35,7 @@ const naiveRedis: Backend = {
 
 const naivePostgres: Backend = {
   name: 'naive on PostgreSQL',
+  engine: 'PostgreSQL',
   missing: NO_POSTGRES,
   create: async () => {
     const space = newSpace('naive on PostgreSQL');

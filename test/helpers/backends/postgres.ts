@@ -7,6 +7,7 @@ import { NO_POSTGRES, onPostgres } from './postgres-server.ts';
 
 export const postgres: Backend = {
   name: 'PostgreSQL',
+  engine: 'PostgreSQL',
   missing: NO_POSTGRES,
   create: async () => {
     const space = newSpace('PostgreSQL');

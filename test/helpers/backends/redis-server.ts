@@ -29,3 +29,18 @@ export async function removeKeys(name: string): Promise<void> {
     for (let i = 0; i < keys.length; i += 1_000) await client.unlink(...keys.slice(i, i + 1_000));
   });
 }
+
+/** As if so much time had passed: what would have expired has, and the rest will sooner. */
+export async function ageKeys(name: string, ms: number): Promise<void> {
+  await onRedis(async (client) => {
+    const keys = await client.keys(`*${name}*`);
+    const left = await Promise.all(keys.map((key) => client.pttl(key)));
+    await Promise.all(
+      keys.map((key, i) => {
+        const rest = (left[i] as number) - ms;
+        if (left[i] === -1) return undefined;
+        return rest <= 0 ? client.unlink(key) : client.pexpire(key, Math.ceil(rest));
+      }),
+    );
+  });
+}

@@ -9,6 +9,7 @@ const FOLDER = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 export const sqlite: Backend = {
   name: 'SQLite',
+  engine: 'SQLite',
   missing: undefined,
   create: async () => {
     const folder = mkdtempSync(join(FOLDER, 'leashkit-space-'));

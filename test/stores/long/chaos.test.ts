@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Line, Store } from '../../../src/stores/store.ts';
 import type { Backend, Space } from '../../helpers/backends/backend.ts';
 import { servedBackend } from '../../helpers/backends/memory.ts';
-import { backends, naive } from '../../helpers/backends.ts';
+import { durableBackends, naive } from '../../helpers/backends.ts';
 import { type Account, type ChaosOptions, closeAccounts, runChaos, spentByCounter } from '../../helpers/chaos.ts';
 import { wrongStores } from '../../helpers/wrong-stores.ts';
 
@@ -81,7 +81,7 @@ describe('8 processes x 8 loops, one killed every 150 to 400 ms', () => {
     });
   });
 
-  describe.each(backends)('$name', (backend) => {
+  describe.each(durableBackends)('$name', (backend) => {
     it.each([
       { as: 'store', unit: 1, forMs: 7_000 },
       { as: 'leash', unit: 1_000_000, forMs: 5_000 },

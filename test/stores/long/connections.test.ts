@@ -8,7 +8,7 @@ import { closeAccounts } from '../../helpers/chaos.ts';
 import { type Entry, recordedStore } from '../../helpers/chaos-ledger.ts';
 import { FaultyProxy } from '../../helpers/faulty-proxy.ts';
 
-const FOR_MS = 6_000;
+const FOR_MS = 4_000;
 const CAP = 500;
 const TIMEOUT_MS = 150;
 const STORES = 6;
@@ -59,6 +59,8 @@ async function spend(
     } catch {
       seen.failed++;
       quietly(() => store.settle([{ id, actual: 'void' }]));
+      // A store may say at once that it does not ask a server which does not answer.
+      await pause(random(20));
       continue;
     }
     await pause(random(5));

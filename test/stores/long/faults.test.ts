@@ -1,10 +1,10 @@
 import { describe, it } from 'vitest';
-import { backends } from '../../helpers/backends.ts';
+import { durableBackends } from '../../helpers/backends.ts';
 import { survivesFaults, type Tally } from '../../helpers/faulty-callers.ts';
 import { expectLaw } from '../../helpers/tries.ts';
 
 describe('a bad network between callers and a store, for a while', () => {
-  it.each(backends)('is survived by $name', async (backend) => {
+  it.each(durableBackends)('is survived by $name', async (backend) => {
     const all: Record<string, number> = {};
     const add = (tally: Tally): void => {
       for (const [what, count] of Object.entries(tally)) all[what] = (all[what] ?? 0) + count;

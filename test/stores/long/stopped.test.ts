@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import type { Reading, Store } from '../../../src/stores/store.ts';
 import { freshStores } from '../../helpers/backends/backend.ts';
-import { backends } from '../../helpers/backends.ts';
+import { durableBackends } from '../../helpers/backends.ts';
 import type { HeldTask } from '../../helpers/held-worker.ts';
 
 const WORKER = fileURLToPath(new URL('../../helpers/held-worker.ts', import.meta.url));
@@ -36,7 +36,7 @@ async function counted(store: Store, scope: string): Promise<Reading> {
   return meters[0] as Reading;
 }
 
-describe.each(backends)('a worker that is stopped past its lease, on $name', (backend) => {
+describe.each(durableBackends)('a worker that is stopped past its lease, on $name', (backend) => {
   it.concurrent.each([
     { as: 'store', scope: 'held', cost: 25, used: 40 },
     { as: 'store', scope: 'held', cost: 55, used: 55 },
