@@ -41,6 +41,7 @@ export interface RedisStore extends Store {
 
 const SWEPT_AT_OPEN = 8;
 const SWEPT_AT_ONCE = 256;
+const MAX_ASKED = 4_096;
 const UNKNOWN_ANSWER = 'Redis answered something else than the script';
 
 /**
@@ -80,6 +81,8 @@ class Redis implements RedisStore {
   readonly #keys: Keys;
   readonly #shapes = new Shapes();
   readonly #forgetMs: number;
+  /** Of each id the last reservation that was not answered: a late answer to an earlier one is no longer of interest. */
+  readonly #asked = new Map<string, Item>();
   #checks: boolean;
   readonly #needsMarker: boolean;
 
@@ -112,23 +115,35 @@ class Redis implements RedisStore {
     for (const item of batch) checkReserve(item);
     if (batch.length === 0) return Promise.resolve([]);
     const items = batch.map((item) => reserveItem(item, this.#shapes));
+    // Under a key that is kept it may be another call's, and spend that has happened stays.
+    const own = items.filter((_, i) => {
+      const { onto, keepMs, force } = batch[i] as Reserve;
+      return onto === undefined && keepMs === undefined && force !== true;
+    });
+    for (const item of own) this.#askedLast(item);
+    let last: readonly Item[] = [];
     return this.#queue.ask(
       items,
-      (reply) => batch.map(({ lines }) => readDecision(reply, lines.length)),
-      (late) => this.#giveBack(batch, late),
+      (reply) => {
+        const decisions = items.map(({ amounts }) => readDecision(reply, amounts.length));
+        last = own.filter((item) => this.#asked.get(item.id) === item);
+        for (const { id } of last) this.#asked.delete(id);
+        return decisions;
+      },
+      (late) => this.#giveBack(last.filter((item) => isNew(late[items.indexOf(item)]))),
     );
   }
 
-  /** What was held after its caller had been told that it was not. */
-  #giveBack(batch: readonly Reserve[], decisions: readonly Decision[]): void {
-    const held: Item[] = [];
-    for (const [i, { id, onto, keepMs, force }] of batch.entries()) {
-      const decision = decisions[i] as Decision;
-      // Under a key that is kept it may be another call's, and spend that has happened stays.
-      if (!decision.ok || decision.repeat !== undefined || onto !== undefined || keepMs !== undefined || force)
-        continue;
-      held.push(settleItem({ id, actual: 'void' }));
-    }
+  #askedLast(item: Item): void {
+    // Those whose answers were lost must not grow in number for ever.
+    const [oldest] = this.#asked.keys();
+    if (this.#asked.size >= MAX_ASKED) this.#asked.delete(oldest as string);
+    this.#asked.set(item.id, item);
+  }
+
+  /** What was held after its caller had been told that it was not, and had not asked again. */
+  #giveBack(late: readonly Item[]): void {
+    const held = late.map(({ id }) => settleItem({ id, actual: 'void' }));
     if (held.length > 0) this.#queue.ask(held, (reply) => readSettled(reply, held)).catch(() => {});
   }
 
@@ -190,6 +205,10 @@ class Redis implements RedisStore {
     if (!Array.isArray(answer)) throw new Error(UNKNOWN_ANSWER);
     return answer;
   }
+}
+
+function isNew(decision: Decision | undefined): boolean {
+  return decision?.ok === true && decision.repeat === undefined;
 }
 
 function text(value: unknown): string {

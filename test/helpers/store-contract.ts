@@ -224,6 +224,15 @@ function takesAllOrNone(kit: Kit): void {
       const lines = [line(10), line(200), line(1, { generation: 'another' })];
       expect(await reserve('r', lines)).toMatchObject({ ok: false, why: 'exceeds_cap', line: 1, left: 90 });
     });
+    it.each([4, 5, 6, 12])(
+      'says so when it is line %d that does not fit, and decides what comes with it',
+      async (count) => {
+        const lines = Array.from({ length: count }, (_, i) => line(i < count - 1 ? 5 : 101, { meter: `m${i}` }));
+        const all = await Promise.all([item('before', 5), item('r', lines)].map((each) => kit.store.reserve([each])));
+        expect(all).toMatchObject([[{ ok: true }], [{ ok: false, why: 'exceeds_cap', line: count - 1, left: 100 }]]);
+        expect(await counted()).toEqual({ 'a usd': [0, 5] });
+      },
+    );
     it('lets nothing that cannot fit stand in the way of what does', async () => {
       const wide = (amount: Units): Line[] => [line(amount, { cap: 1_000 }), line(amount, { scope: 'b', cap: 100 })];
       const batch = Array.from({ length: 20 }, (_, i) => [item(`big${i}`, wide(500)), item(`small${i}`, wide(5))]);

@@ -163,6 +163,32 @@ describe('redisStore and its connection', () => {
     expect(client.sent[1]?.items).toEqual([1, 4]);
   });
 
+  it('leaves what was asked for again meanwhile: its caller has been told that it is held', async () => {
+    const client = new ScriptedClient();
+    const store = redisStore({ client, timeoutMs: 40 });
+    expect(await messageOf(store.reserve([item('r')]))).toMatch(/did not answer/);
+    const again = store.reserve([item('r')]);
+    await tick();
+    client.sent[0]?.answer([0, 95]);
+    client.sent[1]?.answer([1, 95]);
+    expect(await again).toEqual([{ ok: true, repeat: 'held', left: [95] }]);
+    await tick();
+    expect(client.sent).toHaveLength(2);
+  });
+
+  it('knows what it asked for, whatever its caller does with it meanwhile', async () => {
+    const client = new ScriptedClient();
+    const store = redisStore({ client });
+    const lines = [line];
+    const batch = [{ ...item('r'), lines }];
+    const answer = store.reserve(batch);
+    await tick();
+    lines.push(line);
+    batch.length = 0;
+    client.sent[0]?.answer([0, 95]);
+    expect(await answer).toEqual([{ ok: true, repeat: undefined, left: [95] }]);
+  });
+
   it.each([
     { name: 'nothing', answer: null },
     { name: 'another type', answer: 'OK' },

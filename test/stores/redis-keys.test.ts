@@ -159,6 +159,37 @@ describe.skipIf(redisUrl === undefined)('keys of redisStore', () => {
     await forget(connection, prefix);
   });
 
+  it('hold the longest lease of a hold that was made and extended in one script', async () => {
+    await fresh({ mine: 'temporary', org: 'kept' });
+    await Promise.all([
+      store.reserve([item('r', ['mine'], { leaseMs: HOUR_MS })]),
+      store.reserve([item('kept', ['org'], { onto: 'r', leaseMs: 1 })]),
+    ]);
+    const ends = await connection.command('ZSCORE', `leash:{${prefix}}:x`, `leash:{${prefix}}:h:r`);
+    expect(Number(ends) - Date.now()).toEqual(within(HOUR_MS, HOUR_MS));
+    await forget(connection, prefix);
+  });
+
+  it('last as long as the scopes of an extension, under a hold that was on none', async () => {
+    await fresh({ mine: 'temporary' });
+    await store.reserve([item('r', [], { leaseMs: MINUTE_MS })]);
+    await store.reserve([item('more', ['mine'], { onto: 'r', leaseMs: 1 })]);
+    expect(await lives()).toMatchObject({ 's:mine': leased, 'h:r': leased, 'h:more': leased });
+    await forget(connection, prefix);
+  });
+
+  it('of a hold with many lines come to their end with what was added to it', async () => {
+    await fresh({ mine: 'temporary' });
+    const [line] = item('', ['mine']).lines as [Line];
+    const lines = Array.from({ length: 2_000 }, (_, i): Line => ({ ...line, meter: `m${i}`, amount: 1 }));
+    await store.reserve([item('r', [], { lines })]);
+    await store.reserve([item('more', ['mine'], { onto: 'r' })]);
+    expect(await store.settle([{ id: 'r', actual: 'void' }])).toMatchObject([{ state: 'void', first: true }]);
+    const { mine = {} } = await store.read(['mine']);
+    expect(Object.values(mine).filter(({ used, held }) => used + held !== 0)).toEqual([]);
+    await forget(connection, prefix);
+  });
+
   it('of a temporary scope last while it is used: by denials and readings too', async () => {
     prefix = randomPrefix();
     let time = Date.now();

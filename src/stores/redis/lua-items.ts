@@ -249,4 +249,6 @@ while next <= size do
   end
 end
 for i = 1, filled do out[i] = exact(out[i]) end
+-- The lines before one that was refused may have left something behind; the first nil ends an answer.
+out[filled + 1] = nil
 `;

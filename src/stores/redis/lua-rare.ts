@@ -116,7 +116,9 @@ rare = function()
 
   -- What extensions have added to a hold: all lines, how many, and of the added ones amounts and marks by their number.
   local function more(tail, next, lines, count)
-    local all, amounts, marks, names = {unpack(lines)}, {}, {}, {}
+    local all, amounts, marks, names = {}, {}, {}, {}
+    -- There may be more than the stack holds.
+    for i = 1, #lines do all[i] = lines[i] end
     while next <= #tail do
       local key, added, text
       key, added, next = read('<I4c0H', tail, next)
@@ -218,16 +220,22 @@ rare = function()
       raw = raw .. pack('<I4', #id) .. id .. string.sub(asked, 1, 2) .. string.sub(asked, 25) .. marked .. shape.text
     end
     if set == 2 then
-      life = shape.lease + ENDED
-      for at = 5, #lines, 6 do
-        local s = lines[at]
-        if s.g then use(s, shape.lease) end
-        if s.g and s.ends - T > life then life = s.ends - T end
+      -- Its lease may be longer than this one, and older than this script or not.
+      local was = tonumber(call('ZSCORE', KEYS[2], onto) or 0)
+      for i = 1, #leased[2], 2 do
+        if leased[2][i + 1] == onto and tonumber(leased[2][i]) > was then was = tonumber(leased[2][i]) end
+      end
+      if was > ends then ends = was end
+      life = ends - T + ENDED
+      for _, each in ipairs({lines, shape.lines}) do
+        for at = 5, #each, 6 do
+          local s = each[at]
+          if s.g then use(s, ends - T) end
+          if s.g and s.ends - T > life then life = s.ends - T end
+        end
       end
       if shape.count > 0 and shape.set == '1' then
         -- From now on it is kept for a scope that is.
-        local was = tonumber(call('ZSCORE', KEYS[2], onto) or 0)
-        if was > ends then ends = was end
         unleased[2][#unleased[2] + 1] = onto
         local at = 26 + 8 * plan.first
         set, life, raw = 1, false, string.sub(raw, 1, at - 1) .. '1' .. string.sub(raw, at + 1)
