@@ -60,6 +60,7 @@ const open = (durability: 'never' | 'always', sign: 'checkpoint' | 'each') => (p
 
 /** A whole call with two events, of which the log is nearly all. */
 export const auditPath: Group = {
+  id: 'audit-file',
   title: 'Two events of a call in a file, chained and signed',
   target: 'leash >= 3 of the usual design',
   subjects: () => [
@@ -71,6 +72,7 @@ export const auditPath: Group = {
 
 /** On the disk before the tool runs: writers that wait at once share one sync. */
 export const durable: Group = {
+  id: 'audit-durable',
   title: "fileSink with durability 'always'",
   target: '64 in flight well above one',
   subjects: () => [

@@ -54,6 +54,7 @@ async function clients(names: Readonly<Record<string, string>>): Promise<readonl
 const HOW = 'GETs on loopback, 32 at once, each an event in a signed log in memory where a leash holds it';
 
 export const undiciRequests: Group = {
+  id: 'egress-undici',
   title: `undici: ${HOW}`,
   target: 'leash >= 0.95 of the bare Agent',
   subjects: () =>
@@ -66,6 +67,7 @@ export const undiciRequests: Group = {
 };
 
 export const httpRequests: Group = {
+  id: 'egress-http',
   title: `node:http: ${HOW}`,
   target: 'leash >= 0.90 of the bare Agent',
   subjects: () =>
@@ -90,6 +92,7 @@ function decision(name: string, decide: (i: number) => boolean | undefined): Sub
 
 /** What each request of a known origin is asked, whatever the client. */
 export const cachedDecision: Group = {
+  id: 'egress-decision',
   title: 'One decision of egress() on an origin that it has seen, of eight',
   target: 'leash under 150 ns, which is 6,666,667/s',
   subjects: () => {

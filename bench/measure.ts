@@ -6,6 +6,8 @@ export interface Subject {
 
 /** Subjects that do the same work; the first is what the others are compared with. */
 export interface Group {
+  /** Name of its picture, and what `--only` takes. */
+  readonly id: string;
   readonly title: string;
   readonly target: string;
   subjects(): readonly Subject[] | Promise<readonly Subject[]>;

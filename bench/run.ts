@@ -1,37 +1,100 @@
 /**
  * All figures of the README, from one run: `npm run bench`. Subjects of a group run in turn, slice by slice; a ratio is
- * the median of the ratios within each turn. `--json` prints one JSON document, `--quick` runs shorter.
+ * the median of the ratios within each turn.
+ *
+ *   npm run bench -- --quick             shorter slices, to see whether it runs
+ *   npm run bench -- --only redis,memory groups whose id begins so
+ *   npm run bench -- --out report.json   the figures for machines, and for `node bench/draw.ts report.json`
+ *   npm run bench -- --json              the same on standard output
  */
+import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { postgresFolder, redisExecutable, startPostgres, startRedis } from '../test/helpers/databases.ts';
 import { auditPath, durable, verifyGigabyte } from './audit.ts';
 import { cachedDecision, httpRequests, undiciRequests } from './egress.ts';
-import { type MeasureOptions, measure, type Result } from './measure.ts';
+import { type Group, type MeasureOptions, measure, type Result } from './measure.ts';
 import { memoryStoreGroup } from './memory-store.ts';
+import { postgresGroups } from './postgres-store.ts';
+import { redisGroups } from './redis-store.ts';
+import { sqliteGroups } from './sqlite-store.ts';
 import { wholeCall } from './whole-call.ts';
 
 const { values } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false } },
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    out: { type: 'string' },
+  },
 });
 const options: MeasureOptions = values.quick ? { slices: 8, sliceMs: 40 } : { slices: 40, sliceMs: 100 };
-const groups = [
-  ...[wholeCall, memoryStoreGroup(1), memoryStoreGroup(50), auditPath, durable],
-  ...[undiciRequests, httpRequests, cachedDecision],
-];
+const only = values.only?.split(',');
+const wanted = (id: string): boolean => only === undefined || only.some((start) => id.startsWith(start));
 
-const report: { title: string; target: string; results: Result[] }[] = [];
-for (const group of groups) {
-  if (!values.json) process.stderr.write(`measuring: ${group.title}\n`);
-  report.push({ title: group.title, target: group.target, results: await measure(await group.subjects(), options) });
+interface Measured {
+  readonly id: string;
+  readonly title: string;
+  readonly target: string;
+  readonly results: readonly Result[];
+}
+const report: Measured[] = [];
+
+async function measureAll(groups: readonly Group[]): Promise<void> {
+  for (const group of groups) {
+    if (!wanted(group.id)) continue;
+    const { id, title, target } = group;
+    process.stderr.write(`measuring: ${title}\n`);
+    report.push({ id, title, target, results: await measure(await group.subjects(), options) });
+  }
 }
 
-if (!values.json) process.stderr.write('measuring: verifyLog\n');
-const verified = await verifyGigabyte(values.quick ? 200_000 : undefined);
+/** A server of the bench's own, on loopback, which ends with its groups. */
+async function measureWith(
+  name: string,
+  installed: boolean,
+  start: () => ReturnType<typeof startRedis>,
+  groupsOf: (url: string) => Promise<{ readonly groups: readonly Group[]; close(): Promise<void> }>,
+): Promise<void> {
+  if (!wanted(name) && only?.some((id) => id.startsWith(name)) !== true) return;
+  if (!installed) {
+    process.stderr.write(`not measured: ${name} is not installed\n`);
+    return;
+  }
+  const server = await start();
+  try {
+    const { groups, close } = await groupsOf(server.url);
+    try {
+      await measureAll(groups);
+    } finally {
+      await close();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+await measureAll([wholeCall, memoryStoreGroup(1), memoryStoreGroup(50)]);
+await measureWith('redis', redisExecutable() !== undefined, startRedis, redisGroups);
+const sqlite = sqliteGroups();
+await measureAll(sqlite.groups);
+await sqlite.close();
+await measureWith('postgres', postgresFolder() !== undefined, startPostgres, postgresGroups);
+await measureAll([auditPath, durable, undiciRequests, httpRequests, cachedDecision]);
+
+let verified: Awaited<ReturnType<typeof verifyGigabyte>> | undefined;
+if (wanted('verify')) {
+  process.stderr.write('measuring: verifyLog\n');
+  verified = await verifyGigabyte(values.quick ? 200_000 : undefined);
+}
 
 const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', ...options };
-if (values.json) {
-  process.stdout.write(`${JSON.stringify({ machine, report, verified }, null, 2)}\n`);
-} else {
+const json = `${JSON.stringify({ machine, report, verified }, null, 2)}\n`;
+if (values.out !== undefined) writeFileSync(values.out, json);
+if (values.json) process.stdout.write(json);
+else tell();
+
+function tell(): void {
   for (const { title, target, results } of report) {
     process.stdout.write(`\n${title}\n  target: ${target}\n`);
     for (const { name, perSecond, ratio, spread } of results) {
@@ -40,10 +103,12 @@ if (values.json) {
       process.stdout.write(`  ${speed}/s  ${ratio.toFixed(2).padStart(5)}x  (${range})  ${name}\n`);
     }
   }
-  const { events, bytes, perSecond, peakMb } = verified;
-  process.stdout.write(
-    `\nverifyLog\n  target: 800,000 lines a second at flat memory\n  ${Math.round(perSecond).toLocaleString('en-US')} lines/s, ` +
-      `${events.toLocaleString('en-US')} lines of ${Math.round(bytes / 1e6)} MB, at most ${Math.round(peakMb)} MB of memory\n`,
-  );
+  if (verified !== undefined) {
+    const { events, bytes, perSecond, peakMb } = verified;
+    process.stdout.write(
+      `\nverifyLog\n  target: 800,000 lines a second at flat memory\n  ${Math.round(perSecond).toLocaleString('en-US')} lines/s, ` +
+        `${events.toLocaleString('en-US')} lines of ${Math.round(bytes / 1e6)} MB, at most ${Math.round(peakMb)} MB of memory\n`,
+    );
+  }
   process.stdout.write(`\n${machine.node}, ${machine.cpu}, ${options.slices} slices of ${options.sliceMs} ms each\n`);
 }

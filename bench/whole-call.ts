@@ -150,6 +150,7 @@ function hashAndLog(): Subject {
 }
 
 export const wholeCall: Group = {
+  id: 'whole-call',
   title: 'Whole call: five guards, 198 bytes of arguments, memory store and sink',
   target: 'leash >= 0.77 of straight-line code (within 1.3x)',
   subjects: () => [

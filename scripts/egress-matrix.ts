@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { countReached, judgeLeashed, judgeOpen } from '../test/egress/attacks/judge.ts';
 import { attacks } from '../test/egress/attacks/list.ts';
 import { type Report, type RunOptions, runAttacks, UndiciUnloadable } from '../test/egress/attacks/run.ts';
+import { tableOf } from './table.ts';
 
 /** One package of the matrix. */
 interface Pinned {
@@ -150,15 +151,7 @@ function print(outcomes: readonly Outcome[]): void {
       ? [node, 'none', without, cell(problems.alone)]
       : [node, undici, without, cell(problems.before), cell(problems.after)];
   });
-  const head = ['Node', 'undici', 'without a leash', 'loaded before', 'loaded after'];
-  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]?.length ?? 0)));
-  for (const row of [head, ...rows])
-    console.log(
-      row
-        .map((text, i) => text.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    );
+  console.log(tableOf(['Node', 'undici', 'without a leash', 'loaded before', 'loaded after'], rows));
   for (const { node, undici, problems } of outcomes) {
     for (const [when, found] of Object.entries(problems)) {
       for (const problem of found) console.log(`Node ${node}, undici ${undici ?? 'none'}, ${when}: ${problem}`);

@@ -7,6 +7,7 @@ import type { ToolCall } from './guard.ts';
 import { notOwnWork } from './internal/own-work.ts';
 import { addMoney, type ExactMoney, FREE, type Money, parseMoney } from './money.ts';
 
+/** Who a proof of the running call is for, and for how long. */
 export interface ProofOptions {
   /** Who the proof is for; whoever checks it compares it exactly. 1 to 256 characters. */
   readonly audience: string;

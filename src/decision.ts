@@ -31,6 +31,7 @@ export interface DecisionDenial {
 }
 
 /** What would happen to a call at this moment. Another call may change it at the next. */
+/** What `peek` tells of a call: that it would run, or why it would be refused. */
 export type Decision =
   | {
       readonly allow: true;

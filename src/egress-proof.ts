@@ -3,6 +3,7 @@ import { coverageOf, type EgressCoverage } from './egress/coverage.ts';
 import { egressHooks, type Hooks } from './egress/hooks.ts';
 import { EgressUnenforcedError } from './errors.ts';
 import type { Egress } from './guard.ts';
+import { runtimeName } from './internal/runtime.ts';
 import type { Rules } from './rules.ts';
 
 type Proof = ReadonlyMap<EntryPoint, boolean>;
@@ -49,9 +50,9 @@ function checked(egresses: readonly Egress[], proof: Proof, dispatchers: readonl
   const coverage = coverageOf(egresses, proof, dispatchers);
   const missing = Array.from(proof).flatMap(([entry, held]) => (held ? [] : [entry]));
   if (!holdsCode(egresses) || missing.length === 0) return coverage;
-  const { enforce, node, undici } = coverage;
+  const { enforce, undici } = coverage;
   throw new EgressUnenforcedError(
-    `egress({ enforce: '${enforce}' }) cannot hold ${missing.join(', ')} on Node ${node} with its undici ${undici}. ` +
+    `egress({ enforce: '${enforce}' }) cannot hold ${missing.join(', ')} on ${runtimeName()} with its undici ${undici}. ` +
       "Create the first leash before anything replaces parts of the platform, use a Node that leashkit is tested on (22.12 to 26), or hold declared URLs alone with enforce: 'declared'.",
   );
 }

@@ -10,6 +10,7 @@ export type DenialCode =
   | 'GUARD_FAILED'
   | SessionEndedCode;
 
+/** How a session came to take no more calls: closed, stopped by hand, or ended by a denial. */
 export type SessionEndedCode = 'SESSION_CLOSED' | 'SESSION_STOPPED' | 'SESSION_BREACHED';
 
 /** Every stable `code` of this package's errors. */
@@ -114,6 +115,7 @@ export interface BudgetDetail {
   readonly resetsAt?: number | undefined;
 }
 
+/** The call costs more than a budget has left, or than it will ever have. */
 export class BudgetExceededError extends DeniedError {
   declare readonly code: 'BUDGET_EXCEEDED';
   declare readonly reason: BudgetReason;
@@ -134,6 +136,7 @@ export class BudgetExceededError extends DeniedError {
 }
 named(BudgetExceededError, 'BudgetExceededError');
 
+/** The calls of the session, or of the window, are used up. */
 export class CallCapExceededError extends DeniedError {
   declare readonly code: 'CALL_CAP_REACHED';
   readonly cap: number;
@@ -145,6 +148,7 @@ export class CallCapExceededError extends DeniedError {
 }
 named(CallCapExceededError, 'CallCapExceededError');
 
+/** The window holds as many calls as it may: `retryAfterMs` tells when it will hold fewer. */
 export class RateLimitedError extends DeniedError {
   declare readonly code: 'RATE_LIMITED';
 
@@ -154,6 +158,7 @@ export class RateLimitedError extends DeniedError {
 }
 named(RateLimitedError, 'RateLimitedError');
 
+/** No rule lets a call, or a connection that code in it makes, reach this host. */
 export class EgressDeniedError extends DeniedError {
   declare readonly code: 'EGRESS_DENIED';
   declare readonly reason: string;
@@ -175,6 +180,7 @@ export interface ArgsIssue {
   readonly rule: string;
 }
 
+/** The arguments are none that JSON can carry, or a schema refuses them. */
 export class ToolArgsInvalidError extends DeniedError {
   declare readonly code: 'ARGS_INVALID';
   readonly issues: readonly ArgsIssue[];

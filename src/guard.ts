@@ -20,6 +20,7 @@ export interface ToolCall {
 /** A guard's answer. Anything but `{ allow: true }` refuses. */
 export type Verdict = { readonly allow: true } | Denial;
 
+/** A guard's no. */
 export interface Denial {
   readonly allow: false;
   readonly code: DenialCode | (string & {});

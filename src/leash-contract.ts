@@ -10,6 +10,7 @@ import type { Ticket } from './ticket.ts';
 import type { ArgsOf, Cost, ToolOptions } from './tool.ts';
 import type { Usage } from './usage.ts';
 
+/** What `leash.stop` stops besides its own leash. */
 export interface StopOptions {
   /** Name of a shared scope, as guards have it in `scope`. */
   readonly scope: string;

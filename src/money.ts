@@ -14,6 +14,7 @@ export type Money =
   | `${string} sat`
   | `${string} msat`;
 
+/** What money is counted in: US dollars or satoshi. */
 export type MoneyUnit = 'usd' | 'sat';
 
 /** Money inside the library: safe integers >= 0. Never a float, never a sum of floats. */

@@ -3,6 +3,7 @@ import type { EgressScope } from './egress/scope.ts';
 import { EgressUnenforcedError } from './errors.ts';
 import type { EgressProxy } from './guard.ts';
 import { shown } from './internal/options.ts';
+import { runtimeName } from './internal/runtime.ts';
 import type { Attempt } from './refusal.ts';
 
 /** What a client of somebody else's needs of a leash to be one of its own. */
@@ -45,8 +46,8 @@ export function clientOf(leash: unknown, name: string): SessionClient {
 
 /** @param undici the version of a copy that is not held. */
 export function copyUnheld(undici: string): EgressUnenforcedError {
-  const { node, undici: own = 'none' } = process.versions;
+  const { undici: own = 'none' } = process.versions;
   return new EgressUnenforcedError(
-    `undici ${undici} cannot be held on Node ${node} with its undici ${own}: install undici ^7.27.2 or ^8.0.1, and load leashkit before anything that replaces parts of the platform`,
+    `undici ${undici} cannot be held on ${runtimeName()} with its undici ${own}: install undici ^7.27.2 or ^8.0.1, and load leashkit before anything that replaces parts of the platform`,
   );
 }

@@ -262,7 +262,7 @@ const WORD = /^[A-Z][A-Z0-9_]{1,63}$/;
 const CLASS = /^[A-Za-z_$][\w$]{0,63}$/;
 
 /** The code or class of an error; never its message. */
-export function errorName(error: unknown): string {
+function errorName(error: unknown): string {
   try {
     if (isLeashError(error)) return error.code;
     if (typeof error !== 'object' || error === null) return typeof error;

@@ -24,6 +24,7 @@ export type Urls = string | URL | readonly (string | URL)[];
 /** What happens to the estimate when the tool throws. */
 export type OnError = 'forfeit' | 'refund' | 'reported';
 
+/** What `wrap` is told of a tool: its cost, its schema, where it connects to, and what a failure costs. */
 export interface ToolOptions<
   Params extends readonly unknown[] = readonly unknown[],
   Result = unknown,

@@ -36,6 +36,7 @@ export type LimitUsage =
   | (LimitUsageCommon<string> & { readonly unit: MoneyUnit })
   | (LimitUsageCommon<number> & { readonly unit: 'call' });
 
+/** What a leash has used so far, and where each of its limits stands. */
 export interface Usage {
   /** Calls that were admitted by this leash. */
   readonly calls: number;

@@ -1,12 +1,23 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { attacks } from './egress/attacks/list.ts';
 import { examplesIn, expectPrintsWhatItSays, promisedBy, sourceOf } from './helpers/example.ts';
+import { renderNames } from './helpers/names.ts';
 
-const readme = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
+const root = join(import.meta.dirname, '..');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+
+/** As GitHub makes anchors of headings. */
+function anchorOf(title: string): string {
+  return title
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\- ]/gu, '')
+    .replaceAll(' ', '-');
+}
 
 /** The lines between `// #region <name>` and its end, without their common indent. */
 function region(file: string, name: string): string {
@@ -45,8 +56,48 @@ describe('README', () => {
     },
   );
 
+  it('leads somewhere with every link', () => {
+    const headings = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) => anchorOf(title));
+    const links = [...readme.matchAll(/\]\((?!https:)([^)\s]+)\)/g)].map(([, target = '']) => target);
+    expect(links.length).toBeGreaterThan(40);
+    const dead = links.filter((target) =>
+      target.startsWith('#') ? !headings.includes(target.slice(1)) : !existsSync(join(root, target)),
+    );
+    expect(dead).toEqual([]);
+  });
+
   it('has its first code within the first forty lines', () => {
     expect(readme.split('\n').findIndex((line) => line.startsWith('```ts'))).toBeLessThan(40);
+  });
+});
+
+describe('the list of names', () => {
+  const [, list = ''] = /<!-- npm run names -->\n\n([\s\S]*)\n<!-- end of the names -->/.exec(readme) ?? [];
+
+  it('is what `npm run names` writes', () => {
+    expect(list).toBe(renderNames());
+  });
+
+  it('has a line of every value that can be imported, and of no other', async () => {
+    const folds = list.split('<details>').slice(1);
+    const named = folds.map((fold) => {
+      const [values = ''] = fold.split('| type | |');
+      return [
+        /<code>(.+)<\/code>/.exec(fold)?.[1] ?? '',
+        [...values.matchAll(/^\| `(\w+)` /gm)].map(([, name]) => name),
+      ];
+    });
+    const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    const exported = Object.entries<string | { readonly default: string }>(exports).flatMap(([subpath, target]) =>
+      typeof target === 'string' ? [] : [{ subpath, file: join(root, target.default) }],
+    );
+    const imported = await Promise.all(
+      exported.map(async ({ subpath, file }) => [
+        `leashkit${subpath.slice(1)}`,
+        Object.keys((await import(pathToFileURL(file).href)) as object).sort((a, b) => a.localeCompare(b, 'en')),
+      ]),
+    );
+    expect(Object.fromEntries(named)).toEqual(Object.fromEntries(imported));
   });
 });
 
@@ -77,7 +128,6 @@ describe('examples', () => {
   it.each(examplesIn())('%s prints what it says', (file) => expectPrintsWhatItSays(file));
 
   it('isolated.ts says on an older Node that nothing was started, and what to do', async () => {
-    const root = join(import.meta.dirname, '..');
     const node = join(root, 'node_modules/node/bin/node');
     const { stdout } = await promisify(execFile)(node, [join(root, 'examples/isolated.ts')]);
     expect(stdout).toMatch(/^isolated\(\) needs Node >= 26, .+ Run the program with Node 26 or later, or .+\n$/);

@@ -90,6 +90,15 @@ const forbidden: readonly Plant[] = [
     '../../leash.ts',
     'pg',
   ]),
+  ...plants('src/stores/redis/planted.ts', [
+    '../memory.ts',
+    '../redis.ts',
+    '../../errors.ts',
+    '../../leash.ts',
+    '../../index.ts',
+    'ioredis',
+    'redis',
+  ]),
   ...plants('src/audit/planted.ts', [
     '../guard.ts',
     '../guards/budget.ts',
@@ -195,6 +204,8 @@ const forbidden: readonly Plant[] = [
 const allowed: readonly Plant[] = [
   ...plants('src/internal/legal.ts', ['./clock.ts', 'node:crypto', 'node:fs/promises']),
   ...plants('src/guards/legal.ts', ['../guard.ts', '../errors.ts', '../money.ts', '../internal/options.ts']),
+  ...plants('src/stores/redis/legal.ts', ['./keys.ts', '../store.ts', '../../internal/options.ts', 'node:crypto']),
+  ...plants('src/stores/redis.ts', ['./redis/keys.ts', '../internal/options.ts']),
   ...plants('src/stores/legal.ts', ['./store.ts', '../money.ts', '../internal/clock.ts', 'node:sqlite']),
   ...plants('src/stores/sqlite/legal.ts', ['./rows.ts', '../ledger.ts', '../../money.ts', '../../internal/clock.ts']),
   ...plants('src/stores/postgres/legal.ts', ['./queue.ts', '../store.ts', '../../money.ts', '../../internal/clock.ts']),

@@ -12,10 +12,10 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { gzipSync } from 'node:zlib';
-import { build, type Rolldown } from 'tsdown';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VERSION } from '../src/internal/version.ts';
+import { bundle } from './helpers/bundle.ts';
+import { CEILINGS, sizeOf } from './helpers/size.ts';
 
 /** What `npm publish` would ship: these tests read the built files, and `npm test` builds before it runs them. */
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -47,26 +47,6 @@ const { entry, deps } = manifest.tsdown;
 const entries = Object.keys(entry).sort();
 /** The command and the worker of `isolated` are started, and imported by nobody. */
 const subpathEntries = entries.filter((name) => name !== 'cli' && name !== 'isolated-worker');
-
-/** One entry with everything that it reaches in one chunk, as a bundler sees it; packages stay outside. */
-async function bundle(name: string, minify: boolean): Promise<Rolldown.OutputChunk> {
-  const [built] = await build({
-    config: false,
-    cwd: root,
-    entry: [join(dist, `${name}.js`)],
-    write: false,
-    clean: false,
-    dts: false,
-    tsconfig: false,
-    logLevel: 'silent',
-    minify,
-    // What is imported for nothing is imported all the same.
-    treeshake: false,
-    deps: { skipNodeModulesBundle: true },
-    outputOptions: { codeSplitting: false },
-  });
-  return built?.chunks[0] as Rolldown.OutputChunk;
-}
 
 /** Every specifier in an entry's declarations and in those that they reach. */
 function specifiersOfTypes(name: string): string[] {
@@ -118,8 +98,13 @@ describe('package.json', () => {
     });
   });
 
+  it('is published for everyone, and only with a statement of where it was built', () => {
+    expect(manifest).toMatchObject({ publishConfig: { access: 'public', provenance: true } });
+  });
+
   it('has ajv, undici and clients of databases as its peers, and can do without', () => {
-    const peers = { ajv: '^8.17.0', pg: '^8.0.0', postgres: '^3.0.0', undici: '^7.27.2 || ^8.0.1' };
+    const clients = { ioredis: '^5.0.0 || ^6.0.0', pg: '^8.0.0', postgres: '^3.0.0', redis: '^5.0.0 || ^6.0.0' };
+    const peers = { ajv: '^8.17.0', ...clients, undici: '^7.27.2 || ^8.0.1' };
     expect(manifest.peerDependencies).toEqual(peers);
     const optional = Object.keys(peers).map((name) => [name, { optional: true }]);
     expect(manifest.peerDependenciesMeta).toEqual(Object.fromEntries(optional));
@@ -146,6 +131,7 @@ describe('package.json', () => {
       mcp: 'src/adapters/mcp.ts',
       postgres: 'src/adapters/postgres.ts',
       prices: 'src/adapters/prices.ts',
+      redis: 'src/adapters/redis.ts',
       sqlite: 'src/adapters/sqlite.ts',
       testing: 'src/testing/index.ts',
       undici: 'src/adapters/undici.ts',
@@ -315,6 +301,13 @@ describe('dist', () => {
     );
   });
 
+  it('exports these names from redis', async () => {
+    expect(await exportedNames('redis')).toEqual(['fromIoredis', 'fromNodeRedis', 'redisStore']);
+    expect(declaredNames('redis').sort().join(' ')).toBe(
+      'IoredisLike NodeRedisLike RedisClient RedisStore RedisStoreOptions fromIoredis fromNodeRedis redisStore',
+    );
+  });
+
   it('exports these names from sqlite', async () => {
     expect(await exportedNames('sqlite')).toEqual(['sqliteLines', 'sqliteSink', 'sqliteStore']);
     expect(declaredNames('sqlite').sort().join(' ')).toBe(
@@ -378,9 +371,10 @@ describe('dist', () => {
     expect(code.length).toBeLessThan(40_000);
   });
 
-  it('is small: the root entry, minified and gzipped', async () => {
-    const { code } = await bundle('index', true);
-    expect(gzipSync(code, { level: 9 }).length).toBeLessThanOrEqual(70_000);
+  it.each(subpathEntries)('is small: %s, minified and gzipped', async (name) => {
+    // Each has a ceiling, and a new one gets its own.
+    expect(Object.keys(CEILINGS)).toContain(name);
+    expect((await sizeOf(name)).gzipped).toBeLessThanOrEqual(CEILINGS[name] as number);
   });
 });
 
@@ -409,10 +403,7 @@ describe('the packed package', () => {
       cpSync(join(root, file), join(consumer, 'node_modules/leashkit', file));
     }
     writeFileSync(join(consumer, 'package.json'), '{ "type": "module" }');
-    writeFileSync(join(consumer, 'uses-root.ts'), USES_ROOT);
-    writeFileSync(join(consumer, 'uses-ajv.ts'), USES_AJV);
-    writeFileSync(join(consumer, 'uses-subpaths.ts'), USES_SUBPATHS);
-    writeFileSync(join(consumer, 'uses-undici.ts'), USES_UNDICI);
+    cpSync(join(import.meta.dirname, 'consumers/types'), consumer, { recursive: true });
   });
 
   afterAll(() => rmSync(consumer, { recursive: true, force: true }));
@@ -433,6 +424,19 @@ describe('the packed package', () => {
   it('is dist, the manifest, the readme and the licence', () => {
     const built = readdirSync(dist).map((file) => `dist/${file}`);
     expect(files).toEqual([...built, 'LICENSE', 'README.md', 'package.json'].sort());
+  });
+
+  // Where this differs rightly: `npx vitest run test/package.test.ts -u`, and read what has come or gone.
+  it('is these files: no tests, no sources, no maps', async () => {
+    await expect(`${files.join('\n')}\n`).toMatchFileSnapshot('published-files.txt');
+  });
+
+  it('tells nothing of the machine that built it', () => {
+    for (const file of files) {
+      for (const trace of [root, pathToFileURL(root).href, 'sourceMappingURL']) {
+        expect(text(file), file).not.toContain(trace);
+      }
+    }
   });
 
   it.each([
@@ -471,77 +475,3 @@ describe('the packed package', () => {
     }
   });
 });
-
-const USES_ROOT = `
-import { budget, callCap, createLeash, egress, isLeashError, memoryStore, rateLimit, type Leash } from 'leashkit';
-import { leashModel, leashStop, leashTools } from 'leashkit/ai-sdk';
-
-const guards = [budget({ usd: 5 }), callCap(50), rateLimit({ max: 10, per: '1m' }), egress({ allow: ['example.com'] })];
-const leash: Leash = createLeash({ guards, store: memoryStore() });
-const charge = leash.wrap('charge', async (input: { cents: number }) => input.cents, {
-  cost: ({ cents }) => ({ usd: cents / 100 }),
-});
-const paid: Promise<number> = charge({ cents: 18 });
-paid.catch((error: unknown) => isLeashError(error) && error.code);
-
-const search = { execute: async (input: { query: string }) => input.query };
-const held: { search: typeof search } = leashTools(leash, { search }, { costs: { search: ({ query }) => ({ usd: query.length }) } });
-const stop: () => boolean = leashStop(leash);
-export { held, leashModel, stop };
-`;
-
-const USES_AJV = `
-import { createLeash } from 'leashkit';
-import { jsonSchemaArgs } from 'leashkit/ajv';
-
-createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
-`;
-
-const USES_UNDICI = `
-import { createLeash, egress } from 'leashkit';
-import { leashDispatcher, type LeashDispatcherOptions, leashFetch, leashInterceptor } from 'leashkit/undici';
-import { Agent, interceptors, request } from 'undici';
-
-const leash = createLeash({ guards: [egress({ allow: ['example.com'] })] });
-const options: LeashDispatcherOptions = { connections: 4, tls: { ca: 'ca' } };
-const dispatcher = leashDispatcher(leash, options).compose(interceptors.redirect());
-const answer: Promise<string> = request('https://example.com', { dispatcher }).then(({ body }) => body.text());
-const other = new Agent().compose(leashInterceptor(leash), interceptors.retry());
-const status: Promise<number> = leashFetch(leash)('https://example.com', { method: 'POST' }).then((r) => r.status);
-export { answer, other, status };
-`;
-
-const USES_SUBPATHS = `
-import { createLeash } from 'leashkit';
-import { leashMiddleware, leashTools as leashChainTools } from 'leashkit/langchain';
-import { leashRunnable } from 'leashkit/openai';
-import { leashModel, leashTools } from 'leashkit/openai-agents';
-import { type Isolated, isolated } from 'leashkit/isolated';
-import { postgresMigration, postgresStore } from 'leashkit/postgres';
-import { fromGenaiPrices, normalizeUsage, type Price, priceTable } from 'leashkit/prices';
-import { expectDenied, fakeClock, leashMatchers, recordingSink, runScriptedAgent } from 'leashkit/testing';
-
-const audit = recordingSink();
-const leash = createLeash({ guards: [], audit, clock: fakeClock({ now: 0 }) });
-const search = leash.wrap('search', async (input: { q: string }) => input.q);
-void runScriptedAgent({ script: [{ tool: 'search' }], tools: { search }, signal: leash.signal });
-expectDenied(search({ q: 'a' }), 'BUDGET_EXCEEDED').then(({ remaining }) => remaining.length);
-leashMatchers.toHaveRan(audit, 'search', 1);
-const listed: Price = fromGenaiPrices(() => null, { aliases: { a: 'b' } });
-const price: Price = (usage, model) => priceTable({ m: { inputPerMTok: 1, outputPerMTok: '2' } })(usage, model) ?? listed(usage, model);
-leashMiddleware(leash, { price, onBreach: 'throw' });
-const [chained] = leashChainTools(leash, [{ name: 'search', func: (input: { q: string }) => input.q }]);
-chained.func({ q: 'a' });
-leashTools(leash, [{ name: 'search' }], { costs: { search: (input: { q: string }) => ({ usd: input.q.length }) } });
-const model = { getResponse: async () => 1, async *getStreamedResponse() {} };
-leashModel(leash, model, price, { modelId: 'm' }).getResponse();
-leashRunnable(leash, { type: 'function', function: { function: (input: { q: string }) => input.q } }, { cost: ({ q }) => ({ usd: q.length }) });
-declare const tools: Isolated<{ add(a: number, b: number): number; name: string }>;
-const sum: Promise<number> = tools.exports.add(1, 2);
-sum.then(() => tools.close());
-isolated('/tools.js', { leash }).then(({ exports }) => exports['search']?.('q'));
-createLeash({ guards: [], store: postgresStore({ client: { query: async (text, values) => ({ rows: [text, ...values] }) } }) });
-postgresMigration({ schema: 'leash' }).length;
-const usage = normalizeUsage({});
-if (usage !== undefined) price(usage, { modelId: 'm' });
-`;

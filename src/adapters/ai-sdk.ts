@@ -30,6 +30,7 @@ export type InputOf<T> = ExecuteOf<T> extends (input: infer Input, ...more: neve
 export type OutputOf<T> =
   ExecuteOf<T> extends (...params: never[]) => infer Result ? Awaited<Exclude<Result, AsyncIterable<unknown>>> : never;
 
+/** The inputs of tools by their keys. */
 export type InputsOf<Tools extends object> = { readonly [Name in keyof Tools]: InputOf<Tools[Name]> };
 
 export interface LeashToolsOptions<Tools extends object> extends ToolTerms<InputsOf<Tools>> {

@@ -50,7 +50,7 @@ function amount(unit: MoneyUnit, units: number): string {
 }
 
 /** Amounts that are not zero, or that `beside` has: a call that held dollars says what it booked of them. */
-export function moneyFields(money: ExactMoney, beside: ExactMoney = money): string {
+function moneyFields(money: ExactMoney, beside: ExactMoney = money): string {
   let text = '';
   if (money.usd > 0 || beside.usd > 0) text += `,"usd":"${amount('usd', money.usd)}"`;
   if (money.sat > 0 || beside.sat > 0) text += `,"sat":"${amount('sat', money.sat)}"`;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, futimesSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
 import { checkOneOf, checkOptions, shown } from '../internal/options.ts';
@@ -105,6 +105,7 @@ class FileSink implements AuditSink {
     for (let waits = 1; torn !== undefined; waits++) {
       const claimed = this.#claim(waits % MAX_WAITS === 0);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS);
+      awaitWrites(descriptor);
       const before = torn.sha256;
       torn = this.#reading(descriptor, tornTail);
       // Other processes may be in the middle of a write; a line that is really torn stays as it is.
@@ -193,6 +194,19 @@ class FileSink implements AuditSink {
     const file = this.#file;
     this.#file = undefined;
     return file?.close();
+  }
+}
+
+/**
+ * Half of a line that another process is writing can be seen for as long as the system lets that process wait. A change of the
+ * file's times waits for the write to end.
+ */
+function awaitWrites(descriptor: number): void {
+  try {
+    const now = new Date();
+    futimesSync(descriptor, now, now);
+  } catch {
+    // The file is somebody else's, whose times one may not change: that time has passed is all there is then.
   }
 }
 

@@ -22,6 +22,7 @@ export interface EventProof {
   readonly keys: readonly KeyFields[];
 }
 
+/** What `verifyEventProof` finds. */
 export interface EventProofReport {
   readonly ok: boolean;
   /** What is wrong, in the words of `verifyLog`. */
@@ -87,6 +88,7 @@ function proofText(
   return [HEADER, `index ${seq}`, ...path, '', checkpointNote({ origin, size, root }, key, sig)].join('\n');
 }
 
+/** Whose proofs `verifyEventProof` takes. */
 export interface EventProofOptions {
   /** Base64 of the raw 32-byte Ed25519 root keys; the session key must have a certificate of one of them. */
   readonly trust?: readonly string[];

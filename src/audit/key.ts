@@ -7,7 +7,7 @@ export interface Key {
   readonly asymmetricKeyType?: string | undefined;
 }
 
-export type SignElsewhere = (bytes: Uint8Array) => Promise<Uint8Array>;
+type SignElsewhere = (bytes: Uint8Array) => Promise<Uint8Array>;
 
 /**
  * Who stands behind session keys: a private Ed25519 `KeyObject`, or a function that signs with one that is held elsewhere,

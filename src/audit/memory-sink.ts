@@ -6,6 +6,7 @@ export interface MemorySinkOptions {
   readonly max?: number;
 }
 
+/** What `memorySink` gives: a sink whose lines can be read. */
 export interface MemorySink extends AuditSink {
   /** The lines without LF, oldest first. */
   readonly lines: readonly string[];

@@ -13,6 +13,7 @@ export const PURPOSE = 'leash-proof';
 /** The longest life of a proof, in ms. A verifier refuses a longer one, whoever signed it. */
 export const MAX_LIFE_MS = 300_000;
 
+/** How a proof is written: a PASETO v4.public, or a JWS with Ed25519. */
 export type ProofFormat = 'paseto' | 'jws';
 
 /** What the session knows of the call that a proof is about. */

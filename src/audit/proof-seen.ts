@@ -16,6 +16,7 @@ export interface MemorySeenOptions {
   readonly now?: (() => number) | undefined;
 }
 
+/** What `memorySeen` gives: its ids, and how many there are. */
 export interface MemorySeen extends SeenProofs {
   take(id: string, untilMs: number): boolean;
   /** How many ids are held: those that can still pass, and some that have expired. */

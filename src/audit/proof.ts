@@ -25,6 +25,7 @@ const JWS_TYPE = `${PURPOSE}+jwt`;
 const FOOTER = /^\{"kid":"([^"\\]{1,128})","typ":"([a-z0-9.+-]{1,64})"\}$/;
 const KEY_BYTES = 32;
 
+/** Why a proof is not to be relied on. */
 export type ProofReason =
   | 'malformed'
   | 'key-unknown'
@@ -109,6 +110,7 @@ export function signProof(options: SignProofOptions): string {
     : signPaseto(key, payload, `{"kid":"${keyId}","typ":"${PURPOSE}"}`, PURPOSE);
 }
 
+/** The public key of a session, as `verifyProof` takes it. */
 export interface ProofKey {
   readonly kid: string;
   /** The raw 32 bytes in base64, as `key` in a log's `session_open`. */

@@ -25,6 +25,7 @@ export type LogHead =
       readonly hash: string;
     };
 
+/** What `verifyLog` is to hold a log to, beside the log itself. */
 export interface VerifyOptions {
   /**
    * Base64 of the raw 32-byte Ed25519 root keys. Every log must then have a session key that one of them certified. An
@@ -70,6 +71,7 @@ export interface LogReport {
   readonly code?: VerifyCode;
 }
 
+/** What `verifyLog` finds. */
 export interface VerifyReport {
   /**
    * Nothing is wrong. Without `trust` this is about the lines alone: it shows that nobody changed them who had no key of

@@ -3,6 +3,7 @@ import { failed } from './failure.ts';
 /** What the sink asks of `fetch`; the platform's own has it. */
 export type WebhookFetch = (url: string, request: WebhookRequest) => Promise<WebhookResponse>;
 
+/** The request that `webhookSink` makes. */
 export interface WebhookRequest {
   readonly method: 'POST';
   readonly headers: Record<string, string>;
@@ -11,6 +12,7 @@ export interface WebhookRequest {
   readonly signal: AbortSignal;
 }
 
+/** What `webhookSink` reads of an answer. */
 export interface WebhookResponse {
   readonly status: number;
   readonly headers: { get(name: string): string | null };

@@ -5,7 +5,7 @@ import { type AddressRules, reached, refusedClass } from './address-rules.ts';
 /** `bad-host`: no address at all. `address:denied`: public or opened, and closed by a rule of `deny`. */
 export type AddressReason = `address:${AddressClass | 'denied'}` | 'bad-host';
 
-export interface AddressDenial {
+interface AddressDenial {
   readonly allow: false;
   readonly reason: AddressReason;
 }
@@ -13,12 +13,12 @@ export interface AddressDenial {
 export type AddressVerdict = { readonly allow: true } | AddressDenial;
 
 /** As `dns.lookup` gives it: canonical text, and its family. */
-export interface ResolvedAddress {
+interface ResolvedAddress {
   readonly address: string;
   readonly family: 4 | 6;
 }
 
-export type ResolvedVerdict = { readonly allow: true; readonly addresses: readonly ResolvedAddress[] } | AddressDenial;
+type ResolvedVerdict = { readonly allow: true; readonly addresses: readonly ResolvedAddress[] } | AddressDenial;
 
 /**
  * Judges the addresses that names resolve to. What a URL holds as a literal was judged by `EgressPolicy` together with the

@@ -14,6 +14,7 @@ import { type AddressClass, classOf, isMetadata } from './address-class.ts';
 import { canonicalHost } from './host.ts';
 import { checkPrefixes, ipv4In, WELL_KNOWN_PREFIX } from './nat64.ts';
 
+/** Which addresses the names that `egress` allows may lead to: `addresses` of its options. */
 export interface EgressAddressOptions {
   /**
    * Addresses and CIDR ranges that may be reached although they are not public: `'10.1.2.0/24'`, `'::1'`. It opens them to

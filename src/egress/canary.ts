@@ -22,6 +22,7 @@ export const ENTRY_POINTS = [
   'process.binding',
 ] as const;
 
+/** A way out of the process that a leash can hold. */
 export type EntryPoint = (typeof ENTRY_POINTS)[number];
 
 /** The runtime's own, as it was when this module was loaded, whatever is put in its place later. */

@@ -15,6 +15,7 @@ import { isAmbiguous } from './url-path.ts';
  */
 export type EgressRule = string | EgressRuleOptions;
 
+/** A rule of `egress` as an object: a host, and what of it. */
 export interface EgressRuleOptions {
   /** As the string form. */
   readonly host: string;

@@ -37,7 +37,8 @@ export function canaryReturns(send: (scope: Canary, request: object, handler: ob
 
 /**
  * Whether agents of a copy of undici 7 can serve the `fetch` of undici 8, which Node 26 has: those before 7.27.1 take its
- * handlers and answer them wrongly, without what it reads of an answer.
+ * handlers and answer them wrongly, without what it reads of an answer. The agents that Bun has under this name dispatch
+ * nothing at all.
  */
 export function servesLaterFetch(Agent: AgentClass): boolean {
   let taken: Handler | undefined;
@@ -52,8 +53,12 @@ export function servesLaterFetch(Agent: AgentClass): boolean {
   const keep = (given: object): void => {
     controller = given;
   };
-  new Agent({ factory }).dispatch(request(), handlerWith({ onRequestStart: keep }));
-  // What an agent hands on talks as undici 7 does.
-  taken?.['onConnect']?.();
+  try {
+    new Agent({ factory }).dispatch(request(), handlerWith({ onRequestStart: keep }));
+    // What an agent hands on talks as undici 7 does.
+    taken?.['onConnect']?.();
+  } catch {
+    return false;
+  }
   return controller !== undefined && 'rawHeaders' in controller;
 }

@@ -14,6 +14,7 @@ export interface StandardSchema {
   };
 }
 
+/** What a Standard Schema validator answers: the value, or what is wrong with it. */
 export type StandardResult =
   | { readonly value: unknown; readonly issues?: undefined }
   | { readonly issues: readonly unknown[] };

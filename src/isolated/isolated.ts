@@ -1,5 +1,6 @@
 import { activeCall } from '../call.ts';
 import { EgressUnenforcedError } from '../errors.ts';
+import { runtimeName } from '../internal/runtime.ts';
 import { clientOf } from '../session-client.ts';
 import { type IsolatedOptions, readIsolatedOptions } from './options.ts';
 import { WorkerHandle } from './worker-handle.ts';
@@ -14,6 +15,7 @@ export type IsolatedExports<Exports> = {
     : never;
 };
 
+/** A module in a process of its own. */
 export interface Isolated<Exports> extends AsyncDisposable {
   /**
    * The functions that the module exports. Arguments and results are cloned: functions are refused, and what is left of an
@@ -83,7 +85,7 @@ function checkRuntime(): void {
   const { node } = process.versions;
   if (Number.parseInt(node, 10) >= NODE_MAJOR && process.allowedNodeEnvironmentFlags.has('--allow-net')) return;
   throw new EgressUnenforcedError(
-    `isolated() needs Node >= ${NODE_MAJOR}, whose permission model closes the network; this is ${node}. ` +
+    `isolated() needs Node >= ${NODE_MAJOR}, whose permission model closes the network; this is ${runtimeName()}. ` +
       `Run the program with Node ${NODE_MAJOR} or later, or run code that you do not trust in a container.`,
   );
 }

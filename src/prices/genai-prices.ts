@@ -19,6 +19,7 @@ export type CalcPrice = (
   options?: { providerId?: string },
 ) => GenaiPrice | null | undefined;
 
+/** How far `fromGenaiPrices` takes a model id for one that is listed. */
 export interface GenaiPricesOptions {
   /**
    * `'exact'`: model and provider have one of the names that genai-prices lists for them, in whatever case. `'fuzzy'`:

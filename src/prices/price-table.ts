@@ -18,11 +18,13 @@ export interface TokenRates {
   readonly cacheWritePerMTok?: Amount;
 }
 
+/** Rates of requests from a length on. */
 export interface LongContextRates extends TokenRates {
   /** The rates hold for the whole of a request with more input tokens than this. Integer >= 1. */
   readonly overInputTokens: number;
 }
 
+/** What one model costs, and its other names. */
 export interface ModelRates extends TokenRates {
   /** Rates for long requests, where the provider has such. Default: none. */
   readonly longContext?: LongContextRates | readonly LongContextRates[];

@@ -89,7 +89,7 @@ class PostgresStore implements Store {
     if (reserve.length === 0) return [];
     const decisions = (await this.#queue.ask({ reserve })) as readonly Decision[];
     return decisions.map((decision) =>
-      decision.ok ? { ok: true, repeat: decision.repeat, left: decision.left } : decision,
+      decision.ok ? { ok: true, repeat: decision.repeat ?? undefined, left: decision.left } : decision,
     );
   }
 

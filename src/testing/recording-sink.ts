@@ -26,6 +26,7 @@ export interface RecordedEvent {
   readonly [field: string]: unknown;
 }
 
+/** What refusals in a log are to say, and how many there are to be. */
 export interface ExpectedDenials extends ExpectedDenial {
   /** How many there are to be. Integer >= 0. Default: one or more. */
   readonly times?: number;

@@ -30,6 +30,7 @@ export interface AgentCall {
   readonly told: string;
 }
 
+/** What `runScriptedAgent` plays: a script, tools, and what ends the run. */
 export interface AgentOptions {
   /**
    * What the model says, turn by turn, whatever it is told; the run ends with the last one. A function decides by what it
@@ -46,6 +47,7 @@ export interface AgentOptions {
   readonly maxSteps?: number;
 }
 
+/** What became of a scripted run. */
 export interface AgentRun {
   /** What ended it: the answer, the end of the script, `stopWhen` or `maxSteps`. */
   readonly end: 'answer' | 'script' | 'stopped' | 'max-steps';

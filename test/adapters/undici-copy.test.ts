@@ -25,6 +25,11 @@ const copies: readonly { readonly name: string; readonly copy: () => object }[] 
     }),
   },
   {
+    // As the one that is built into Bun, whatever is installed.
+    name: 'has agents that dispatch nothing',
+    copy: () => ({ ...undici7, Agent: class {} }),
+  },
+  {
     name: 'does not tell of its requests',
     copy: () => ({
       ...undici8,

@@ -55,7 +55,7 @@ export class Collector extends Writable {
   }
 }
 
-export function contextOf(cwd: string): Context {
+function contextOf(cwd: string): Context {
   return {
     stdout: new Collector(),
     stderr: new Collector(),
@@ -88,7 +88,7 @@ export const LOG_B = '0b0b0b0b-0000-4000-8000-00000000000b';
 export const LOG_KEY: Buffer = Buffer.alloc(32, 7);
 /** Keys that are the same in every run, so that what is printed of them is too. */
 export const ROOT: KeyPair = keyPair(Buffer.alloc(32, 1));
-export const SESSION: KeyPair = keyPair(Buffer.alloc(32, 2));
+const SESSION: KeyPair = keyPair(Buffer.alloc(32, 2));
 /** Base64, as `--trust` takes it. */
 export const ROOT_KEY: string = ROOT.raw.toString('base64');
 export const CALL = 'c0c0c0c0-0000-4000-8000-0000000000c0';

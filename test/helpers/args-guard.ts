@@ -1,6 +1,6 @@
 import type { Guard, ToolCall, Verdict } from '../../src/guard.ts';
 
-export function call(tool: string, value: unknown, schema?: object): ToolCall {
+function call(tool: string, value: unknown, schema?: object): ToolCall {
   return { id: 'c1', tool, args: value, cost: undefined, urls: [], schema };
 }
 

@@ -5,9 +5,9 @@ import { createHash } from 'node:crypto';
  * so that the two agree on the bytes or not at all. Signatures are not looked at.
  */
 
-export type ProblemCode = 'E_FORMAT' | 'E_CHAIN' | 'E_SEQ' | 'E_AFTER_CLOSE' | 'E_FOREIGN' | 'E_TRUNCATED';
+type ProblemCode = 'E_FORMAT' | 'E_CHAIN' | 'E_SEQ' | 'E_AFTER_CLOSE' | 'E_FOREIGN' | 'E_TRUNCATED';
 
-export interface Problem {
+interface Problem {
   /** From 1, in the file; the line after the last one where something is missing. */
   readonly line: number;
   readonly code: ProblemCode;
@@ -49,7 +49,7 @@ export interface LogState {
   readonly head: string;
 }
 
-export interface Fragment {
+interface Fragment {
   readonly bytes: number;
   readonly sha256: string;
 }

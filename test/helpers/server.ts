@@ -2,7 +2,7 @@ import { createServer, type IncomingHttpHeaders, type RequestListener } from 'no
 import type { AddressInfo } from 'node:net';
 
 /** A request that reached a server, with its whole body. */
-export interface Hit {
+interface Hit {
   readonly method: string;
   /** Path and query. */
   readonly target: string;

@@ -138,7 +138,7 @@ describe('isolated', () => {
       name: 'EgressUnenforcedError',
       code: 'EGRESS_UNENFORCED',
       message: expect.stringMatching(
-        /^isolated\(\) needs Node >= 26, .+; this is 24\.\d+\.\d+\. Run the program with Node 26 or later, or run .+\.$/,
+        /^isolated\(\) needs Node >= 26, .+; this is Node 24\.\d+\.\d+\. Run the program with Node 26 or later, or run .+\.$/,
       ),
     });
   });

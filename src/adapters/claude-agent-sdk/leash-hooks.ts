@@ -22,6 +22,7 @@ export interface ClaudeHookOutput {
   };
 }
 
+/** Hooks of one event, as `query()` takes them. */
 export interface ClaudeHookMatcher {
   hooks: ((input: object, toolUseId?: string) => Promise<ClaudeHookOutput>)[];
   onFailure?: 'block';

@@ -21,7 +21,7 @@ export interface ChatRequest {
   limitedTo(count: number): ChatSender | undefined;
 }
 
-export interface ChatSender {
+interface ChatSender {
   readonly model: ChatModel;
   /** What `invoke` needs beside its configuration. */
   readonly options: ProviderParameters;

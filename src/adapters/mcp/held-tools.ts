@@ -18,7 +18,7 @@ export interface McpTerms extends Omit<ToolTerms<Readonly<Record<string, McpArgu
 }
 
 /** What one round of a call comes to: its result, or a question to the caller, after whose answer it is entered again. */
-export interface Outcome {
+interface Outcome {
   readonly value: unknown;
   readonly asks: boolean;
 }

@@ -1,3 +1,4 @@
+import { ownWork } from '../../internal/own-work.ts';
 import { codeOf, failure, missing } from './failure.ts';
 import { SCHEMA_VERSION } from './migration.ts';
 
@@ -71,7 +72,7 @@ export class Database {
       try {
         if (question === 'open') await this.#checkVersion();
         const row = await this.#row(`CALL "${this.#schema}".ask($1::text, $2::text, $3::text, NULL)`, values);
-        return typeof row['answer'] === 'string' ? JSON.parse(row['answer']) : undefined;
+        return parsed(row?.['answer']);
       } catch (error) {
         if (!PASSING.has(codeOf(error)) || attempt === MAX_ATTEMPTS || !waits()) throw error;
       }
@@ -90,7 +91,7 @@ export class Database {
 
   async #readVersion(): Promise<void> {
     const row = await this.#row(`SELECT max(version)::text AS version FROM "${this.#schema}".migrations`, []);
-    const version = Number(row['version']);
+    const version = Number(row?.['version']);
     if (version === SCHEMA_VERSION) return;
     throw new Error(
       version > SCHEMA_VERSION
@@ -99,20 +100,37 @@ export class Database {
     );
   }
 
-  async #row(text: string, values: string[]): Promise<Readonly<Record<string, unknown>>> {
+  async #row(text: string, values: string[]): Promise<Readonly<Record<string, unknown>> | undefined> {
     const now = performance.now();
     if (this.#unanswered >= MAX_UNANSWERED && now - this.#lastAsked < RETRY_MS) {
       throw new Error(`PostgreSQL has not answered ${this.#unanswered} earlier queries`);
     }
     this.#lastAsked = now;
     this.#unanswered++;
+    let answer: Partial<Awaited<ReturnType<PostgresClient['query']>>> | undefined;
     try {
-      const { rows } = await this.#client.query(text, values);
-      return rows[0] as Record<string, unknown>;
+      // What goes together may have been asked by calls of many tools, none of which decides what a store may reach.
+      answer = await ownWork(() => this.#client.query(text, values));
     } catch (error) {
       throw failure(error, this.#schema);
     } finally {
       this.#unanswered--;
     }
+    return answer?.rows?.[0] as Record<string, unknown> | undefined;
   }
+}
+
+/** @throws {Error} it is not what the procedure `ask` answers. */
+function parsed(answer: unknown): unknown {
+  if (answer === null) return undefined;
+  try {
+    return JSON.parse(answer as string);
+  } catch {
+    // What was thrown may quote the answer.
+    throw strange();
+  }
+}
+
+export function strange(): Error {
+  return new Error('PostgreSQL, or the client, answered something else than was asked');
 }

@@ -30,7 +30,8 @@ export interface PostgresMigrationOptions {
  */
 export function postgresMigration(options: PostgresMigrationOptions = {}): string {
   checkOptions('postgresMigration', options, ['schema']);
-  const schema = checkSchema('postgresMigration.schema', options.schema ?? DEFAULT_SCHEMA);
+  const { schema = DEFAULT_SCHEMA } = options;
+  checkSchema('postgresMigration.schema', schema);
   return `-- leashkit: tables and functions of postgresStore, version ${SCHEMA_VERSION}, in the schema ${schema}.
 DO $migration$
 DECLARE

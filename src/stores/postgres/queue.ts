@@ -1,4 +1,4 @@
-import type { Database } from './database.ts';
+import { type Database, strange } from './database.ts';
 import { type Batch, decideRequest, type Keep } from './request.ts';
 
 /** One question is of about this many items; what one caller asks together is never divided. */
@@ -69,7 +69,9 @@ export class Queue {
         this.#keep,
       );
       const waits = (): boolean => calls.some((call) => call.waits);
-      const answers = (await this.#database.attempt('decide', request, waits)) as readonly unknown[];
+      const answers = await this.#database.attempt('decide', request, waits);
+      const items = calls.reduce((sum, { size }) => sum + size, 0);
+      if (!Array.isArray(answers) || answers.length !== items) throw strange();
       let first = 0;
       for (const { size, resolve } of calls) {
         resolve(answers.slice(first, first + size));

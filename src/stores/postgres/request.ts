@@ -117,8 +117,7 @@ function digestOf({ onto, lines }: Reserve): string {
   return hash('sha256', JSON.stringify(told), 'base64url');
 }
 
-/** A bound of a calendar window in whole milliseconds that PostgreSQL can hold; null where it is no number. */
-function bound(ms: number): number | null {
-  if (Number.isNaN(ms)) return null;
+/** A bound of a calendar window in whole milliseconds that PostgreSQL can hold. JSON has null for one that is no number. */
+function bound(ms: number): number {
   return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(ms)));
 }

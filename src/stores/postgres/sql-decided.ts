@@ -64,6 +64,7 @@ export const DECIDED = `
     room bigint;
     amount bigint;
     why text;
+    repeated text;
     rest bigint[];
     overrun bigint[];
     late boolean;
@@ -153,32 +154,16 @@ export const DECIDED = `
       answer := NULL;
       hold := holds_now[item.hold];
 
-      IF item.op = 'reserve' AND hold.state IS NOT NULL THEN
-        why := hold.state;
-        IF why = 'extension' THEN
-          at := array_position(ids, hold.onto);
-          IF at IS NULL THEN
-            SELECT h.state INTO why FROM holds h WHERE h.id = hold.onto;
-          ELSE
-            base := holds_now[at];
-            why := base.state;
-          END IF;
-        END IF;
-        IF coalesce(why, 'void') = 'void' THEN
+      IF item.op = 'reserve' THEN
+        repeated := CASE hold.state WHEN 'extension' THEN 'held' ELSE hold.state END;
+        IF repeated = 'void' THEN
           answer := refused('terminal', -1, clock);
         ELSIF hold.digest <> item.digest THEN
           answer := refused('conflict', -1, clock);
-        ELSE
-          rest := '{}';
-          FOR i IN 1 .. cardinality(item.lines) LOOP
-            at := meter_at[item.lines[i]];
-            counter := counters[at];
-            rest[i] := item.caps[i] - used_of(counter, seen[at]) - counter.held;
-          END LOOP;
-          answer := jsonb_build_object('ok', true, 'repeat', why, 'left', to_jsonb(rest));
         END IF;
+      END IF;
 
-      ELSIF item.op = 'reserve' THEN
+      IF item.op = 'reserve' AND hold.state IS NULL THEN
         IF item.onto IS NULL THEN
           base := new_hold(ids[item.hold], 'held', item.digest, item.keep_ms);
         ELSE
@@ -243,15 +228,9 @@ export const DECIDED = `
             counters[at] := counter;
             changed[at] := true;
             base.meters := base.meters || counter.id;
-            base.amounts := base.amounts || amount::units;
+            base.amounts := base.amounts || amount;
             base.marks := base.marks || CASE WHEN item.booked[i] THEN mark_of(counter) END;
             IF counter.scope <> ALL (base.scopes) THEN base.scopes := base.scopes || counter.scope; END IF;
-          END LOOP;
-          rest := '{}';
-          FOR i IN 1 .. cardinality(item.lines) LOOP
-            at := meter_at[item.lines[i]];
-            counter := counters[at];
-            rest[i] := item.caps[i] - used_of(counter, seen[at]) - counter.held;
           END LOOP;
           base.due_ms := greatest(base.due_ms, clock + item.lease_ms);
           IF item.onto IS NOT NULL AND cardinality(item.lines) > 0 THEN
@@ -264,14 +243,24 @@ export const DECIDED = `
           at := coalesce(item.onto, item.hold);
           holds_now[at] := base;
           touched[at] := true;
-          answer := jsonb_build_object('ok', true, 'left', to_jsonb(rest));
         END IF;
+      END IF;
 
-      ELSIF item.ordinality > skip_to THEN
+      IF item.op = 'reserve' AND answer IS NULL THEN
+        rest := '{}';
+        FOR i IN 1 .. cardinality(item.lines) LOOP
+          at := meter_at[item.lines[i]];
+          counter := counters[at];
+          rest[i] := item.caps[i] - used_of(counter, seen[at]) - counter.held;
+        END LOOP;
+        answer := jsonb_build_object('ok', true, 'repeat', repeated, 'left', to_jsonb(rest));
+      END IF;
+
+      IF item.op <> 'reserve' AND item.ordinality > skip_to THEN
         -- Of several endings that were asked for together none comes about when one is wrong.
         FOR entry IN SELECT c.* FROM jsonb_to_recordset(item.checks) AS c (hold int, amounts int) LOOP
           base := holds_now[entry.hold];
-          IF base.state IN ('held', 'settled', 'forfeited') AND cardinality(base.amounts) <> entry.amounts THEN
+          IF base.state <> 'void' AND base.onto IS NULL AND cardinality(base.amounts) <> entry.amounts THEN
             answer := jsonb_build_object('amounts', entry.amounts, 'lines', cardinality(base.amounts));
             skip_to := item.ordinality + item.together - 1;
             EXIT;
@@ -285,7 +274,7 @@ export const DECIDED = `
 
         IF answer IS NOT NULL THEN
           NULL;
-        ELSIF hold.state IS NULL OR hold.state = 'extension' THEN
+        ELSIF hold.state IS NULL OR hold.onto IS NOT NULL THEN
           hold := new_hold(ids[item.hold], 'void', NULL, 0);
           hold.due_ms := clock + (request -> 'keep' ->> 'voids')::bigint;
           holds_now[item.hold] := hold;
@@ -320,6 +309,7 @@ export const DECIDED = `
             FOREACH why IN ARRAY coalesce(hold.extensions, '{}') LOOP
               at := array_position(ids, why);
               base := holds_now[at];
+              base.state := CASE base.state WHEN 'void' THEN 'void' ELSE hold.state END;
               base.due_ms := greatest(base.due_ms, hold.due_ms);
               holds_now[at] := base;
               touched[at] := true;

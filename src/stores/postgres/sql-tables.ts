@@ -48,7 +48,7 @@ export const TABLES = `
 
   CREATE TABLE holds (
     id text COLLATE "C" PRIMARY KEY,
-    -- held, settled, void, forfeited; extension: a reservation that was added to the hold \`onto\`, which has its lines.
+    -- held, settled, void or forfeited; extension: what was added to the hold \`onto\`, which has its lines and ends it.
     state text NOT NULL,
     -- When its lease ends, while it is held; then, when it may be forgotten.
     due_ms bigint,
@@ -58,7 +58,7 @@ export const TABLES = `
     scopes bigint[] NOT NULL,
     -- By line. A mark tells where it was booked when it was booked at once; null: it is held.
     meters bigint[] NOT NULL,
-    amounts units[] NOT NULL,
+    amounts bigint[] NOT NULL,
     marks bigint[] NOT NULL,
     -- After a forfeit: whether the truth was booked since.
     corrected boolean NOT NULL,

@@ -21,7 +21,7 @@ export interface Request {
 }
 
 /** A scripted model of one specification version, and what was asked of it. */
-export interface Scripted {
+interface Scripted {
   readonly model: MockLanguageModelV4;
   readonly requests: Request[];
 }

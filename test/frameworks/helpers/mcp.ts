@@ -37,14 +37,12 @@ export interface HandlerContext {
   readonly mcpReq?: { readonly signal: AbortSignal };
 }
 
-export type Handler = (args: Record<string, unknown>, context: HandlerContext) => Promise<object>;
-
 export interface TestServer {
   connect(transport: TestTransport): Promise<void>;
   registerTool(name: string, config: object, handler: (...params: never[]) => unknown): Registered;
 }
 
-export interface Registered {
+interface Registered {
   handler: unknown;
   enable(): void;
   disable(): void;

@@ -1,0 +1,4 @@
+import { createLeash } from 'leashkit';
+import { jsonSchemaArgs } from 'leashkit/ajv';
+
+createLeash({ guards: [jsonSchemaArgs({ charge: { type: 'object' } })] });
