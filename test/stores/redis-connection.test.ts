@@ -86,6 +86,25 @@ describe('redisStore and its connection', () => {
     expect(await next).toMatchObject([{ ok: true }]);
   });
 
+  it('does not send what was over before its turn came', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    try {
+      const client = new ScriptedClient();
+      const store = redisStore({ client, timeoutMs: 30 });
+      const asked: Promise<string>[] = [];
+      for (const id of ['r1', 'r2', 'r3', 'r4']) {
+        asked.push(messageOf(store.reserve([item(id)])));
+        await tick();
+      }
+      vi.advanceTimersByTime(100);
+      expect(await Promise.all(asked)).toEqual(asked.map(() => 'Redis did not answer within 30 ms'));
+      await tick();
+      expect(client.sent).toHaveLength(2);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('sends no more than 18 scripts that nobody answers, and goes on when one is answered', async () => {
     const client = new ScriptedClient();
     const store = redisStore({ client, timeoutMs: 5 });
@@ -148,7 +167,7 @@ describe('redisStore and its connection', () => {
     { name: 'nothing', answer: null },
     { name: 'another type', answer: 'OK' },
     { name: 'too little', answer: [0] },
-    { name: 'too much', answer: [0, 95, 1] },
+    { name: 'too much', answer: [0, 95, 2, 1, 0, 7] },
     { name: 'no such code', answer: [99, 0, 0] },
     { name: 'no integers', answer: [0, true] },
     { name: 'text that is no integer', answer: [0, '95'] },

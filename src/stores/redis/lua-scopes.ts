@@ -100,10 +100,7 @@ local function book(m, s, units)
   if sum > MAX then sum = MAX end
   if m.kind == 'c' then
     -- After its end a window waits for a reservation to name the next one, which gets what is booked meanwhile.
-    if s.now >= m.ends then
-      if m.late == 0 then sum = units end
-      m.late = s.now
-    end
+    if s.now >= m.ends then m.late = s.now end
     m.used = sum
     return m.starts
   end

@@ -80,12 +80,17 @@ export class Queue {
       question.onExpired = () => question.fail(this.#connection.late());
       this.#waiting.push(question as unknown as Question<never>);
       this.#connection.deadlines.add(question);
-      if (this.#isScheduled || this.#inFlight >= MAX_IN_FLIGHT) return;
-      this.#isScheduled = true;
-      process.nextTick(() => {
-        this.#isScheduled = false;
-        this.#flush();
-      });
+      this.#schedule();
+    });
+  }
+
+  /** When all has run that can run now: what one answer or one end of time brings about goes out together. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#waiting.length === 0 || this.#inFlight >= MAX_IN_FLIGHT) return;
+    this.#isScheduled = true;
+    process.nextTick(() => {
+      this.#isScheduled = false;
+      this.#flush();
     });
   }
 
@@ -122,7 +127,7 @@ export class Queue {
       if (!isInFlight) return;
       isInFlight = false;
       this.#inFlight--;
-      this.#flush();
+      this.#schedule();
     };
     const isOver = (): boolean => questions.every((question) => question.isOver);
     const fail = (error: Error): void => {
