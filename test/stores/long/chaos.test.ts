@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Line, Store } from '../../../src/stores/store.ts';
 import type { Backend, Space } from '../../helpers/backends/backend.ts';
 import { servedBackend } from '../../helpers/backends/memory.ts';
-import { durableBackends, naive } from '../../helpers/backends.ts';
+import { durableBackends, naiveBackends } from '../../helpers/backends.ts';
 import { type Account, type ChaosOptions, closeAccounts, runChaos, spentByCounter } from '../../helpers/chaos.ts';
 import { wrongStores } from '../../helpers/wrong-stores.ts';
 
@@ -61,8 +61,7 @@ const isExplained = ({ spent, settled, forfeited, forfeitedSpent, used, held }: 
   spent === settled + forfeitedSpent && used === settled + forfeited && held === 0;
 
 describe('8 processes x 8 loops, one killed every 150 to 400 ms', () => {
-  // One is enough: it is about the harness.
-  it.each(naive.slice(0, 1))('overspend on a store that checks first and acts then: $name', async (backend) => {
+  it.each(naiveBackends)('overspend on a store that checks first and acts then: $name', async (backend) => {
     await inSpace(backend, async (space) => {
       const { kills, entries } = await runChaos(optionsFor(space, 'store', 3_000));
       const wallets = [...spentByCounter(entries).values()].filter(isWallet);

@@ -9,7 +9,7 @@ describe('a bad network between callers and a store, for a while', () => {
     const add = (tally: Tally): void => {
       for (const [what, count] of Object.entries(tally)) all[what] = (all[what] ?? 0) + count;
     };
-    const limits = { stores: 2, forMs: 8_000, most: 100_000, least: 50 };
+    const limits = { stores: 2, forMs: 8_000, most: 100_000, least: 20 };
     const { numRuns, seed } = await expectLaw(backend, (fresh) => survivesFaults(fresh, add), limits);
     console.log(`${backend.name}: ${numRuns} tries, seed ${seed}, ${JSON.stringify(all)}`);
   });

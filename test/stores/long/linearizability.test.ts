@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Store } from '../../../src/stores/store.ts';
 import { freshStores } from '../../helpers/backends/backend.ts';
-import { backends, naive } from '../../helpers/backends.ts';
+import { backends, naiveBackends } from '../../helpers/backends.ts';
 import { type CheckedHistories, checkHistories, historyText } from '../../helpers/checked-histories.ts';
 import { inTurn } from '../../helpers/store-around.ts';
 
@@ -26,7 +26,7 @@ describe('histories of 6 connections', () => {
     }
   });
 
-  it.each(naive)('have none on a store that checks first and acts then: $name', async (backend) => {
+  it.each(naiveBackends)('have none on a store that checks first and acts then: $name', async (backend) => {
     const { stores, close } = await freshStores(backend, CONNECTIONS);
     try {
       const histories = await checkHistories(stores, HISTORIES);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -11,23 +12,22 @@ import type { HeldTask } from '../../helpers/held-worker.ts';
 const WORKER = fileURLToPath(new URL('../../helpers/held-worker.ts', import.meta.url));
 const CAP = 100;
 
-/** Its lines, one at a time. */
-function start(task: HeldTask): { readonly child: ChildProcess; line(): Promise<string> } {
+interface Worker {
+  readonly child: ChildProcess;
+  readonly exited: Promise<unknown>;
+  /** The next one that it says. */
+  line(): Promise<string>;
+}
+
+function start(task: HeldTask): Worker {
   const child = spawn(process.execPath, [WORKER, JSON.stringify(task)], { stdio: ['pipe', 'pipe', 'inherit'] });
-  let text = '';
-  child.stdout?.setEncoding('utf8').on('data', (more: string) => {
-    text += more;
-  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const line = async (): Promise<string> => {
-    while (!text.includes('\n')) {
-      if (child.exitCode !== null) throw new Error(`the worker ended with ${child.exitCode}`);
-      await Promise.race([once(child.stdout as NonNullable<typeof child.stdout>, 'data'), once(child, 'exit')]);
-    }
-    const [first, ...rest] = text.split('\n');
-    text = rest.join('\n');
-    return first as string;
+    const { value, done } = await lines.next();
+    if (done) throw new Error('the worker has ended');
+    return value;
   };
-  return { child, line };
+  return { child, exited: once(child, 'exit'), line };
 }
 
 async function counted(store: Store, scope: string): Promise<Reading> {
@@ -47,7 +47,7 @@ describe.each(durableBackends)('a worker that is stopped past its lease, on $nam
     async ({ as, scope, cost, used }) => {
       const { space, stores, close } = await freshStores(backend, 1);
       const store = stores[0] as Store;
-      const { child, line } = start({ space, as, cap: CAP, estimate: 40, cost, leaseMs: 1_000 });
+      const { child, exited, line } = start({ space, as, cap: CAP, estimate: 40, cost, leaseMs: 1_000 });
       try {
         expect(await line()).toBe('holding');
         expect(await counted(store, scope)).toEqual({ used: 0, held: 40 });
@@ -66,7 +66,7 @@ describe.each(durableBackends)('a worker that is stopped past its lease, on $nam
         const answer = JSON.parse(await line());
         if (as === 'store') expect(answer).toMatchObject([{ state: 'forfeited', first: false }]);
         expect(await counted(store, scope)).toEqual({ used, held: 0 });
-        await once(child, 'exit');
+        await exited;
         expect(child.exitCode).toBe(0);
         expect(await store.sweep(10)).toEqual([]);
         expect(await counted(store, scope)).toEqual({ used, held: 0 });
