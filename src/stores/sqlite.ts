@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../internal/clock.ts';
 import { type Duration, parseDuration } from '../internal/duration.ts';
 import { checkDatabasePath, nodeSqlite } from '../internal/node-sqlite.ts';
 import { checkInteger, checkOneOf, checkOptions, shown } from '../internal/options.ts';
+import { addUnits } from '../money.ts';
 import { Database } from './sqlite/database.ts';
 import { GroupCommit } from './sqlite/group-commit.ts';
 import { checkItem, checkText } from './sqlite/input.ts';
@@ -81,7 +82,7 @@ class FileStore implements SqliteStore {
             scope = rows.addScope(id, lifetime === 'temporary' ? this.#forgetAfterMs : undefined);
             made = true;
           } else if (scope.dueMs !== null && !scope.shut) {
-            scope.dueMs = Math.max(scope.dueMs, time + this.#forgetAfterMs);
+            scope.dueMs = Math.max(scope.dueMs, addUnits(time, this.#forgetAfterMs));
           }
           generations[id] = scope.generation;
         }

@@ -659,6 +659,17 @@ function booksInTheRightWindow(kit: Kit): void {
       kit.clock.advance(1_001);
       expect(await counted()).toEqual({});
     });
+    timed('begins a calendar in the window of the first line that is not refused', async () => {
+      const at = (offset: number): Line[] => [line(10, { span: day(offset), book: 'reserve' })];
+      const decisions = await kit.store.reserve([item('early', at(1)), item('now', at(0))]);
+      expect(decisions).toMatchObject([
+        { ok: false, why: 'stale' },
+        { ok: true, left: [90] },
+      ]);
+      kit.move(DAY_MS);
+      expect(await counted()).toEqual({});
+      expect(await reserve('next', at(1))).toMatchObject({ ok: true, left: [90] });
+    });
     timed('counts a hold in every window and books it at the moment of settling: calendar', async () => {
       await reserve('r1', [line(60, { span: day(0) })]);
       await reserve('r2', [line(10, { span: day(0) })]);

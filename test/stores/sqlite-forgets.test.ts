@@ -1,3 +1,4 @@
+import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it } from 'vitest';
 import type { Line } from '../../src/stores/store.ts';
 import { SqliteKit } from '../helpers/sqlite-store.ts';
@@ -138,6 +139,34 @@ describe('what the SQLite store forgets', () => {
     expect(kit.counts()).toMatchObject({ scope: 1 });
   });
 
+  it('is no temporary scope that a call is in: while its lease is renewed, or until it has ended', async () => {
+    await kit.reopen({ forgetAfter: '1h' });
+    const generations = await kit.store.open(['renewed', 'counted', 'long'], 'temporary');
+    const inScope = (scope: string): Line => line(5, { scope, generation: generations[scope] as string });
+    await reserve('renewed', [inScope('renewed')], { leaseMs: 1_800_000 });
+    await reserve('counted', [{ ...inScope('counted'), book: 'reserve' }], { leaseMs: 1_800_000 });
+    await reserve('long', [inScope('long')], { leaseMs: DAY_MS });
+    for (let i = 0; i < 10; i++) {
+      await pass(1_200_000);
+      for (const onto of ['renewed', 'counted']) await reserve(`${onto} ${i}`, [], { onto, leaseMs: 1_800_000 });
+    }
+    for (const scope of ['renewed', 'counted', 'long']) {
+      expect(await reserve(`in ${scope}`, [inScope(scope)])).toMatchObject({ ok: true, left: [90] });
+    }
+    await pass(DAY_MS);
+    expect(await kit.store.sweep(10)).toHaveLength(6);
+    await pass(3_600_000);
+    await pass(250);
+    expect(kit.counts()).toMatchObject({ scope: 1, counter: 0 });
+  });
+
+  it('is nothing where `forgetAfter` is as long as can be', async () => {
+    await kit.reopen({ forgetAfter: Number.MAX_SAFE_INTEGER });
+    const generations = await kit.store.open(['b'], 'temporary');
+    await pass(1000 * DAY_MS);
+    expect(await kit.store.open(['b'])).toEqual(generations);
+  });
+
   it('does not count in a scope of the same name that comes after it', async () => {
     const open = async (): Promise<string> => (await kit.store.open(['b'], 'temporary'))['b'] as string;
     const [first, span] = [await open(), { kind: 'rolling', ms: 60_000, stepMs: 1_000 }] as const;
@@ -147,7 +176,10 @@ describe('what the SQLite store forgets', () => {
     ];
     const forever = { leaseMs: Number.MAX_SAFE_INTEGER };
     for (const id of ['r1', 'r2', 'r3']) await reserve(id, in_b(first, 10), forever);
-    await pass(7 * DAY_MS);
+    // Nothing is forgotten that an open call counts on, but a file may come from anywhere.
+    const database = new DatabaseSync(kit.path);
+    database.exec("PRAGMA foreign_keys = ON; DELETE FROM leash_scope WHERE name = 'b'");
+    database.close();
     const second = await open();
     expect(second).not.toBe(first);
     await reserve('r4', in_b(second, 20), forever);

@@ -65,22 +65,16 @@ while next <= size do
           if ms[j] == m then twice = true end
         end
         ms[i], caps[i] = m, cap
+        local name, a, b
         if span == 't' then
-          span = false
-          if not m.kind then m.kind = 't' end
+          name, span = 't', false
         elseif span and type(span) == 'string' then
-          local name, a, b = string.match(span, '^(%a) (%d+) (%d+)$')
+          name, a, b = string.match(span, '^(%a) (%d+) (%d+)$')
           a, b = tonumber(a), tonumber(b)
           if name == 'r' and (a < 1 or b < 1) then error('a window that is none') end
-          -- A calendar that is not now is refused, and another item of the same script may name the one that is.
-          if not m.kind and (name == 'r' or (a <= s.now and s.now < b)) then
-            m.kind, m.ms, m.step, m.starts, m.ends, m.late = name, a, b, a, b, 0
-          end
           span = name == 'c' and {a, b}
         end
         lines[at + 3], turns = span, turns or span
-        local list = not lines[at + 4] and holding or m.kind == 't' and counting or windows
-        list[#list + 1] = i
         if last == 0 then
           if lines[at + 1] then
             last, why = i, lines[at + 1] == 'lost' and 18 or 13
@@ -88,8 +82,13 @@ while next <= size do
             last, why = i, 14
           elseif span and not (span[1] <= s.now and s.now < span[2]) then
             last, why = i, 17
+          elseif name and not m.kind then
+            -- A line that is refused makes no counter, which would begin in its window.
+            m.kind, m.ms, m.step, m.starts, m.ends, m.late = name, a, b, a, b, 0
           end
         end
+        local list = not lines[at + 4] and holding or m.kind == 't' and counting or windows
+        list[#list + 1] = i
         if s.g then
           use(s, lease)
           if s.forget == 0 then set = '1' end

@@ -1,6 +1,7 @@
 import type { Span } from '../../internal/window.ts';
-import type { Counter, Scope } from '../ledger.ts';
+import type { Counter } from '../ledger.ts';
 import { Meter } from '../meter.ts';
+import type { ScopeRow } from './scope-row.ts';
 import type { Statements } from './statements.ts';
 import { StepRows } from './step-rows.ts';
 
@@ -22,9 +23,9 @@ export class CounterRow implements Counter {
   readonly id: number;
   readonly meter: Meter;
   #saved: SavedCounter;
-  readonly #scopeOf: (counter: SavedCounter) => Scope;
+  readonly #scopeOf: (counter: SavedCounter) => ScopeRow;
 
-  constructor(saved: SavedCounter, statements: Statements, scopeOf: (counter: SavedCounter) => Scope) {
+  constructor(saved: SavedCounter, statements: Statements, scopeOf: (counter: SavedCounter) => ScopeRow) {
     this.#saved = saved;
     this.#scopeOf = scopeOf;
     this.id = saved.id;
@@ -37,7 +38,7 @@ export class CounterRow implements Counter {
     return this.#saved.meter;
   }
 
-  get scope(): Scope {
+  get scope(): ScopeRow {
     return this.#scopeOf(this.#saved);
   }
 

@@ -43,7 +43,7 @@ export class Rows implements Scopes, Holds {
 
   /** @param unusedMs it may be forgotten when it was not used for so long. Undefined: never. */
   addScope(name: string, unusedMs: number | undefined): ScopeRow {
-    const dueMs = unusedMs === undefined ? null : this.#time + unusedMs;
+    const dueMs = unusedMs === undefined ? null : addUnits(this.#time, unusedMs);
     this.#statements.insertScope.run(name, crypto.randomUUID(), dueMs);
     return this.get(name) as ScopeRow;
   }
@@ -113,6 +113,7 @@ export class Rows implements Scopes, Holds {
   add({ id, keepMs }: Reserve, granted: Granted, leaseEnd: number): void {
     const due = Math.min(Number.MAX_SAFE_INTEGER, leaseEnd);
     const text = textOf(placed(granted));
+    for (const counter of granted.counters as CounterRow[]) this.#keep(counter, due);
     this.#statements.insertHold.run(id, 'held', granted.lines.length, text, keepMs ?? 0, due);
   }
 
@@ -121,9 +122,19 @@ export class Rows implements Scopes, Holds {
   }
 
   extend({ id }: Reserve, hold: HoldRow, granted: Granted): void {
+    const counters = hold.lines.map((_, i) => hold.counter(i) as CounterRow | undefined);
+    for (const counter of [...counters, ...(granted.counters as CounterRow[])]) this.#keep(counter, hold.leaseEnd);
     if (granted.lines.length === 0) return;
     this.#statements.insertExtension.run(id, hold.id, hold.lines.length, granted.lines.length);
     hold.lines = [...hold.lines, ...placed(granted)];
+  }
+
+  /** A call that goes on uses its scopes, and they are there when it ends. */
+  #keep(counter: CounterRow | undefined, leaseEnd: number): void {
+    if (counter === undefined) return;
+    const { scope } = counter;
+    scope.now = Math.max(scope.now, this.#time);
+    if (scope.dueMs !== null) scope.dueMs = Math.max(scope.dueMs, leaseEnd);
   }
 
   ended(_: string, hold: HoldRow): void {
@@ -156,7 +167,7 @@ export class Rows implements Scopes, Holds {
     for (const { id } of over) deleteHold.run(id);
     const due = dueScopes.all(this.#time, scopes) as unknown as readonly Pick<SavedScope, 'id' | 'shut' | 'time_ms'>[];
     for (const { id, shut, time_ms } of due) {
-      const unused = time_ms + unusedMs;
+      const unused = addUnits(time_ms, unusedMs);
       if (shut !== 0 || unused <= this.#time) deleteScope.run(id);
       // It was used since: it is looked at again when it may have been unused for so long.
       else putOffScope.run(unused, id);
