@@ -220,6 +220,11 @@ export class Reservations {
     return this.#lost.size === 0 ? undefined : counters.find(({ scope }) => this.#lost.has(scope))?.scope;
   }
 
+  /** The same, as the store has just answered: a scope that was opened and is not there is one that it has lost. */
+  missingIn({ counters }: Plan, readings: Readings): string | undefined {
+    return counters.find(({ scope }) => readings[scope] === undefined && this.#link.knows(scope))?.scope;
+  }
+
   /** Whether a call of this cost would run without the store. */
   admitsWithoutStore(plan: Plan, cost: ExactMoney): boolean {
     return this.#admits(plan, amountsFor(plan, cost));
