@@ -98,6 +98,8 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
     const failed = storeFailed(error, runs ? 'on-allowance' : 'store-failed');
     return runs ? { allow: true, observed: [...observed, tell(failed)] } : no(failed);
   }
+  const missing = reservations.missingIn(plan, readings);
+  if (missing !== undefined) return no(stateLost(missing));
   for (const counter of plan.counters) {
     const reading = readings[counter.scope]?.[counter.meter];
     const used = reading?.used ?? 0;

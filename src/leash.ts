@@ -230,7 +230,8 @@ class Session implements Leash {
   }
 
   async usage(): Promise<Usage> {
-    if (this.#lastUsage !== undefined) return this.#lastUsage;
+    // What the close could not book is booked later.
+    if (this.#lastUsage !== undefined) return { ...this.#lastUsage, unbooked: this.#reservations.unbooked };
     const plan = this.#rules.allLimits();
     const readings = await this.#reservations.read(plan).catch(() => undefined);
     const standingOf = (counter: Counter): Standing => this.#reservations.standingOf(counter, readings);

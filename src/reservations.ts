@@ -55,7 +55,7 @@ export class Reservations {
       { id, plan, units, leaseMs, keepMs },
       (decision, lines) => {
         if (decision.ok) this.#allowance?.learn(plan, decision.left);
-        return this.#reserved(id, decision, plan, lines, units);
+        return this.#noteLost(reserved(id, decision, plan, lines, units));
       },
       (error, sent) => {
         // It may have arrived all the same. Under a key that may be another call's.
@@ -65,8 +65,7 @@ export class Reservations {
     );
   }
 
-  #reserved(...given: Parameters<typeof reserved>): Reserved {
-    const answer = reserved(...given);
+  #noteLost(answer: Reserved): Reserved {
     if (!answer.ok && answer.refusal.code === 'STATE_LOST') this.#lost.add(answer.refusal.reason);
     return answer;
   }
@@ -96,7 +95,7 @@ export class Reservations {
       const admits = this.#admits(plan, units);
       if (!done && isSome(units)) booking.keep();
       if (verdict !== undefined)
-        return this.#reserved(id, verdict.decision, verdict.plan, verdict.lines, verdict.units);
+        return this.#noteLost(reserved(id, verdict.decision, verdict.plan, verdict.lines, verdict.units));
       return admits ? lentFor(id, plan, units, failure) : no(storeFailed(failure));
     });
   }
@@ -128,8 +127,8 @@ export class Reservations {
    */
   #settle(item: Settle, hold?: Reservation, forfeited?: true): MaybePromise<unknown> {
     const told = (answer: Settled): MaybePromise<boolean> => this.#settled(item, answer, hold, forfeited);
-    const attempt = (): MaybePromise<boolean> => this.#link.settle(item, told, () => false, 1);
     return this.#link.settle(item, told, () => {
+      const attempt = (): MaybePromise<boolean> => this.#link.settle(item, told, () => false, 1);
       this.#backlog.keep({ unbooked: unbookedAmounts(item, hold), attempt });
       return false;
     });
@@ -218,6 +217,11 @@ export class Reservations {
   /** A scope of the plan of which the store no longer knows what was spent. */
   lostIn({ counters }: Plan): string | undefined {
     return this.#lost.size === 0 ? undefined : counters.find(({ scope }) => this.#lost.has(scope))?.scope;
+  }
+
+  /** The same, as the store has just answered: a scope that was opened and is not there is one that it has lost. */
+  missingIn({ counters }: Plan, readings: Readings): string | undefined {
+    return counters.find(({ scope }) => readings[scope] === undefined && this.#link.knows(scope))?.scope;
   }
 
   /** Whether a call of this cost would run without the store. */

@@ -81,7 +81,7 @@ describe('a session whose state was lost', () => {
     await open.settle('$6');
   });
 
-  it('is told by usage() of an empty store, before any call has found out', async () => {
+  it('is told by usage() and peek() of an empty store, before any call has found out', async () => {
     const { leash, flush } = losing(upTo({ usd: 9 }));
     expect((await leash.usage()).limits).toMatchObject([{ spent: '0', remaining: '9' }]);
     await run(leash);
@@ -89,6 +89,7 @@ describe('a session whose state was lost', () => {
     const [limit] = (await leash.usage()).limits;
     expect(limit).toMatchObject({ remaining: '0' });
     expect(limit).not.toHaveProperty('spent');
+    expect(await leash.peek({ tool: 't', cost: '$1' })).toMatchObject({ allow: false, code: 'STATE_LOST' });
   });
 
   it('does not make close() reject for what was nothing', async () => {
@@ -238,9 +239,11 @@ describe('a settlement that fails', () => {
     expect(error).toMatchObject({ ...UNAVAILABLE, unbooked: { ...NOTHING, usd: '2.5' } });
     expect(error.message).toBe('The store has not booked all that was spent: $2.50.');
     expect(error.toJSON()).not.toHaveProperty('cause');
+    expect(await leash.usage()).toMatchObject({ unbooked: { usd: '2.5' } });
     line.fault = 'up';
     await pass(5_000);
     expect(await line.counted()).toEqual({ 'shared:org usd/session': [3.5 * USD, 0] });
+    expect(await leash.usage()).toMatchObject({ unbooked: NOTHING });
   });
 
   it('makes close() reject also where the estimate covers what was spent', async () => {
