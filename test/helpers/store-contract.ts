@@ -703,6 +703,15 @@ function booksInTheRightWindow(kit: Kit): void {
       kit.clock.advance(DAY_MS);
       expect(await reserve('r2', [line(100, { span: day(2) })])).toMatchObject({ ok: true, left: [0] });
     });
+    timed('takes nothing from what was settled after a window when a booking in it is given back', async () => {
+      await reserve('early', [line(30, { span: day(0), book: 'reserve' })]);
+      await reserve('late', [line(20, { span: day(0) })]);
+      kit.clock.advance(DAY_MS);
+      await settle('late', [20]);
+      await settle('early', 'void');
+      expect(await counted()).toEqual({ 'a usd': [20, 0] });
+      expect(await reserve('next', [line(81, { span: day(1) })])).toMatchObject({ ok: false, left: 80 });
+    });
     timed('takes nothing from a later window when an earlier booking is given back', async () => {
       const spans = [MINUTE, day(0)];
       await kit.store.reserve(

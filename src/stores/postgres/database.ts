@@ -1,4 +1,3 @@
-import { ownWork } from '../../internal/own-work.ts';
 import { codeOf, failure, missing } from './failure.ts';
 import { SCHEMA_VERSION } from './migration.ts';
 
@@ -109,8 +108,7 @@ export class Database {
     this.#unanswered++;
     let answer: Partial<Awaited<ReturnType<PostgresClient['query']>>> | undefined;
     try {
-      // What goes together may have been asked by calls of many tools, none of which decides what a store may reach.
-      answer = await ownWork(() => this.#client.query(text, values));
+      answer = await this.#client.query(text, values);
     } catch (error) {
       throw failure(error, this.#schema);
     } finally {

@@ -36,18 +36,15 @@ class Positions {
 /** What the function `decided` takes, where it is described: the items of several batches, in their order. */
 export function decideRequest(batches: readonly Batch[], keep: Keep): object {
   const ids = new Positions();
-  for (const batch of batches) {
-    if ('settle' in batch) for (const { id } of batch.settle) ids.of(id);
-    else for (const { onto } of batch.reserve) if (onto !== undefined) ids.of(onto);
-  }
-  const moving = ids.texts.length;
+  for (const batch of batches) if ('settle' in batch) for (const { id } of batch.settle) ids.of(id);
+  const closing = ids.texts.length;
   const lines = new Lines();
   const items: object[] = [];
   for (const batch of batches) {
     if ('settle' in batch) items.push(...endings(batch.settle, ids));
     else for (const item of batch.reserve) items.push(reservation(item, ids, lines));
   }
-  return { ids: ids.texts, moving, scopes: lines.scopes.texts, lines: lines.all, items, keep };
+  return { ids: ids.texts, closing, scopes: lines.scopes.texts, lines: lines.all, items, keep };
 }
 
 function reservation(item: Reserve, ids: Positions, lines: Lines): object {

@@ -6,7 +6,7 @@
  *
  * The request says once what its items share, and they name it by its position, from 1 on:
  *
- * - `ids` of holds; the first `moving` of them are ended or extended.
+ * - `ids` of holds; the first `closing` of them are those that an item ends.
  * - `scopes` by name, and `lines`: a counter in one of them, as it was named. `meter` is the first line on the same counter.
  * - `items`, whose `op` is `reserve`, `end` (into the state `ending`) or `lapse` (into `forfeited`, if the lease has ended).
  */
@@ -32,7 +32,7 @@ export const DECIDED = `
 
     -- Holds by position, as they are by now, and which of them are in the table or must get there.
     ids text[] := ARRAY(SELECT jsonb_array_elements_text(request -> 'ids'));
-    moving constant int := coalesce((request ->> 'moving')::int, 0);
+    closing constant int := request ->> 'closing';
     holds_now holds[];
     on_record boolean[];
     touched boolean[];
@@ -75,8 +75,8 @@ export const DECIDED = `
     FROM jsonb_array_elements_text(request -> 'scopes') WITH ORDINALITY n (name, i)
     LEFT JOIN LATERAL (SELECT o.id FROM scopes o WHERE o.name = n.name OFFSET 0) s ON true;
     place_ids := named_ids;
-    IF moving > 0 THEN
-      FOR hold IN SELECT h.* FROM holds h WHERE h.id = ANY (ids[1 : moving]) LOOP
+    IF closing > 0 THEN
+      FOR hold IN SELECT h.* FROM holds h WHERE h.id = ANY (ids[1 : closing]) LOOP
         place_ids := place_ids || hold.scopes;
         ids := ids || hold.extensions;
       END LOOP;
@@ -90,7 +90,7 @@ export const DECIDED = `
     touched := on_record;
     FOR hold IN SELECT h.* FROM holds h WHERE h.id = ANY (ids) ORDER BY h.id FOR UPDATE LOOP
       at := array_position(ids, hold.id);
-      IF at <= moving AND NOT (hold.scopes <@ place_ids AND coalesce(hold.extensions <@ ids, true)) THEN
+      IF at <= closing AND NOT (hold.scopes <@ place_ids AND coalesce(hold.extensions <@ ids, true)) THEN
         RAISE EXCEPTION 'a hold has grown meanwhile' USING ERRCODE = 'serialization_failure';
       END IF;
       holds_now[at] := hold;
@@ -125,10 +125,10 @@ export const DECIDED = `
       starts := starts || entry.start_ms;
       stops := stops || entry.end_ms;
     END LOOP;
-    IF moving > 0 THEN
+    IF closing > 0 THEN
       FOR counter IN
         SELECT m.* FROM meters m
-        WHERE m.id = ANY (ARRAY(SELECT unnest(h.meters) FROM unnest(holds_now) h))
+        WHERE m.id = ANY (ARRAY(SELECT unnest(h.meters) FROM unnest(holds_now[1 : closing]) h))
           AND m.id <> ALL (ARRAY(SELECT c.id FROM unnest(counters) c WHERE c.id IS NOT NULL))
       LOOP
         place := places[array_position(place_ids, counter.scope)];

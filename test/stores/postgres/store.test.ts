@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { budget } from '../../../src/guards/budget.ts';
 import { callCap } from '../../../src/guards/call-cap.ts';
 import { createLeash } from '../../../src/leash.ts';
+import { memoryStore } from '../../../src/stores/memory.ts';
 import { type PostgresClient, postgresStore } from '../../../src/stores/postgres.ts';
-import type { Line, Reserve, Store } from '../../../src/stores/store.ts';
+import type { Line, Reserve, Settle, Store } from '../../../src/stores/store.ts';
 import { postgresUrl } from '../../helpers/databases.ts';
 import { PostgresSchema } from '../../helpers/postgres.ts';
 
@@ -110,6 +111,38 @@ describe.skipIf(postgresUrl === undefined)('postgresStore on PostgreSQL', () => 
     expect(Math.abs(nowMs - Date.now())).toBeLessThan(60_000);
   });
 
+  it('takes what was added to a hold for no hold, as the memory store does', async () => {
+    for (const each of [store, memoryStore()]) {
+      const generation = (await each.open(['onto']))['onto'] as string;
+      const reserve = async (id: string, onto?: string): Promise<unknown> =>
+        (await each.reserve([{ id, lines: [line('onto', generation)], leaseMs: 60_000, onto }]))[0];
+      const end = async (id: string, actual: Settle['actual']): Promise<unknown> =>
+        (await each.settle([{ id, actual }]))[0];
+      await reserve('hold');
+      for (const id of ['x1', 'x2', 'x3']) expect(await reserve(id, 'hold')).toMatchObject({ ok: true });
+      expect(await end('x1', [7, 7, 7])).toEqual({ state: 'unknown', first: true, overrun: [] });
+      expect(await end('x1', 'void')).toMatchObject({ state: 'void', first: false });
+      expect(await reserve('x1', 'hold')).toMatchObject({ ok: false, why: 'terminal' });
+      expect(await reserve('y', 'x2')).toMatchObject({ ok: false, why: 'terminal' });
+      expect(await end('hold', [1, 1, 1, 1])).toMatchObject({ state: 'settled', first: true });
+      await expect(async () => end('hold', [1])).rejects.toThrow(RangeError);
+      expect(await end('x1', 'void')).toMatchObject({ state: 'void', first: false });
+      expect(await reserve('x2', 'hold')).toMatchObject({ ok: true, repeat: 'settled' });
+      expect(await end('x2', [7, 7, 7])).toMatchObject({ state: 'unknown', first: true });
+      expect(await each.read(['onto'])).toEqual({ onto: { usd: { used: 4, held: 0 } } });
+    }
+  });
+
+  it('sweeps as many as it is asked, and refuses a limit that is none', async () => {
+    const generation = (await store.open(['swept']))['swept'] as string;
+    const ids = Array.from({ length: 600 }, (_, i) => `swept ${i}`);
+    await store.reserve(ids.map((id) => ({ id, lines: [line('swept', generation, { cap: 1_000 })], leaseMs: 0 })));
+    expect(await store.sweep(300)).toHaveLength(300);
+    expect(await store.sweep(MAX)).toHaveLength(300);
+    expect(await store.read(['swept'])).toEqual({ swept: { usd: { used: 600, held: 0 } } });
+    for (const limit of [-1, Number.NaN, 0.5]) await expect(store.sweep(limit)).rejects.toThrow('`limit` must be');
+  });
+
   it('never leaves a calendar window that has begun for one that began earlier', async () => {
     const generation = (await store.open(['days']))['days'] as string;
     const now = Date.now();
@@ -174,7 +207,7 @@ describe.skipIf(postgresUrl === undefined)('postgresStore on PostgreSQL', () => 
       };
       const lines = [{ meter: 1, scope: 1, generation, name: 'usd', kind: 'total' }];
       const keep = { ends: 1, voids: 1, shut: 1, scopes: 1 };
-      const asked = { ids: ['raw'], moving: 0, scopes: ['raw'], lines, items: [{ ...item, ...change }], keep };
+      const asked = { ids: ['raw'], closing: 0, scopes: ['raw'], lines, items: [{ ...item, ...change }], keep };
       return ['decide', JSON.stringify(asked), '2000'];
     };
     const ask = (change: object): Promise<unknown> =>
