@@ -116,9 +116,10 @@ class PostgresStore implements Store {
   }
 
   async sweep(limit: number): Promise<readonly Forfeited[]> {
+    checkInteger('limit', limit, 0);
     const forfeited: Forfeited[] = [];
     for (let left = limit; ; left -= SWEPT_AT_ONCE) {
-      const many = Math.max(0, Math.min(left, SWEPT_AT_ONCE));
+      const many = Math.min(left, SWEPT_AT_ONCE);
       const ids = (await this.#database.ask('sweep', { limit: many, keep: this.#keep })) as readonly string[];
       for (const id of ids) forfeited.push({ id });
       if (ids.length < many || left <= SWEPT_AT_ONCE) return forfeited;
