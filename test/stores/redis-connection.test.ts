@@ -197,6 +197,9 @@ describe('redisStore and its connection', () => {
     { name: 'no such code', answer: [99, 0, 0] },
     { name: 'no integers', answer: [0, true] },
     { name: 'text that is no integer', answer: [0, '95'] },
+    { name: 'a negative code', answer: [-1, 95, 4, 1, 0] },
+    { name: 'half a code', answer: [0.5, 95, 4, 1, 0] },
+    { name: 'no number', answer: [0, Number.NaN, 4, 1, 0] },
   ])('rejects an answer that is none: $name', async ({ answer }) => {
     const client = new ScriptedClient();
     const store = redisStore({ client });

@@ -54,7 +54,7 @@ export class Reply {
 
 /** An integer as scripts tell it: as text where a client would round it. @throws {Error} it is none. */
 export function integerOf(told: unknown): number {
-  if (typeof told === 'number') return told;
+  if (Number.isInteger(told)) return told as number;
   if (typeof told === 'string' && /^-?\d{16,17}$/.test(told)) return Number(told);
   throw new Error('Redis answered something else than the script');
 }
@@ -67,7 +67,7 @@ const NOTHING: readonly number[] = Object.freeze([]);
 
 export function readDecision(reply: Reply, lines: number): Decision {
   const code = reply.next();
-  if (code < REPEATS.length) return { ok: true, repeat: REPEATS[code], left: reply.list(lines) };
+  if (code >= 0 && code < REPEATS.length) return { ok: true, repeat: REPEATS[code], left: reply.list(lines) };
   const line = reply.next();
   const short = SHORT[code - 10];
   if (short !== undefined) {

@@ -42,6 +42,19 @@ describe('postgresStore', () => {
     for (const each of [pool, single]) expect(postgresStore({ client: each })).toBeDefined();
   });
 
+  it.each([Number.NaN, -1, 1.5, Number.POSITIVE_INFINITY])(
+    'refuses to sweep %d holds, and asks nothing',
+    async (limit) => {
+      let asked = 0;
+      const query = async () => {
+        if (asked++ > 2) throw new Error('it goes on');
+        return { rows: [{ answer: '[]' }] };
+      };
+      await expect(postgresStore({ client: { query } }).sweep(limit)).rejects.toThrow(RangeError);
+      expect(asked).toBe(0);
+    },
+  );
+
   const names: readonly { name: string; text: unknown; error: typeof Error }[] = [
     { name: 'U+0000', text: 'a\0b', error: RangeError },
     { name: 'half a character', text: 'a\ud800', error: RangeError },
