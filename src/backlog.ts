@@ -19,6 +19,8 @@ const MAX_ROOM_ONLY = 1_000;
  */
 export class Backlog {
   readonly #untold = new Set<Untold>();
+  /** What the store is being told for the first time, and may yet come here. */
+  readonly #underWay = new Set<PromiseLike<unknown>>();
   #roomOnly = 0;
   #flushing: Promise<void> | undefined;
   #busy = false;
@@ -28,6 +30,11 @@ export class Backlog {
 
   get size(): number {
     return this.#untold.size;
+  }
+
+  /** Whether there is nothing for `drain` to do. */
+  get isDone(): boolean {
+    return this.#untold.size + this.#underWay.size === 0;
   }
 
   /** Whether something of it stands for what was spent. */
@@ -52,6 +59,14 @@ export class Backlog {
     if (amounts.usd + amounts.sat + amounts.call > 0) this.#lost = addAmounts(this.#lost, amounts);
   }
 
+  /** Lets `drain` wait for what nobody else waits for. */
+  track(telling: MaybePromise<unknown>): void {
+    if (!isPromiseLike(telling)) return;
+    const told = (): unknown => this.#underWay.delete(telling);
+    this.#underWay.add(telling);
+    telling.then(told, told);
+  }
+
   /** Tells what it can. */
   flush(): MaybePromise<void> {
     return this.#busy ? this.#flushing : this.#begin(false);
@@ -59,6 +74,7 @@ export class Backlog {
 
   /** Tries everything once more, whatever fails. */
   async drain(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
     while (this.#flushing !== undefined) await this.#flushing;
     await this.#begin(true);
   }

@@ -59,7 +59,7 @@ export class Reservations {
       },
       (error, sent) => {
         // It may have arrived all the same. Under a key that may be another call's.
-        if (sent && keepMs === undefined) quietly(() => this.#settle({ id, actual: 'void' }));
+        if (sent && keepMs === undefined) this.#backlog.track(this.#settle({ id, actual: 'void' }));
         return lends && this.#admits(plan, units) ? this.#lend(id, plan, units, error) : no(storeFailed(error));
       },
     );
@@ -249,7 +249,7 @@ export class Reservations {
    * @throws {StoreUnavailableError} it did not take everything that was spent.
    */
   async settleUp(): Promise<void> {
-    if (this.#backlog.size > 0) await this.#told(this.#backlog.drain());
+    if (!this.#backlog.isDone) await this.#told(this.#backlog.drain());
     if (!this.#backlog.owes) return;
     const { usd, sat, call } = this.#backlog.unbooked;
     const amounts = [

@@ -295,6 +295,26 @@ describe('a settlement that fails', () => {
     expect(await line.counted()).toEqual({ 'shared:org usd/session': [4 * USD, 0] });
   });
 
+  it('is waited for at the close while it is under way, also where nobody else waits for it', async () => {
+    const line = new FaultyLine();
+    const reserve: Store['reserve'] = (batch) => {
+      void line.memory.reserve(batch);
+      line.fault = 'mute';
+      return line.store.reserve(batch);
+    };
+    const store = storeWith({ reserve }, line.store);
+    const { leash } = on(line, [budget({ usd: 9, scope: 'org' })], { store, storeTimeoutMs: 1_000 });
+    const denied = rejection(run(leash));
+    await pass(1_500);
+    expect(await denied).toMatchObject(UNAVAILABLE);
+    expect(await line.counted()).toEqual({ 'shared:org usd/session': [0, USD] });
+    line.fault = 'up';
+    const closed = leash.close();
+    await pass(500);
+    await closed;
+    expect(await line.counted()).toEqual({ 'shared:org usd/session': [0, 0] });
+  });
+
   it('is no failure of a child, whose parent tells it', async () => {
     const line = new FaultyLine();
     const { leash } = on(line, [budget({ usd: 9 })]);

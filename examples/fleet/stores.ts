@@ -9,7 +9,10 @@ const { REDIS_URL = '', DATABASE_URL } = process.env;
 const guards = [budget({ usd: 100, per: 'day', scope: 'org:acme' })];
 
 // #region redis
-const onRedis = createLeash({ guards, store: redisStore({ client: fromIoredis(new Redis(REDIS_URL)), prefix: 'agents' }) });
+const onRedis = createLeash({
+  guards,
+  store: redisStore({ client: fromIoredis(new Redis(REDIS_URL)), prefix: 'agents' }),
+});
 // #endregion
 await onRedis.close();
 
