@@ -8,7 +8,7 @@ import { callCap, createLeash, fileSink, type Leash } from 'leashkit';
 import { type Input, input } from './input.ts';
 import type { Group, Subject } from './measure.ts';
 
-function scratch(): { readonly path: string; remove(): void } {
+export function scratch(): { readonly path: string; remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), 'leashkit-bench-'));
   return { path: join(folder, 'audit.jsonl'), remove: () => rmSync(folder, { recursive: true }) };
 }
@@ -38,7 +38,12 @@ function usualDesign(): Subject {
   };
 }
 
-function leashed(name: string, open: (path: string) => Leash, parallel: number): Subject {
+/** A leash that does little but log. */
+export function logging(durability: 'never' | 'always', sign: 'none' | 'checkpoint' | 'each'): (path: string) => Leash {
+  return (path) => createLeash({ guards: [callCap(1e12)], audit: { sink: fileSink(path, { durability }), sign } });
+}
+
+export function loggedCalls(name: string, open: (path: string) => Leash, parallel: number): Subject {
   return {
     name,
     async run(rounds) {
@@ -55,9 +60,6 @@ function leashed(name: string, open: (path: string) => Leash, parallel: number):
   };
 }
 
-const open = (durability: 'never' | 'always', sign: 'checkpoint' | 'each') => (path: string) =>
-  createLeash({ guards: [callCap(1e12)], audit: { sink: fileSink(path, { durability }), sign } });
-
 /** A whole call with two events, of which the log is nearly all. */
 export const auditPath: Group = {
   id: 'audit-file',
@@ -65,8 +67,8 @@ export const auditPath: Group = {
   target: 'leash >= 3 of the usual design',
   subjects: () => [
     usualDesign(),
-    leashed('leash.wrap, fileSink, a checkpoint every 256 events', open('never', 'checkpoint'), 1),
-    leashed('leash.wrap, fileSink, a signature after each event', open('never', 'each'), 1),
+    loggedCalls('leash.wrap, fileSink, a checkpoint every 256 events', logging('never', 'checkpoint'), 1),
+    loggedCalls('leash.wrap, fileSink, a signature after each event', logging('never', 'each'), 1),
   ],
 };
 
@@ -76,8 +78,8 @@ export const durable: Group = {
   title: "fileSink with durability 'always'",
   target: '64 in flight well above one',
   subjects: () => [
-    leashed('one call at a time', open('always', 'checkpoint'), 1),
-    leashed('64 calls in flight', open('always', 'checkpoint'), 64),
+    loggedCalls('one call at a time', logging('always', 'checkpoint'), 1),
+    loggedCalls('64 calls in flight', logging('always', 'checkpoint'), 64),
   ],
 };
 
@@ -105,7 +107,7 @@ const VERIFIER = `
 /** Lines a second and memory on a log of 1 GB, in a process of its own; once, since it takes seconds. */
 export async function verifyGigabyte(lines: number = LINES): Promise<Verified> {
   const { path, remove } = scratch();
-  const leash = open('never', 'checkpoint')(path);
+  const leash = logging('never', 'checkpoint')(path);
   const call = leash.wrap('stripe.charge', (args: Input) => args.cents);
   for (let i = 0; i < lines / 2; i++) await call(input);
   await leash.close();

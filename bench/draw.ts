@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Result } from './measure.ts';
+import { escaped, LEFT, page } from './svg.ts';
 
 interface Report {
   readonly machine: { readonly node: string; readonly cpu: string };
@@ -14,7 +15,6 @@ interface Report {
 const WIDTH = 860;
 const ROW = 46;
 const TOP = 46;
-const LEFT = 16;
 const BAR = WIDTH - 2 * LEFT - 250;
 
 export function draw(title: string, results: readonly Result[], footer: string): string {
@@ -24,7 +24,7 @@ export function draw(title: string, results: readonly Result[], footer: string):
     const x = (value: number): string => (LEFT + (value / most) * BAR).toFixed(1);
     const per = perSecond / ratio;
     const [low, high] = spread.map((bound) => x(Math.min(most, bound * per)));
-    const kind = i === 0 ? 'reference' : name.startsWith('leashkit') ? 'own' : 'other';
+    const kind = i === 0 ? 'reference' : name.startsWith('leash') ? 'own' : 'other';
     const whisker = i === 0 ? '' : `<path class="whisker" d="M${low} ${y + 27}H${high}"/>`;
     const speed = `${Math.round(perSecond).toLocaleString('en-US')}/s`;
     return (
@@ -33,26 +33,17 @@ export function draw(title: string, results: readonly Result[], footer: string):
       `${whisker}<text class="figure" x="${WIDTH - LEFT}" y="${y + 32}">${speed}, ${ratio.toFixed(2)}x</text>`
     );
   });
-  const height = TOP + results.length * ROW + 26;
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">`,
-    `<title>${escaped(title)}</title>`,
-    '<style>',
-    'text{font:13px system-ui,sans-serif;fill:#24292f}.head{font-weight:600;font-size:15px}',
-    '.figure{text-anchor:end;font-variant-numeric:tabular-nums}.foot{font-size:11px;fill:#6e7781}',
-    '.reference{fill:#afb8c1}.own{fill:#2da44e}.other{fill:#d0d7de}.whisker{stroke:#24292f;stroke-width:2}',
-    '</style>',
-    `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
-    `<text class="head" x="${LEFT}" y="26">${escaped(title)}</text>`,
-    ...rows,
-    `<text class="foot" x="${LEFT}" y="${height - 10}">${escaped(footer)}</text>`,
-    '</svg>',
-    '',
-  ].join('\n');
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  return page({
+    title,
+    footer,
+    width: WIDTH,
+    height: TOP + results.length * ROW + 26,
+    styles:
+      '.figure{text-anchor:end;font-variant-numeric:tabular-nums}.whisker{stroke:#24292f;stroke-width:2}' +
+      '.reference{fill:#afb8c1}.own{fill:#2da44e}.other{fill:#d0d7de}',
+    darkStyles: '.whisker{stroke:#e6edf3}.reference{fill:#6e7681}.own{fill:#238636}.other{fill:#30363d}',
+    body: rows,
+  });
 }
 
 if (import.meta.main) {

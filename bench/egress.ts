@@ -1,37 +1,6 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
 import { egress } from 'leashkit';
+import { start } from './child.ts';
 import type { Group, Subject } from './measure.ts';
-
-interface Child {
-  /** Sends a message, if there is one, and waits for the answer. */
-  ask(message?: number): Promise<unknown>;
-}
-
-/** A process that ends with this one, which waits for it only while it is asked for something. */
-function start(file: string, args: readonly string[] = []): Child {
-  const child = fork(join(import.meta.dirname, file), args, { execArgv: [] });
-  child.unref();
-  return {
-    async ask(message) {
-      child.channel?.ref();
-      const done = new AbortController();
-      const ended = once(child, 'exit', done).then(() => {
-        throw new Error(`${file} ${args.join(' ')} ended`);
-      });
-      try {
-        const answer = once(child, 'message', done);
-        if (message !== undefined) child.send(message);
-        return (await Promise.race([answer, ended]))[0];
-      } finally {
-        ended.catch(() => {});
-        done.abort();
-        child.channel?.unref();
-      }
-    },
-  };
-}
 
 const WARM_UP = 16_384;
 

@@ -75,7 +75,7 @@ async function time(subject: Subject, rounds: number): Promise<number> {
   return performance.now() - start;
 }
 
-function quantile(values: readonly number[], q: number): number {
+export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] as number;
 }

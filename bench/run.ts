@@ -11,10 +11,15 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { postgresFolder, redisExecutable, startPostgres, startRedis } from '../test/helpers/databases.ts';
+import { governance } from './agent-governance.ts';
 import { auditPath, durable, verifyGigabyte } from './audit.ts';
+import { compareCorrectness, correctnessTitle } from './correctness.ts';
 import { cachedDecision, httpRequests, undiciRequests } from './egress.ts';
+import { besideLlmBudget } from './llm-budget.ts';
 import { type Group, type MeasureOptions, measure, type Result } from './measure.ts';
 import { memoryStoreGroup } from './memory-store.ts';
+import { installPeers } from './peers.ts';
+import { logLines } from './pino.ts';
 import { postgresGroups } from './postgres-store.ts';
 import { redisGroups } from './redis-store.ts';
 import { sqliteGroups } from './sqlite-store.ts';
@@ -74,13 +79,21 @@ async function measureWith(
   }
 }
 
+const besidePeers = [governance, besideLlmBudget, logLines];
+const needsPeers = wanted('correctness') || besidePeers.some(({ id }) => wanted(id));
+const hasPeers = needsPeers && installPeers();
+if (needsPeers && !hasPeers) process.stderr.write('not measured: bench/peers is not installed\n');
+
 await measureAll([wholeCall, memoryStoreGroup(1), memoryStoreGroup(50)]);
+if (hasPeers) await measureAll(besidePeers);
 await measureWith('redis', redisExecutable() !== undefined, startRedis, redisGroups);
 const sqlite = sqliteGroups();
 await measureAll(sqlite.groups);
 await sqlite.close();
 await measureWith('postgres', postgresFolder() !== undefined, startPostgres, postgresGroups);
 await measureAll([auditPath, durable, undiciRequests, httpRequests, cachedDecision]);
+
+const correctness = wanted('correctness') ? await compareCorrectness(hasPeers) : undefined;
 
 let verified: Awaited<ReturnType<typeof verifyGigabyte>> | undefined;
 if (wanted('verify')) {
@@ -89,7 +102,7 @@ if (wanted('verify')) {
 }
 
 const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', ...options };
-const json = `${JSON.stringify({ machine, report, verified }, null, 2)}\n`;
+const json = `${JSON.stringify({ machine, report, correctness, verified }, null, 2)}\n`;
 if (values.out !== undefined) writeFileSync(values.out, json);
 if (values.json) process.stdout.write(json);
 else tell();
@@ -101,6 +114,13 @@ function tell(): void {
       const speed = Math.round(perSecond).toLocaleString('en-US').padStart(12);
       const range = `${spread[0].toFixed(2)} to ${spread[1].toFixed(2)}`;
       process.stdout.write(`  ${speed}/s  ${ratio.toFixed(2).padStart(5)}x  (${range})  ${name}\n`);
+    }
+  }
+  if (correctness !== undefined) {
+    process.stdout.write(`\n${correctnessTitle}: how many ran, at once and one after the other\n  target: 10 and 10\n`);
+    for (const { name, how, parallel, inTurn } of correctness) {
+      const ran = `${String(parallel.ran).padStart(5)} $${parallel.usd.padEnd(6)}${String(inTurn.ran).padStart(5)} $${inTurn.usd.padEnd(6)}`;
+      process.stdout.write(`${ran} ${name}: ${how}\n`);
     }
   }
   if (verified !== undefined) {

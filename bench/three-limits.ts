@@ -1,7 +1,6 @@
 import type { Store, StoreDecision } from 'leashkit';
 
 const MAX = Number.MAX_SAFE_INTEGER;
-const SCOPE = 'session:bench';
 
 /** What a call of a session asks of its store: a call cap, a budget and a rate limit, held and then settled. */
 export interface Cycle {
@@ -9,9 +8,9 @@ export interface Cycle {
   readonly end: (id: string) => Parameters<Store['settle']>[0];
 }
 
-export async function threeLimits(store: Store): Promise<Cycle> {
-  const generation = (await store.open([SCOPE]))[SCOPE] as string;
-  const at = { scope: SCOPE, generation };
+export async function threeLimits(store: Store, scope: string = 'session:bench'): Promise<Cycle> {
+  const generation = (await store.open([scope]))[scope] as string;
+  const at = { scope, generation };
   const lines = [
     { ...at, meter: 'call/session', span: { kind: 'total' }, cap: MAX, amount: 1, book: 'reserve' },
     { ...at, meter: 'usd/session', span: { kind: 'total' }, cap: MAX, amount: 180_000, book: 'settle' },

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash, createHmac, createSecretKey, hash, randomBytes, randomUUID } from 'node:crypto';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import stableStringify from 'fast-json-stable-stringify';
-import { budget, callCap, createLeash, egress, memorySink, rateLimit } from 'leashkit';
+import { type AuditOptions, budget, callCap, createLeash, egress, type Leash, memorySink, rateLimit } from 'leashkit';
 import { jsonSchemaArgs } from 'leashkit/ajv';
 import { type Input, input } from './input.ts';
 import type { Group, Subject } from './measure.ts';
@@ -23,7 +23,7 @@ const schema = {
 
 const url = 'https://api.stripe.com/v1/charges';
 
-const tool = async (args: Input): Promise<number> => args.cents;
+export const tool = async (args: Input): Promise<number> => args.cents;
 
 /** What a careful developer would write by hand for this one tool: the same checks, the same log, no structure. */
 function straightLine(): Subject {
@@ -108,25 +108,34 @@ function straightLine(): Subject {
   };
 }
 
-function leashed(name: string, sign: 'none' | 'checkpoint'): Subject {
+/** A call under one guard of each kind. */
+export function fiveGuards(audit: AuditOptions): {
+  readonly leash: Leash;
+  readonly call: (args: Input) => Promise<number>;
+} {
+  const leash = createLeash({
+    guards: [
+      budget({ usd: 9_000_000 }),
+      callCap(1e12),
+      rateLimit({ max: 1e9, per: '1s' }),
+      egress({ allow: ['api.stripe.com'] }),
+      jsonSchemaArgs(),
+    ],
+    audit,
+  });
+  const call = leash.wrap('stripe.charge', tool, {
+    schema,
+    cost: ({ cents }) => ({ usd: cents / 100 }),
+    url: () => url,
+  });
+  return { leash, call };
+}
+
+export function fiveGuardCalls(name: string, sign: 'none' | 'checkpoint'): Subject {
   return {
     name,
     async run(rounds) {
-      const leash = createLeash({
-        guards: [
-          budget({ usd: 9_000_000 }),
-          callCap(1e12),
-          rateLimit({ max: 1e9, per: '1s' }),
-          egress({ allow: ['api.stripe.com'] }),
-          jsonSchemaArgs(),
-        ],
-        audit: { sink: memorySink(), sign },
-      });
-      const call = leash.wrap('stripe.charge', tool, {
-        schema,
-        cost: ({ cents }) => ({ usd: cents / 100 }),
-        url: () => url,
-      });
+      const { leash, call } = fiveGuards({ sink: memorySink(), sign });
       for (let i = 0; i < rounds; i++) await call(input);
       await leash.close();
     },
@@ -155,8 +164,8 @@ export const wholeCall: Group = {
   target: 'leash >= 0.77 of straight-line code (within 1.3x)',
   subjects: () => [
     straightLine(),
-    leashed('leash.wrap, five guards', 'none'),
-    leashed('the same with a signed log, as it is by default', 'checkpoint'),
+    fiveGuardCalls('leash.wrap, five guards', 'none'),
+    fiveGuardCalls('the same with a signed log, as it is by default', 'checkpoint'),
     hashAndLog(),
   ],
 };
