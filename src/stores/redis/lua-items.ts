@@ -7,6 +7,15 @@
  * - 3, how many amounts, and these: settles; 4: gives back; 5: forfeits;
  * - 6, how many: so many settlements follow that one caller asks together.
  *
+ * A reservation is answered by
+ *
+ * - 0, new, or 1 held, 2 settled, 3 forfeited, when it is a repeat; then what each cap leaves;
+ * - 10 exceeds_cap, 11 exhausted, 12 in_flight; then the line from 0 on, what is left, and ms to wait or -1;
+ * - 13 closed, 14 stopped, 15 conflict, 16 terminal, 17 stale, 18 state_lost; then the line or -1, and the time;
+ *
+ * and a settlement by 1 settled, 2 void, 3 forfeited, 4 unknown; 1 if it came first; and how many overruns follow. 0 says that
+ * the number of amounts is wrong: then come which settlement from 0 on, and how many lines it has.
+ *
  * The answer is one flat list of integers, which every protocol and client tells in the same way; those that clients would
  * round are text.
  */
@@ -52,7 +61,9 @@ while next <= size do
       local lines = lines_of(text)
       local length, lease, force = #lines, lines[3], lines[4] == 1
       local count, twice, turns, ends, set, last, why = (length - 4) / 6, false, false, 0, '2', 0, 0
-      local ms, caps, holding, counting, windows = {nil, nil, nil, nil}, {nil, nil, nil, nil}, {nil, nil}, {nil, nil}, {nil, nil}
+      local ms, caps = {nil, nil, nil, nil}, {nil, nil, nil, nil}
+      -- Lines whose amounts are held; counted at once in a total; and in a window.
+      local holding, counting, windows = {nil, nil}, {nil, nil}, {nil, nil}
       for i = 1, count do
         local at = 6 * i - 1
         local s, m, span, cap = lines[at], lines[at + 2], lines[at + 3], lines[at + 5]
@@ -98,8 +109,8 @@ while next <= size do
         simple = last == 0 and not turns and not twice and not force, last = last, why = why, holding = holding,
         counting = counting, windows = windows, set = set, list = leased[set == '1' and 1 or 2], tail = false,
         life = set == '2' and format('%.0f', ends - T), ends = format('%.0f', T + lease),
-        doubles = '<' .. string.rep('d', count), asked = pack('<H', count) .. lines[1], head = 'H' .. pack('<H', count) .. lines[1],
-        text = pack('<I4', #text) .. text,
+        doubles = '<' .. string.rep('d', count), asked = pack('<H', count) .. lines[1],
+        head = 'H' .. pack('<H', count) .. lines[1], text = pack('<I4', #text) .. text,
       }
       shapes[number] = shape
     end
