@@ -46,7 +46,15 @@ const UNKNOWN_ANSWER = 'Redis answered something else than the script';
 
 /**
  * Keeps counted state in Redis 7 or later, or Valkey: one script call for each decision, and for all that are asked in the
- * same tick.
+ * same tick. All keys of a prefix are in one slot of a cluster.
+ *
+ * A process that had opened its scopes notices by their generations that the state was lost. One that starts afterwards finds
+ * an empty server and cannot tell: see `ifEmpty`. What an answer promised survives what the server's persistence and
+ * replication survive.
+ *
+ * A question that is not answered in time rejects, and a reservation that is made later all the same is given back. Clients
+ * that keep commands while they are not connected only make that take longer (`enableOfflineQueue: false` of ioredis,
+ * `disableOfflineQueue: true` of node-redis).
  *
  * @throws {TypeError | RangeError} an option that is none.
  */

@@ -1,10 +1,11 @@
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { budget } from '../../src/guards/budget.ts';
 import { callCap } from '../../src/guards/call-cap.ts';
 import { egress } from '../../src/guards/egress.ts';
 import { rateLimit } from '../../src/guards/rate-limit.ts';
 import { createLeash } from '../../src/leash.ts';
-import { redisStore } from '../../src/stores/redis.ts';
+import { fromIoredis, redisStore } from '../../src/stores/redis.ts';
 import type { Decision, Lifetime, Line, Reserve, Store } from '../../src/stores/store.ts';
 import { type DatabaseServer, redisExecutable, redisUrl, startRedis } from '../helpers/databases.ts';
 import { atTime, connectIoredis, forget, keysOf, randomPrefix, type TestClient } from '../helpers/redis.ts';
@@ -253,6 +254,22 @@ describe.skipIf(redisUrl === undefined)('keys of redisStore', () => {
     expect((await store.read(['org']))['org']).toEqual({ usd: { used: 25, held: 0 } });
     expect(Object.keys(await lives())).not.toContain('x');
     await forget(connection, prefix);
+  });
+
+  it('take the prefix that a client puts before them', async () => {
+    prefix = randomPrefix();
+    const redis = new Redis(redisUrl as string, { keyPrefix: 'app:' });
+    store = redisStore({ client: fromIoredis(redis), prefix });
+    generations = { ...(await store.open(['mine'])) };
+    await store.reserve([item('r1', ['mine']), item('r2', ['mine'], { leaseMs: 0 })]);
+    await store.settle([{ id: 'r1', actual: [3] }]);
+    expect(await store.sweep(10)).toEqual([{ id: 'r2' }]);
+    expect((await store.read(['mine']))['mine']).toEqual({ usd: { used: 8, held: 0 } });
+    expect(await keysOf(connection, prefix)).toEqual([]);
+    const keys = (await connection.command('KEYS', `app:leash:{${prefix}}:*`)) as string[];
+    expect(keys).toHaveLength(3);
+    await connection.command('DEL', ...keys);
+    redis.disconnect();
   });
 
   it('drop the steps of a rolling window that it has left', async () => {

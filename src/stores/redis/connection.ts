@@ -2,12 +2,6 @@ import type { RedisClient } from './client.ts';
 import { type Awaited, Deadlines } from './deadlines.ts';
 import type { Script } from './scripts.ts';
 
-/** A question that several may ask in one script. */
-export interface Question extends Awaited {
-  /** How many reservations or settlements it is of. */
-  readonly size: number;
-}
-
 /** How many scripts may be without an answer after their time. Beyond it a connection is not asked any more. */
 const MAX_OVERDUE = 16;
 /** Answers that a client has lost must not block for ever: so long after the last script another one is tried. */

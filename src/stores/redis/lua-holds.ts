@@ -21,12 +21,6 @@ local holds, puts, put = {a = nil}, {nil, nil, nil}, 0
 -- Of both sorted sets: ends of leases and keys, and keys. How long the second must last.
 local leased, unleased, lasts = {{nil, nil}, {nil, nil}}, {{nil}, {nil}}, 0
 
-local function save(key, raw, life)
-  holds[key] = raw
-  puts[put + 1], puts[put + 2], puts[put + 3] = key, raw, life
-  put = put + 3
-end
-
 local texts = {a = nil}
 local function lines_of(text)
   local lines = texts[text]

@@ -7,15 +7,20 @@
  * - 3, how many amounts, and these: settles; 4: gives back; 5: forfeits;
  * - 6, how many: so many settlements follow that one caller asks together.
  *
+ * A reservation is answered by
+ *
+ * - 0, new, or 1 held, 2 settled, 3 forfeited, when it is a repeat; then what each cap leaves;
+ * - 10 exceeds_cap, 11 exhausted, 12 in_flight; then the line from 0 on, what is left, and ms to wait or -1;
+ * - 13 closed, 14 stopped, 15 conflict, 16 terminal, 17 stale, 18 state_lost; then the line or -1, and the time;
+ *
+ * and a settlement by 1 settled, 2 void, 3 forfeited, 4 unknown; 1 if it came first; and how many overruns follow. 0 says that
+ * the number of amounts is wrong: then come which settlement from 0 on, and how many lines it has.
+ *
  * The answer is one flat list of integers, which every protocol and client tells in the same way; those that clients would
  * round are text.
  */
 export const LUA_OUT = `
 local out, filled = {nil, nil, nil, nil, nil, nil, nil, nil}, 0
-local function tell(a, b, c, d)
-  out[filled + 1], out[filled + 2], out[filled + 3], out[filled + 4] = a, b, c, d
-  filled = filled + (d and 4 or 3)
-end
 `;
 
 export const LUA_ITEMS = `
@@ -56,7 +61,9 @@ while next <= size do
       local lines = lines_of(text)
       local length, lease, force = #lines, lines[3], lines[4] == 1
       local count, twice, turns, ends, set, last, why = (length - 4) / 6, false, false, 0, '2', 0, 0
-      local ms, caps, holding, counting, windows = {nil, nil, nil, nil}, {nil, nil, nil, nil}, {nil, nil}, {nil, nil}, {nil, nil}
+      local ms, caps = {nil, nil, nil, nil}, {nil, nil, nil, nil}
+      -- Lines whose amounts are held; counted at once in a total; and in a window.
+      local holding, counting, windows = {nil, nil}, {nil, nil}, {nil, nil}
       for i = 1, count do
         local at = 6 * i - 1
         local s, m, span, cap = lines[at], lines[at + 2], lines[at + 3], lines[at + 5]
@@ -104,7 +111,8 @@ while next <= size do
         simple = last == 0 and not turns and not twice and not force, last = last, why = why, holding = holding,
         counting = counting, windows = windows, set = set, list = leased[set == '1' and 1 or 2], tail = false,
         life = set == '2' and format('%.0f', ends - T), ends = format('%.0f', T + lease),
-        doubles = '<' .. string.rep('d', count), asked = pack('<H', count) .. lines[1], text = pack('<I4', #text) .. text,
+        doubles = '<' .. string.rep('d', count), asked = pack('<H', count) .. lines[1],
+        head = 'H' .. pack('<H', count) .. lines[1], text = pack('<I4', #text) .. text,
       }
       shapes[number] = shape
     end
@@ -114,7 +122,7 @@ while next <= size do
     if raw and rare().repeats(shape, raw, from, onto) then
       fits = false
     elseif onto and string.sub(holds[onto] or '', 1, 1) ~= 'H' then
-      tell(16, -1, T)
+      rare().tell(16, -1, T)
       fits = false
     elseif shape.simple then
       for i = 1, count do
@@ -167,11 +175,11 @@ while next <= size do
         -- All marks of a script are the same, but for a calendar that another line may turn.
         if not shape.turns then shape.tail = tail end
       end
-      local asked = shape.asked .. pack(shape.doubles, unpack(items, from + 1, from + count))
+      local amounts = pack(shape.doubles, unpack(items, from + 1, from + count))
       if onto then
-        rare().extend(shape, id, asked, string.sub(tail, 2, 1 + 8 * count), onto)
+        rare().extend(shape, id, shape.asked .. amounts, string.sub(tail, 2, 1 + 8 * count), onto)
       else
-        raw = 'H' .. asked .. tail
+        raw = shape.head .. amounts .. tail
         holds[id] = raw
         puts[put + 1], puts[put + 2], puts[put + 3] = id, raw, shape.life
         put = put + 3
@@ -189,17 +197,17 @@ while next <= size do
     local state = raw and string.sub(raw, 1, 1) or 'X'
     if state == 'X' then
       -- What was never reserved is void from now on.
-      save(id, 'V', VOID_LIFE)
-      tell(4, 1, 0)
+      rare().save(id, 'V', VOID_LIFE)
+      rare().tell(4, 1, 0)
     elseif state == 'V' then
-      tell(2, 0, 0)
+      rare().tell(2, 0, 0)
     else
       local plan = (state == 'H' or state == 'F') and plan_of(raw)
       local count = plan and plan.count or read('<H', raw, #raw - 1)
       if has and has ~= count then
-        tell(0, 0, count)
+        rare().tell(0, 0, count)
       elseif not plan or (state == 'F' and not has) then
-        tell(state == 'S' and 1 or 3, 0, 0)
+        rare().tell(state == 'S' and 1 or 3, 0, 0)
       else
         local due, excess = plan.due, nil
         for j = 1, #due, 3 do
@@ -228,17 +236,24 @@ while next <= size do
           end
         end
         if kind == 4 then rare().give_back(plan, raw) end
+        local value
         if kind == 3 then
-          save(id, (state == 'F' and 'C' or 'S') .. string.sub(raw, 2, 25 + 8 * plan.first) .. plan.ended, plan.life)
+          value = (state == 'F' and 'C' or 'S') .. string.sub(raw, 2, 25 + 8 * plan.first) .. plan.ended
         else
-          save(id, kind == 4 and 'V' or 'F' .. string.sub(raw, 2), plan.life)
+          value = kind == 4 and 'V' or 'F' .. string.sub(raw, 2)
         end
+        holds[id] = value
+        puts[put + 1], puts[put + 2], puts[put + 3] = id, value, plan.life
+        put = put + 3
         if plan.more then rare().keep(plan.more.keys, plan.life) end
         if state == 'H' then
           local list = unleased[plan.set]
           list[#list + 1] = id
+          out[filled + 1], out[filled + 2], out[filled + 3] = ENDS[kind], 1, excess and count or 0
+        else
+          out[filled + 1], out[filled + 2], out[filled + 3] = 3, 0, excess and count or 0
         end
-        tell(state == 'F' and 3 or ENDS[kind], state == 'H' and 1 or 0, excess and count or 0)
+        filled = filled + 3
         for k = 1, excess and count or 0 do
           filled = filled + 1
           out[filled] = excess[k]
@@ -247,7 +262,11 @@ while next <= size do
     end
   end
 end
-for i = 1, filled do out[i] = exact(out[i]) end
+-- Clients read integers exactly up to some way before 2 ** 53, and text all the way.
+for i = 1, filled do
+  local told = out[i]
+  if told > 4503599627370496 or told < -4503599627370496 then out[i] = format('%.0f', told) end
+end
 -- The lines before one that was refused may have left something behind; the first nil ends an answer.
 out[filled + 1] = nil
 `;

@@ -81,6 +81,10 @@ local function open()
   return told
 end
 
+local function exact(integer)
+  return integer > 4503599627370496 and format('%.0f', integer) or integer
+end
+
 local function readings()
   local told = {}
   for i = 2, #ARGV do

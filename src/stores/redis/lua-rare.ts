@@ -4,6 +4,17 @@ local made
 rare = function()
   if made then return made end
 
+  local function tell(a, b, c, d)
+    out[filled + 1], out[filled + 2], out[filled + 3], out[filled + 4] = a, b, c, d
+    filled = filled + (d and 4 or 3)
+  end
+
+  local function save(key, raw, life)
+    holds[key] = raw
+    puts[put + 1], puts[put + 2], puts[put + 3] = key, raw, life
+    put = put + 3
+  end
+
   -- Steps between the first and the last one.
   local function step_at(m, s, number)
     local when, units = read('<dd', m.steps and m.steps[number] or call('HGET', s.key, format('r:%.0f:', number) .. m.field))
@@ -289,6 +300,7 @@ rare = function()
   end
 
   made = {
+    tell = tell, save = save,
     put_step = put_step, evict = evict, turn = turn, until_freed = until_freed, steps = steps, send = send, more = more,
     refuse = refuse, fits = fits, repeats = repeats, extend = extend, keep = keep, needed = needed, agree = agree,
     give_back = give_back,

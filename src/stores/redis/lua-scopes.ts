@@ -17,18 +17,12 @@
  */
 export const LUA_SCOPES = `
 local call, pack, read, floor, format = redis.call, struct.pack, struct.unpack, math.floor, string.format
-local MAX, SURE = 9007199254740991, 4503599627370496
+local MAX = 9007199254740991
 local base = string.sub(KEYS[1], 1, -2)
 local time = redis.call('TIME')
 local T = time[1] * 1000 + floor(time[2] / 1000)
 local scopes, written = {a = nil}, {nil}
 local rare
-
--- Clients read integers exactly up to some way before 2 ** 53, and text all the way.
-local function exact(integer)
-  if integer > SURE or integer < -SURE then return format('%.0f', integer) end
-  return integer
-end
 
 local function read_scope(name, flagged, times)
   local g, flag, now, forget, ends = false, false, T, 0, 0

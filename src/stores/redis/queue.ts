@@ -159,7 +159,7 @@ export class Queue {
   }
 }
 
-/** As `lua-decide.ts` reads them. */
+/** As `lua-items.ts` reads them. */
 const KINDS = { reserve: 1, extend: 2, settle: 3, void: 4, forfeit: 5 } as const;
 const TOGETHER = 6;
 
