@@ -51,6 +51,14 @@ interface PlannedSettle {
   readonly actual: readonly number[] | 'exact' | 'too many' | 'void' | 'forfeit';
 }
 
+/** Stores may do many in another way than few. */
+function mostlyFew<T>(arbitrary: fc.Arbitrary<T>, minLength: number, few: number, many: number): fc.Arbitrary<T[]> {
+  return fc.oneof(
+    { weight: 12, arbitrary: fc.array(arbitrary, { minLength, maxLength: few, size: 'max' }) },
+    { weight: 1, arbitrary: fc.array(arbitrary, { minLength, maxLength: many, size: 'max' }) },
+  );
+}
+
 /** An operation that names earlier ones by how long ago they were: it can be left out, and the others still mean something. */
 export type Plan =
   | { readonly reserve: readonly PlannedReserve[] }
@@ -75,7 +83,7 @@ const reservation: fc.Arbitrary<PlannedReserve> = fc.record({
   id: fc.constantFrom('new', 'new', 'new', 'new', 'again', 'other'),
   which,
   onto: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: which }),
-  lines: fc.array(lineOf, { maxLength: 3, size: 'max' }),
+  lines: mostlyFew(lineOf, 0, 3, 9),
   leaseMs: fc.constantFrom(0, 20, 60, 1_000, 1_000),
   keepMs: fc.oneof({ weight: 6, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.constant(100_000) }),
   force: fc.oneof(
@@ -97,13 +105,12 @@ const ending: fc.Arbitrary<PlannedSettle> = fc.record({
     { weight: 1, arbitrary: fc.constantFrom('forfeit' as const, 'too many' as const) },
   ),
 });
-const batch = { minLength: 1, maxLength: 2 };
 const leap = fc.integer({ min: -90, max: 90 });
 const scope = fc.constantFrom(...SCOPES);
 
 export const plans: fc.Arbitrary<Plan> = fc.oneof(
-  { weight: 48, arbitrary: fc.record({ reserve: fc.array(reservation, batch) }) },
-  { weight: 40, arbitrary: fc.record({ settle: fc.array(ending, batch) }) },
+  { weight: 48, arbitrary: fc.record({ reserve: mostlyFew(reservation, 1, 2, 6) }) },
+  { weight: 40, arbitrary: fc.record({ settle: mostlyFew(ending, 1, 2, 6) }) },
   { weight: 6, arbitrary: fc.record({ sweep: fc.nat({ max: 3 }) }) },
   { weight: 24, arbitrary: fc.record({ advance: fc.nat({ max: 45 }) }) },
   { weight: 4, arbitrary: fc.record({ jump: fc.tuple(leap, leap) }) },
