@@ -187,8 +187,10 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     const begun = after(reserved as MaybePromise<Reserved>, (answer) => {
       if (!answer.ok) return this.refuse(attempt, answer.refusal);
       for (const observed of answer.observed) this.observe(attempt, observed);
-      if (answer.repeat !== undefined) return this.#admitPaid(attempt, tool, call, plan, answer.repeat);
       const keyed = answer.id !== '' && answer.id !== call.id;
+      // Without a key the id is this call's alone: a client of the store has asked twice for it.
+      const own = !keyed && answer.repeat === 'held';
+      if (answer.repeat !== undefined && !own) return this.#admitPaid(attempt, tool, call, plan, answer.repeat);
       return this.#start(attempt, { owner: this, tool, call, hold: answer, keyed, paid: false, held: cost });
     });
     return this.leases.track(begun);

@@ -985,6 +985,28 @@ describe('a guard of one’s own', () => {
   });
 });
 
+describe('a client of a store that sends a question twice', () => {
+  // Such as one that reconnects when a reply was lost.
+  const memory = memoryStore();
+  const store = storeWith(
+    {
+      reserve: (batch) => {
+        void memory.reserve(batch);
+        return memory.reserve(batch);
+      },
+    },
+    memory,
+  );
+
+  it('changes nothing for a call, which is its own repeat', async () => {
+    const { leash } = leashOf([budget({ usd: 1 }), callCap(5)], { store });
+    const pay = leash.wrap('pay', async () => 'paid', { cost: { usd: 0.4 } });
+    expect(await pay()).toBe('paid');
+    expect(await spentOf(leash)).toEqual(['0.4', '0']);
+    expect(await spentOf(leash, 1)).toEqual([1, 0]);
+  });
+});
+
 describe('a store that fails', () => {
   const answers: readonly { name: string; reserve: Store['reserve'] }[] = [
     {
