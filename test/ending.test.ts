@@ -419,7 +419,7 @@ describe('close', () => {
       ],
     });
     await rejection(run(leash));
-    expect(await leash.usage()).toBe(usage);
+    expect(await leash.usage()).toEqual(usage);
   });
 
   it('shuts its own scope in the store, and no shared one', async () => {
