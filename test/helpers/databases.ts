@@ -70,7 +70,11 @@ function executable(name: string, folders: readonly string[]): string | undefine
 }
 
 /** @param settings lines of `redis.conf`. Default: nothing is written to disk. */
-export async function startRedis(settings: Readonly<Record<string, string>> = {}): Promise<DatabaseServer> {
+export function startRedis(settings: Readonly<Record<string, string>> = {}): Promise<DatabaseServer> {
+  return onFreePort(() => startRedisOnce(settings));
+}
+
+async function startRedisOnce(settings: Readonly<Record<string, string>>): Promise<DatabaseServer> {
   const server = redisExecutable();
   if (server === undefined) throw new Error('neither redis-server nor valkey-server is installed');
   const port = await freePort();
@@ -81,7 +85,11 @@ export async function startRedis(settings: Readonly<Record<string, string>> = {}
 }
 
 /** @param settings as in `postgresql.conf`. Default: the server's own. */
-export async function startPostgres(settings: Readonly<Record<string, string>> = {}): Promise<DatabaseServer> {
+export function startPostgres(settings: Readonly<Record<string, string>> = {}): Promise<DatabaseServer> {
+  return onFreePort(() => startPostgresOnce(settings));
+}
+
+async function startPostgresOnce(settings: Readonly<Record<string, string>>): Promise<DatabaseServer> {
   const binaries = postgresFolder();
   if (binaries === undefined) throw new Error('postgres is not installed');
   const port = await freePort();
@@ -159,6 +167,16 @@ async function start(
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A port that was free may be taken by somebody else until the server is there. */
+async function onFreePort(attempt: () => Promise<DatabaseServer>, attempts = 5): Promise<DatabaseServer> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (attempts === 1) throw error;
+    return onFreePort(attempt, attempts - 1);
+  }
 }
 
 async function freePort(): Promise<number> {
