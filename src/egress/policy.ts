@@ -3,9 +3,9 @@ import { TextCache } from '../internal/text-cache.ts';
 import { type AddressPolicy, type ClosedRange, createAddressPolicy } from './address-policy.ts';
 import { denialOf } from './denial.ts';
 import { canonicalHost, formatHost, type Host, inUrl, MAX_HOST_LENGTH, withoutDot } from './host.ts';
-import { DEFAULT_PORT, type Scheme } from './host-rule.ts';
 import { isConditional, judgeAt, judgePlace, mayOpen, type Place, type PolicyRules } from './place.ts';
 import type { Rule } from './rule.ts';
+import { portOf, type Scheme, schemeOf } from './scheme.ts';
 
 /** An HTTP request as a client is about to send it. */
 export interface RequestTarget {
@@ -47,13 +47,6 @@ export interface EgressPolicy {
   /** Whether some rule could allow this host, over whatever scheme and port; no other name is worth a DNS query. */
   mayResolve(name: string): boolean;
 }
-
-const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
-  ['http:', 'http'],
-  ['https:', 'https'],
-  ['ws:', 'http'],
-  ['wss:', 'https'],
-]);
 
 /** An agent may invent hosts without end. */
 const MAX_CACHED = 1_000;
@@ -106,7 +99,7 @@ export function createPolicy(rules: PolicyRules): EgressPolicy {
       const url = parseUrl(text);
       if (url === undefined) return denialOf('bad-host', undefined);
       // Before the cache is asked: a blob URL has the origin of the page that made it.
-      const scheme = SCHEMES.get(url.protocol);
+      const scheme = schemeOf(url.protocol);
       if (scheme === undefined) return denialOf('scheme', targetOf(url));
       if (url.username !== '' || url.password !== '') return denialOf('bad-host', targetOf(url));
       return judgeAt(placeOfUrl(url, scheme), method, url.pathname);
@@ -155,11 +148,11 @@ function closedRanges(rule: Rule): readonly ClosedRange[] {
 export function targetOf({ protocol, hostname, port }: URL): Target {
   const scheme = protocol.slice(0, -1);
   const host = withoutDot(hostname);
-  const judged = SCHEMES.get(protocol);
+  const judged = schemeOf(protocol);
   return Object.freeze({
     scheme: scheme.slice(0, MAX_SCHEME_LENGTH),
     host: host.slice(0, MAX_HOST_LENGTH),
-    port: port !== '' ? Number(port) : judged === undefined ? 0 : DEFAULT_PORT[judged],
+    port: judged === undefined ? Number(port) : portOf(judged, port),
   });
 }
 
