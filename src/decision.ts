@@ -30,8 +30,7 @@ export interface DecisionDenial {
   readonly limit?: string;
 }
 
-/** What would happen to a call at this moment. Another call may change it at the next. */
-/** What `peek` tells of a call: that it would run, or why it would be refused. */
+/** What `peek` tells of a call: that it would run at this moment, or why it would be refused. Another call may change it. */
 export type Decision =
   | {
       readonly allow: true;
