@@ -177,8 +177,9 @@ export class Reservations {
     this.#link.tell(() => this.#link.store.sweep(limit));
   }
 
-  /** @throws {StoreUnavailableError} */
+  /** A scope that was never opened has nothing to shut. @throws {StoreUnavailableError} */
   async shut(scope: string): Promise<void> {
+    if (!this.#link.knows(scope)) return;
     this.#link.forget(scope);
     await this.#answered(() => this.#link.store.shut(scope));
   }
