@@ -1,7 +1,7 @@
 import { type Duration, parseDuration } from '../internal/duration.ts';
 import { checkInteger, checkOneOf, checkOptions, shown } from '../internal/options.ts';
 import { Database, type PostgresClient } from './postgres/database.ts';
-import { checkedReserve, checkedSettle, checkText } from './postgres/input.ts';
+import { checkedReserve, checkedSettle, checkSqlText } from './postgres/input.ts';
 import { checkSchema, DEFAULT_SCHEMA } from './postgres/migration.ts';
 import { Queue } from './postgres/queue.ts';
 import type { Keep } from './postgres/request.ts';
@@ -76,7 +76,7 @@ class PostgresStore implements Store {
   }
 
   async open(scopes: readonly string[], lifetime: Lifetime = 'kept'): Promise<Readonly<Record<string, string>>> {
-    for (const scope of scopes) checkText('a scope', scope);
+    for (const scope of scopes) checkSqlText('a scope', scope);
     checkOneOf('lifetime', lifetime, ['kept', 'temporary']);
     const keep = this.#keep;
     const sweep = { limit: SWEPT_AT_OPEN, keep };
@@ -106,7 +106,7 @@ class PostgresStore implements Store {
   }
 
   async read(scopes: readonly string[]): Promise<Readonly<Record<string, Readonly<Record<string, Reading>>>>> {
-    for (const scope of scopes) checkText('a scope', scope);
+    for (const scope of scopes) checkSqlText('a scope', scope);
     const answer = await this.#database.ask('read', { scopes, keep: this.#keep });
     const readings: Record<string, Record<string, Reading>> = Object.create(null);
     for (const [scope, meters] of Object.entries(answer as Record<string, Record<string, Reading>>)) {
@@ -139,7 +139,7 @@ class PostgresStore implements Store {
   }
 
   async #change(question: 'shut' | 'stop' | 'resume', scope: string): Promise<void> {
-    checkText('a scope', scope);
+    checkSqlText('a scope', scope);
     await this.#database.ask(question, { scope, keep: this.#keep });
   }
 }

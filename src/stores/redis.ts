@@ -6,9 +6,9 @@ import { type Item, integerOf, readDecision, readSettled, reserveItem, settleIte
 import { Keys } from './redis/keys.ts';
 import { Queue } from './redis/queue.ts';
 import { MANAGE } from './redis/scripts.ts';
-import { checkText, Shapes } from './redis/shapes.ts';
+import { Shapes } from './redis/shapes.ts';
 import type { Decision, Forfeited, Lifetime, Reading, Reserve, Settle, Settled, Store } from './store.ts';
-import { checkReserve, checkSettle } from './store-input.ts';
+import { checkReserve, checkSettle, checkText } from './store-input.ts';
 
 export { fromIoredis, fromNodeRedis, type IoredisLike, type NodeRedisLike, type RedisClient } from './redis/client.ts';
 
@@ -206,7 +206,7 @@ class Redis implements RedisStore {
   }
 
   async #manage(what: string, scopes: readonly string[], args: readonly string[]): Promise<readonly unknown[]> {
-    for (const scope of scopes) checkText('scope', scope);
+    for (const scope of scopes) checkText('a scope', scope);
     const { leases, marker } = this.#keys;
     const keys = [...leases, marker, ...scopes.map((scope) => this.#keys.scope(scope))];
     const answer = await this.#connection.ask(MANAGE, keys, [what, ...args]);

@@ -6,9 +6,9 @@ import { checkInteger, checkOneOf, checkOptions, shown } from '../internal/optio
 import { addUnits } from '../money.ts';
 import { Database } from './sqlite/database.ts';
 import { GroupCommit } from './sqlite/group-commit.ts';
-import { checkItem, checkText } from './sqlite/input.ts';
 import type { Transaction } from './sqlite/transaction.ts';
 import type { Decision, Forfeited, Lifetime, Reading, Reserve, Settle, Settled, Store } from './store.ts';
+import { checkLine, checkReserve, checkText } from './store-input.ts';
 
 export interface SqliteStoreOptions {
   /**
@@ -181,6 +181,13 @@ class FileStore implements SqliteStore {
   close(): Promise<void> {
     return this.#queue.close();
   }
+}
+
+function checkItem(item: Reserve): void {
+  checkReserve(item);
+  checkText('the id of a reservation', item.id);
+  if (item.onto !== undefined) checkText('the id of a hold', item.onto);
+  for (const line of item.lines) checkLine(line);
 }
 
 function forfeitEnded({ rows, ledger }: Transaction, limit: number): readonly Forfeited[] {

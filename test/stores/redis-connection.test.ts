@@ -255,7 +255,7 @@ describe('redisStore and its connection', () => {
         field === 'id' || field === 'onto'
           ? item('r', { [field]: bad })
           : item('r', { lines: [{ ...line, [field]: bad }] });
-      expect(() => redisStore({ client }).reserve([wrong])).toThrow(TypeError);
+      expect(() => redisStore({ client }).reserve([wrong])).toThrow(RangeError);
       expect(client.sent).toHaveLength(0);
     },
   );
