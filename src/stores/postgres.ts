@@ -20,7 +20,10 @@ export interface PostgresStoreOptions {
   readonly schema?: string;
   /** After how many ms a call without an answer rejects. Integer from 1 to 2^31 - 1. Default: 2 000. */
   readonly timeoutMs?: number;
-  /** When a scope that is a session's own is forgotten after its last use. Default: `'7d'`. */
+  /**
+   * How long after its last use a temporary scope, such as a session's own, is forgotten. Of several stores that use it the
+   * longest decides. Default: `'7d'`.
+   */
   readonly forgetAfter?: Duration;
 }
 

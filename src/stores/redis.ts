@@ -19,7 +19,10 @@ export interface RedisStoreOptions {
   readonly prefix?: string;
   /** How long a question may take before it rejects. Integer >= 1. Default: 2,000. */
   readonly timeoutMs?: number;
-  /** Temporary scopes, such as a session's own, are forgotten when they were not used for so long. Default: `'7d'`. */
+  /**
+   * Temporary scopes, such as a session's own, are forgotten when they were not used for so long. Of several stores that open
+   * a scope the first one decides. Default: `'7d'`.
+   */
   readonly forgetAfter?: Duration;
   /**
    * `'check'`: refuses at the first `open` a server that evicts keys when its memory is full, and one that does not let us see
