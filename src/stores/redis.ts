@@ -44,6 +44,9 @@ export interface RedisStore extends Store {
 
 const SWEPT_AT_OPEN = 8;
 const SWEPT_AT_ONCE = 256;
+/** How often a store that is used sweeps within `forgetAfter`, and how many holds then at most. */
+const SWEEPS = 8;
+const SWEPT_IN_TIME = 4_096;
 const MAX_ASKED = 4_096;
 const UNKNOWN_ANSWER = 'Redis answered something else than the script';
 
@@ -96,6 +99,7 @@ class Redis implements RedisStore {
   readonly #asked = new Map<string, Item>();
   #checks: boolean;
   readonly #needsMarker: boolean;
+  #sweepAt: number;
 
   constructor(connection: Connection, keys: Keys, forgetMs: number, checks: boolean, needsMarker: boolean) {
     this.#connection = connection;
@@ -104,6 +108,7 @@ class Redis implements RedisStore {
     this.#forgetMs = forgetMs;
     this.#checks = checks;
     this.#needsMarker = needsMarker;
+    this.#sweepAt = performance.now() + forgetMs / SWEEPS;
   }
 
   async open(scopes: readonly string[], lifetime: Lifetime = 'kept'): Promise<Readonly<Record<string, string>>> {
@@ -125,6 +130,7 @@ class Redis implements RedisStore {
   reserve(batch: readonly Reserve[]): Promise<readonly Decision[]> {
     for (const item of batch) checkReserve(item);
     if (batch.length === 0) return Promise.resolve([]);
+    this.#sweepInTime();
     const items = batch.map((item) => reserveItem(item, this.#shapes));
     // Under a key that is kept it may be another call's, and spend that has happened stays.
     const own = items.filter((_, i) => {
@@ -143,6 +149,17 @@ class Redis implements RedisStore {
       },
       (late) => this.#giveBack(last.filter((item) => isNew(late[items.indexOf(item)]))),
     );
+  }
+
+  /**
+   * Time takes a hold on temporary scopes away when they could have been forgotten. Where one of them is used still it would
+   * be held for ever, so what a dead process left there is counted as spent before.
+   */
+  #sweepInTime(): void {
+    const now = performance.now();
+    if (now < this.#sweepAt) return;
+    this.#sweepAt = now + this.#forgetMs / SWEEPS;
+    this.sweep(SWEPT_IN_TIME).catch(() => {});
   }
 
   #askedLast(item: Item): void {
