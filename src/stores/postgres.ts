@@ -1,3 +1,4 @@
+import { checkTimerMs } from '../internal/deadline.ts';
 import { type Duration, parseDuration } from '../internal/duration.ts';
 import { checkInteger, checkOneOf, checkOptions, shown } from '../internal/options.ts';
 import { Database, type PostgresClient } from './postgres/database.ts';
@@ -30,7 +31,6 @@ export interface PostgresStoreOptions {
 const ENDS_MS = 5 * 60_000;
 const VOIDS_MS = 3_600_000;
 const SHUT_MS = 24 * 3_600_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How many holds of dead processes are looked after when scopes are opened. */
 const SWEPT_AT_OPEN = 16;
 /** How many in one transaction. */
@@ -59,9 +59,7 @@ export function postgresStore(options: PostgresStoreOptions): Store {
     );
   }
   checkSchema('postgresStore.schema', schema);
-  if (checkInteger('postgresStore.timeoutMs', timeoutMs, 1) > MAX_TIMER_MS) {
-    throw new RangeError(`\`postgresStore.timeoutMs\` must be at most ${MAX_TIMER_MS}, got ${timeoutMs}`);
-  }
+  checkTimerMs('postgresStore.timeoutMs', timeoutMs);
   const scopes = parseDuration('postgresStore.forgetAfter', forgetAfter);
   const keep: Keep = { ends: ENDS_MS, voids: VOIDS_MS, shut: SHUT_MS, scopes };
   return new PostgresStore(new Database(client, schema, timeoutMs), keep);

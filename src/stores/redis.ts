@@ -1,3 +1,4 @@
+import { checkTimerMs } from '../internal/deadline.ts';
 import { type Duration, parseDuration } from '../internal/duration.ts';
 import { checkInteger, checkOneOf, checkOptions, shown } from '../internal/options.ts';
 import type { RedisClient } from './redis/client.ts';
@@ -17,7 +18,7 @@ export interface RedisStoreOptions {
   readonly client: RedisClient;
   /** Keys are `leash:{prefix}:...`. 1 to 128 characters without braces. Stores with the same prefix are one. Default: `'default'`. */
   readonly prefix?: string;
-  /** How long a question may take before it rejects. Integer >= 1. Default: 2,000. */
+  /** After how many ms a call without an answer rejects. Integer from 1 to 2^31 - 1. Default: 2 000. */
   readonly timeoutMs?: number;
   /**
    * Temporary scopes, such as a session's own, are forgotten when they were not used for so long. Of several stores that open
@@ -73,7 +74,7 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
     );
   }
   return new Redis(
-    new Connection(client, checkInteger('redisStore.timeoutMs', timeoutMs, 1)),
+    new Connection(client, checkTimerMs('redisStore.timeoutMs', timeoutMs)),
     new Keys(checkPrefix(prefix)),
     parseDuration('redisStore.forgetAfter', forgetAfter),
     checkOneOf('redisStore.eviction', options.eviction ?? 'check', ['check', 'never']) === 'check',

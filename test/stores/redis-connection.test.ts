@@ -334,6 +334,7 @@ describe('options of redisStore', () => {
     { options: { client, prefix: 'x'.repeat(129) }, error: RangeError, names: 'redisStore.prefix' },
     { options: { client, prefix: '\ud800' }, error: RangeError, names: 'redisStore.prefix' },
     { options: { client, timeoutMs: 0 }, error: RangeError, names: 'redisStore.timeoutMs' },
+    { options: { client, timeoutMs: 2 ** 31 }, error: RangeError, names: 'redisStore.timeoutMs' },
     { options: { client, timeoutMs: '2s' }, error: TypeError, names: 'redisStore.timeoutMs' },
     { options: { client, forgetAfter: 'soon' }, error: TypeError, names: 'redisStore.forgetAfter' },
     { options: { client, forgetAfter: 0 }, error: RangeError, names: 'redisStore.forgetAfter' },
