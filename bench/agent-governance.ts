@@ -125,8 +125,11 @@ export const governance: Group = {
   goal: { of: 'leash.wrap, five guards', ratio: 2 },
   note: 'Its audit entries hold action and decision without arguments, and can be checked in the process that made them.',
   subjects: () => [
-    decided(`${governanceName}: one flat rule, one entry, the tool`, Number.POSITIVE_INFINITY),
-    decided('the same when its log is full, which it is at 10,000 entries', 10_000),
+    decided(
+      `${governanceName}: one flat rule, one entry, the tool; its log is full, as it is from 10,000 entries on`,
+      10_000,
+    ),
+    decided('the same with a log that has no bound', Number.POSITIVE_INFINITY),
     conditioned(),
     adapted(),
     oneGuard(),
