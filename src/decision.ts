@@ -10,6 +10,7 @@ import {
   fromLimit,
   type Refusal,
   refusalMessage,
+  scopeStopped,
   sessionEnded,
   stateLost,
   storeFailed,
@@ -30,8 +31,10 @@ export interface DecisionDenial {
   readonly limit?: string;
 }
 
-/** What would happen to a call at this moment. Another call may change it at the next. */
-/** What `peek` tells of a call: that it would run, or why it would be refused. */
+/**
+ * What `peek` tells of a call: that it would run, or why it would be refused. It is of this moment: the next call may change
+ * it.
+ */
 export type Decision =
   | {
       readonly allow: true;
@@ -100,7 +103,9 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
   }
   const missing = reservations.missingIn(plan, readings);
   if (missing !== undefined) return no(stateLost(missing));
+  const stopped = await reservations.stoppedIn(plan);
   for (const counter of plan.counters) {
+    if (counter.scope === stopped?.scope) return no(scopeStopped(counter));
     const reading = readings[counter.scope]?.[counter.meter];
     const used = reading?.used ?? 0;
     const held = reading?.held ?? 0;

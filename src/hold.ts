@@ -1,5 +1,5 @@
 import { charge, type EventKind } from './audit/event.ts';
-import { after, type MaybePromise } from './internal/maybe-promise.ts';
+import { after, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import { type ExactMoney, FREE } from './money.ts';
 import { amountsFor } from './plan.ts';
 import type { Reservation } from './reserved.ts';
@@ -50,7 +50,7 @@ export class HeldSpend implements Hold {
       return this.#end(money, amountsFor(this.hold.plan, money));
     } catch (error) {
       // What was really spent is not known now, so the whole estimate counts.
-      void this.#end(this.#held, 'forfeit');
+      quietly(() => this.#end(this.#held, 'forfeit'));
       throw error;
     }
   }

@@ -56,7 +56,7 @@ export interface AuditOptions {
 }
 
 /** `AuditOptions` with every default in its place. */
-export interface AuditSettings extends Required<Omit<AuditOptions, 'key' | 'signer' | 'onCheckpoint'>> {
+interface AuditSettings extends Required<Omit<AuditOptions, 'key' | 'signer' | 'onCheckpoint'>> {
   readonly key: Uint8Array;
   readonly signer: RootSigner | undefined;
   readonly onCheckpoint: ((note: string) => void) | undefined;

@@ -24,7 +24,7 @@ import {
   type SessionSettings,
 } from './leash-options.ts';
 import { type ExactMoney, formatUnits, type Money } from './money.ts';
-import { type Counter, type Level, sharedScope } from './plan.ts';
+import { type Counter, type Level, sessionScope, sharedScope } from './plan.ts';
 import { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
 import { shareClients } from './session-client.ts';
@@ -69,7 +69,7 @@ class Session implements Leash {
     this.#root = parent === undefined ? (settings as RootSettings) : parent.#root;
     const { clock } = this.#root;
     const { guards, mode, convert, audit } = settings;
-    const level: Level = { guards, scope: `session:${this.id}`, observes: mode === 'observe', convert };
+    const level: Level = { guards, scope: sessionScope(this.id), observes: mode === 'observe', convert };
     this.#levels = parent === undefined ? [level] : [level, ...parent.#levels];
     this.#reservations = parent === undefined ? new Reservations(this.#root) : parent.#reservations;
     const named = guards.map((guard) => ({ name: guard.name, settings: guard.settings }));
@@ -268,7 +268,7 @@ class Session implements Leash {
     const logged = await Promise.allSettled([this.#log.close(body)]);
     const told = await Promise.allSettled(this.#parent === undefined ? [this.#reservations.settleUp()] : []);
     this.#lastUsage = await this.usage();
-    const shut = await Promise.allSettled([this.#reservations.shut(this.#levels[0]?.scope ?? '')]);
+    const shut = await Promise.allSettled([this.#reservations.shut(sessionScope(this.id))]);
     for (const result of [...logged, ...children, ...told, ...shut])
       if (result.status === 'rejected') throw result.reason;
     return { id: this.id, log: this.#log.id, calls, denied, ...totals(booked), breach };

@@ -121,6 +121,11 @@ function scopeOf({ limit, level }: PlacedLimit): string {
   return limit.scope === undefined ? level.scope : sharedScope(limit.scope);
 }
 
+/** The store's name of the scope of one session alone. */
+export function sessionScope(id: string): string {
+  return `session:${id}`;
+}
+
 /** The store's name of the scope that leashes share under a name. */
 export function sharedScope(name: string): string {
   return `shared:${name}`;

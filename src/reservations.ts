@@ -177,8 +177,9 @@ export class Reservations {
     this.#link.tell(() => this.#link.store.sweep(limit));
   }
 
-  /** @throws {StoreUnavailableError} */
+  /** A scope that was never opened has nothing to shut. @throws {StoreUnavailableError} */
   async shut(scope: string): Promise<void> {
+    if (!this.#link.knows(scope)) return;
     this.#link.forget(scope);
     await this.#answered(() => this.#link.store.shut(scope));
   }
@@ -227,6 +228,11 @@ export class Reservations {
   /** Whether a call of this cost would run without the store. */
   admitsWithoutStore(plan: Plan, cost: ExactMoney): boolean {
     return this.#admits(plan, amountsFor(plan, cost));
+  }
+
+  /** A counter whose scope was stopped. Scopes that were not opened are not asked about, and stay unopened. */
+  stoppedIn(plan: Plan): MaybePromise<Counter | undefined> {
+    return this.#link.stoppedIn(plan);
   }
 
   /** @param readings undefined where the store did not answer. */

@@ -1,11 +1,10 @@
 import type { ActiveCall } from './call.ts';
 import { ALLOW, type Egress, type Guard, type Verdict } from './guard.ts';
 import { isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import { TextCache } from './internal/text-cache.ts';
 import type { ExactMoney } from './money.ts';
 import { amountOn, isCurrent, type Level, makePlan, type Plan, uncovered } from './plan.ts';
 import { type Attempt, fromLimit, fromVerdict, guardFailed, noBudgetFor, type Refusal } from './refusal.ts';
-
-const MAX_PLANS = 1_000;
 
 interface Rule {
   readonly guard: Guard;
@@ -19,7 +18,7 @@ export class Rules {
   readonly #levels: readonly Level[];
   readonly #checks: readonly Rule[];
   readonly #reaches: readonly Rule[];
-  readonly #plans = new Map<string, Plan>();
+  readonly #plans = new TextCache<Plan>();
   readonly #observed: (attempt: Attempt, refusal: Refusal) => void;
 
   /** @param observed told of refusals that are recorded and not carried out. */
@@ -50,10 +49,7 @@ export class Rules {
     const subject = { tool };
     const known = this.#plans.get(tool);
     if (known !== undefined && isCurrent(known, this.#levels, subject)) return known;
-    const plan = makePlan(this.#levels, subject);
-    if (this.#plans.size >= MAX_PLANS) this.#plans.clear();
-    this.#plans.set(tool, plan);
-    return plan;
+    return this.#plans.keep(tool, makePlan(this.#levels, subject));
   }
 
   /** Every limit that the guards have, for `usage`. */

@@ -118,9 +118,4 @@ export class SessionRecord {
   note(kind: EventKind, body: string): void {
     this.#init.log.note(kind, body);
   }
-
-  /** Records a decision that something waits for. @throws {AuditUnavailableError} */
-  write(kind: EventKind, body: string): MaybePromise<void> {
-    return this.#init.log.write(kind, body);
-  }
 }

@@ -16,7 +16,7 @@ import {
 } from '../src/index.ts';
 import { lateStore } from './helpers/late-store.ts';
 import { rejection, thrownBy } from './helpers/refused.ts';
-import { storeWith } from './helpers/store-around.ts';
+import { storeThrough, storeWith } from './helpers/store-around.ts';
 
 interface Line {
   readonly log: string;
@@ -433,6 +433,32 @@ describe('close', () => {
     await leash.close();
     await leash.close();
     expect(shut).toEqual(['session:mine']);
+  });
+
+  it('asks the store nothing where it has counted nothing, so that an outage is none of its own', async () => {
+    const asked: string[] = [];
+    const store = storeThrough((method) => {
+      asked.push(method);
+      throw new Error('down');
+    });
+    const leash = createLeash({ guards: [callCap({ max: 5, scope: 'org:acme' })], store });
+    await rejection(leash.run({ tool: 't' }, () => 'ran'));
+    expect(await leash.close()).toMatchObject({ calls: 0, denied: 1 });
+    expect(asked).not.toContain('shut');
+  });
+
+  it('tells that the store did not shut the scope that it knows, though nothing is missing', async () => {
+    const shut = (): never => {
+      throw new Error('down');
+    };
+    const leash = createLeash({ guards: [callCap(5)], store: storeWith({ shut }) });
+    await run(leash);
+    const error = await rejection(leash.close());
+    expect(error).toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      message: 'The store that counts what is spent did not answer.',
+    });
+    expect(error).not.toHaveProperty('unbooked');
   });
 
   it('happens at the end of a block', async () => {

@@ -49,18 +49,6 @@ export class LogSigner {
     return encodeBase64(rawPublicKey(this.#publicKey));
   }
 
-  /** How many lines were pushed: the `seq` of the next one. */
-  get size(): number {
-    return this.#range.size;
-  }
-
-  /** Lines that no checkpoint covers yet, not counting a checkpoint line itself. */
-  get unsigned(): number {
-    const { size } = this.#range;
-    const covered = this.#last?.checkpoint.size;
-    return covered === undefined ? size : Math.max(0, size - covered - 1);
-  }
-
   /** Takes the next line, given as its `lineHash`. Every line counts, checkpoints too. */
   push(lineHash: string): void {
     this.#range.push(lineHash);

@@ -1,3 +1,4 @@
+import { checkTimerMs } from '../internal/deadline.ts';
 import { checkInteger, checkOptions, shown } from '../internal/options.ts';
 import { failed } from './failure.ts';
 import type { AuditSink } from './sink.ts';
@@ -9,7 +10,7 @@ export interface WebhookSinkOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Most lines in a request. Integer >= 1. Default: 100. */
   readonly batch?: number;
-  /** How long a line waits for others before it is sent, in milliseconds, >= 1. Default: 1000. */
+  /** How long a line waits for others before it is sent, in ms. Integer from 1 to 2^31 - 1. Default: 1 000. */
   readonly intervalMs?: number;
   /** Most lines that wait, those on their way included; more are refused. Integer >= `batch`. Default: 10 000. */
   readonly maxBuffered?: number;
@@ -18,7 +19,7 @@ export interface WebhookSinkOptions {
    * Integer >= 0. Default: 8, about 45 seconds.
    */
   readonly retries?: number;
-  /** How long one request may take, in milliseconds, >= 1. Default: 10 000. */
+  /** How long one request may take, in ms. Integer from 1 to 2^31 - 1. Default: 10 000. */
   readonly timeoutMs?: number;
   /** Default: the platform's `fetch`. */
   readonly fetch?: WebhookFetch;
@@ -41,8 +42,6 @@ const OPTIONS = [
 ];
 
 const RESERVED = /^(content-type|content-length|idempotency-key|transfer-encoding|host|connection)$/i;
-/** A longer `setTimeout` fires at once. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
 
 /**
  * Posts the log to an HTTP endpoint as `application/x-ndjson`: lines of one log in a request, each log in order, one
@@ -73,14 +72,14 @@ export function webhookSink(url: string | URL, options: WebhookSinkOptions = {})
   checkFunction('schedule', schedule);
   return new WebhookSink({
     batch,
-    intervalMs: checkDelay('intervalMs', intervalMs),
+    intervalMs: checkTimerMs('webhookSink.intervalMs', intervalMs),
     maxBuffered: checkInteger('webhookSink.maxBuffered', maxBuffered, batch),
     schedule,
     post: createPost({
       url: readUrl(url),
       headers: readHeaders(headers),
       retries: checkInteger('webhookSink.retries', retries, 0),
-      timeoutMs: checkDelay('timeoutMs', timeoutMs),
+      timeoutMs: checkTimerMs('webhookSink.timeoutMs', timeoutMs),
       fetch: checkFunction('fetch', fetch),
       schedule,
       random: checkFunction('random', random),
@@ -96,12 +95,6 @@ function after(ms: number, run: () => void): () => void {
 function checkFunction<T>(option: string, value: T): T {
   if (typeof value === 'function') return value;
   throw new TypeError(`\`webhookSink.${option}\` must be a function, got ${shown(value)}`);
-}
-
-function checkDelay(option: string, value: unknown): number {
-  const ms = checkInteger(`webhookSink.${option}`, value, 1);
-  if (ms <= MAX_DELAY_MS) return ms;
-  throw new RangeError(`\`webhookSink.${option}\` must be at most ${MAX_DELAY_MS} ms, got ${ms}`);
 }
 
 /** Errors here do not show the URL: it may hold a secret. */

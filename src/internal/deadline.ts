@@ -1,5 +1,14 @@
+import { checkInteger } from './options.ts';
+
 /** The most that a timer takes; above, it fires at once. */
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
+
+/** Milliseconds that a timer takes. @throws {TypeError} not a number; @throws {RangeError} no integer from 1 to 2^31 - 1. */
+export function checkTimerMs(option: string, value: unknown): number {
+  const ms = checkInteger(option, value, 1);
+  if (ms <= MAX_TIMER_MS) return ms;
+  throw new RangeError(`\`${option}\` must be at most ${MAX_TIMER_MS} ms, got ${ms}`);
+}
 
 export interface Deadline {
   readonly ms: number;

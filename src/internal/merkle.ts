@@ -79,19 +79,6 @@ function leftSize(size: number): number {
   return left;
 }
 
-/** The root of a part of the leaves, and of the part beside it, in the order in which proofs list them. */
-type Sibling = readonly [from: number, to: number];
-
-function proofOf(leaves: readonly string[], siblings: readonly Sibling[]): string[] {
-  return siblings.map(([from, to]) => merkleRoot(leaves.slice(from, to)));
-}
-
-function checkSize(what: string, size: number, min: number, max: number): void {
-  if (!Number.isSafeInteger(size) || size < min || size > max) {
-    throw new RangeError(`${what} must be an integer from ${min} to ${max}, got ${shown(size)}`);
-  }
-}
-
 /**
  * The inclusion proof of one leaf: the hashes beside its path to the root, from the leaf upwards (RFC 9162 §2.1.3.1).
  *
@@ -99,8 +86,11 @@ function checkSize(what: string, size: number, min: number, max: number): void {
  * @throws {RangeError} there is no such leaf.
  */
 export function inclusionProof(leaves: readonly string[], index: number): readonly string[] {
-  checkSize('the index of a leaf', index, 0, leaves.length - 1);
-  const siblings: Sibling[] = [];
+  if (!Number.isSafeInteger(index) || index < 0 || index >= leaves.length) {
+    throw new RangeError(`there is no leaf ${shown(index)} among ${leaves.length}`);
+  }
+  /** The parts of the leaves beside the path, from the root down. */
+  const siblings: (readonly [from: number, to: number])[] = [];
   for (let from = 0, to = leaves.length; to - from > 1; ) {
     const middle = from + leftSize(to - from);
     if (index < middle) {
@@ -111,35 +101,7 @@ export function inclusionProof(leaves: readonly string[], index: number): readon
       from = middle;
     }
   }
-  return proofOf(leaves, siblings.reverse());
-}
-
-/**
- * The proof that the tree of the first leaves is the beginning of the tree of all (RFC 9162 §2.1.4.1).
- *
- * @param leaves all leaves of the larger tree, each given as its hash.
- * @param size how many of them the smaller tree has.
- * @throws {RangeError} `size` is 0, of which every tree would be a continuation, or more than there are leaves.
- */
-export function consistencyProof(leaves: readonly string[], size: number): readonly string[] {
-  checkSize('the size of the smaller tree', size, 1, leaves.length);
-  const siblings: Sibling[] = [];
-  let from = 0;
-  let to = leaves.length;
-  // Down to the part that both trees have as a whole.
-  while (size < to) {
-    const middle = from + leftSize(to - from);
-    if (size <= middle) {
-      siblings.push([middle, to]);
-      to = middle;
-    } else {
-      siblings.push([from, middle]);
-      from = middle;
-    }
-  }
-  // Where that part is the smaller tree itself, whoever verifies has its root.
-  if (from > 0) siblings.push([from, to]);
-  return proofOf(leaves, siblings.reverse());
+  return siblings.reverse().map(([from, to]) => merkleRoot(leaves.slice(from, to)));
 }
 
 export interface Inclusion {
@@ -155,89 +117,28 @@ export interface Inclusion {
 
 /** Whether the leaf is in the tree, at that index (RFC 9162 §2.1.3.2). Never throws. */
 export function verifyInclusion({ index, size, leaf, root, proof }: Inclusion): boolean {
-  if (!areSizes(index, size) || index >= size || !areHashes([leaf, root, ...proof])) return false;
-  const path = new Path(index, size - 1);
+  if (!isCount(index) || !isCount(size) || index >= size || !areHashes([leaf, root, ...proof])) return false;
+  // The place of the node, and the last place of its level. Halved as numbers: bits end at 31.
+  let at = index;
+  let last = size - 1;
+  const rise = (): void => {
+    at = Math.floor(at / 2);
+    last = Math.floor(last / 2);
+  };
   let computed = leaf;
   for (const beside of proof) {
-    if (path.atRoot) return false;
-    computed = path.isRight ? nodeHash(beside, computed) : nodeHash(computed, beside);
-    path.rise();
+    if (last === 0) return false;
+    const isRight = at % 2 === 1 || at === last;
+    computed = isRight ? nodeHash(beside, computed) : nodeHash(computed, beside);
+    // The last node of a level that has none beside it rises alone.
+    if (isRight) while (at % 2 === 0 && at > 0) rise();
+    rise();
   }
-  return path.atRoot && computed === root;
+  return last === 0 && computed === root;
 }
 
-export interface Consistency {
-  readonly firstSize: number;
-  readonly firstRoot: string;
-  readonly secondSize: number;
-  readonly secondRoot: string;
-  readonly proof: readonly string[];
-}
-
-/**
- * Whether the first tree is the beginning of the second (RFC 9162 §2.1.4.2). A first tree without leaves is refused:
- * it says nothing about the second. Never throws.
- */
-export function verifyConsistency(claim: Consistency): boolean {
-  const { firstSize, firstRoot, secondSize, secondRoot, proof } = claim;
-  if (!areSizes(firstSize, secondSize) || firstSize === 0 || firstSize > secondSize) return false;
-  if (!areHashes([firstRoot, secondRoot, ...proof])) return false;
-  if (firstSize === secondSize) return proof.length === 0 && firstRoot === secondRoot;
-  const path = new Path(firstSize - 1, secondSize - 1);
-  path.skipRight();
-  // A first tree of a power of two leaves is a part of the second, and its root is where the proof starts.
-  const [start, ...rest] = path.index === 0 ? [firstRoot, ...proof] : proof;
-  if (start === undefined) return false;
-  let first = start;
-  let second = start;
-  for (const beside of rest) {
-    if (path.atRoot) return false;
-    if (path.isRight) {
-      first = nodeHash(beside, first);
-      second = nodeHash(beside, second);
-    } else second = nodeHash(second, beside);
-    path.rise();
-  }
-  return path.atRoot && first === firstRoot && second === secondRoot;
-}
-
-/** A place in a tree and the last place of its level, on the way up. Halved as numbers: bits end at 31. */
-class Path {
-  index: number;
-  #last: number;
-
-  constructor(index: number, last: number) {
-    this.index = index;
-    this.#last = last;
-  }
-
-  get atRoot(): boolean {
-    return this.#last === 0;
-  }
-
-  /** The node beside this one stands to its left. The last node of a level that has none to its right rises alone. */
-  get isRight(): boolean {
-    return this.index % 2 === 1 || this.index === this.#last;
-  }
-
-  rise(): void {
-    if (this.isRight) while (this.index % 2 === 0 && this.index > 0) this.#halve();
-    this.#halve();
-  }
-
-  /** Up past all parts that end where the index does. */
-  skipRight(): void {
-    while (this.index % 2 === 1) this.#halve();
-  }
-
-  #halve(): void {
-    this.index = Math.floor(this.index / 2);
-    this.#last = Math.floor(this.#last / 2);
-  }
-}
-
-function areSizes(...sizes: readonly number[]): boolean {
-  return sizes.every((size) => Number.isSafeInteger(size) && size >= 0);
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }
 
 function areHashes(hashes: readonly string[]): boolean {

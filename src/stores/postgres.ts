@@ -1,7 +1,8 @@
+import { checkTimerMs } from '../internal/deadline.ts';
 import { type Duration, parseDuration } from '../internal/duration.ts';
 import { checkInteger, checkOneOf, checkOptions, shown } from '../internal/options.ts';
 import { Database, type PostgresClient } from './postgres/database.ts';
-import { checkedReserve, checkedSettle, checkText } from './postgres/input.ts';
+import { checkedReserve, checkedSettle, checkSqlText } from './postgres/input.ts';
 import { checkSchema, DEFAULT_SCHEMA } from './postgres/migration.ts';
 import { Queue } from './postgres/queue.ts';
 import type { Keep } from './postgres/request.ts';
@@ -20,14 +21,16 @@ export interface PostgresStoreOptions {
   readonly schema?: string;
   /** After how many ms a call without an answer rejects. Integer from 1 to 2^31 - 1. Default: 2 000. */
   readonly timeoutMs?: number;
-  /** When a scope that is a session's own is forgotten after its last use. Default: `'7d'`. */
+  /**
+   * How long after its last use a temporary scope, such as a session's own, is forgotten. Of several stores that use it the
+   * longest decides. Default: `'7d'`.
+   */
   readonly forgetAfter?: Duration;
 }
 
 const ENDS_MS = 5 * 60_000;
 const VOIDS_MS = 3_600_000;
 const SHUT_MS = 24 * 3_600_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How many holds of dead processes are looked after when scopes are opened. */
 const SWEPT_AT_OPEN = 16;
 /** How many in one transaction. */
@@ -56,9 +59,7 @@ export function postgresStore(options: PostgresStoreOptions): Store {
     );
   }
   checkSchema('postgresStore.schema', schema);
-  if (checkInteger('postgresStore.timeoutMs', timeoutMs, 1) > MAX_TIMER_MS) {
-    throw new RangeError(`\`postgresStore.timeoutMs\` must be at most ${MAX_TIMER_MS}, got ${timeoutMs}`);
-  }
+  checkTimerMs('postgresStore.timeoutMs', timeoutMs);
   const scopes = parseDuration('postgresStore.forgetAfter', forgetAfter);
   const keep: Keep = { ends: ENDS_MS, voids: VOIDS_MS, shut: SHUT_MS, scopes };
   return new PostgresStore(new Database(client, schema, timeoutMs), keep);
@@ -76,7 +77,7 @@ class PostgresStore implements Store {
   }
 
   async open(scopes: readonly string[], lifetime: Lifetime = 'kept'): Promise<Readonly<Record<string, string>>> {
-    for (const scope of scopes) checkText('a scope', scope);
+    for (const scope of scopes) checkSqlText('a scope', scope);
     checkOneOf('lifetime', lifetime, ['kept', 'temporary']);
     const keep = this.#keep;
     const sweep = { limit: SWEPT_AT_OPEN, keep };
@@ -106,7 +107,7 @@ class PostgresStore implements Store {
   }
 
   async read(scopes: readonly string[]): Promise<Readonly<Record<string, Readonly<Record<string, Reading>>>>> {
-    for (const scope of scopes) checkText('a scope', scope);
+    for (const scope of scopes) checkSqlText('a scope', scope);
     const answer = await this.#database.ask('read', { scopes, keep: this.#keep });
     const readings: Record<string, Record<string, Reading>> = Object.create(null);
     for (const [scope, meters] of Object.entries(answer as Record<string, Record<string, Reading>>)) {
@@ -139,7 +140,7 @@ class PostgresStore implements Store {
   }
 
   async #change(question: 'shut' | 'stop' | 'resume', scope: string): Promise<void> {
-    checkText('a scope', scope);
+    checkSqlText('a scope', scope);
     await this.#database.ask(question, { scope, keep: this.#keep });
   }
 }

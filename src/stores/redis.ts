@@ -1,3 +1,4 @@
+import { checkTimerMs } from '../internal/deadline.ts';
 import { type Duration, parseDuration } from '../internal/duration.ts';
 import { checkInteger, checkOneOf, checkOptions, shown } from '../internal/options.ts';
 import type { RedisClient } from './redis/client.ts';
@@ -6,9 +7,9 @@ import { type Item, integerOf, readDecision, readSettled, reserveItem, settleIte
 import { Keys } from './redis/keys.ts';
 import { Queue } from './redis/queue.ts';
 import { MANAGE } from './redis/scripts.ts';
-import { checkText, Shapes } from './redis/shapes.ts';
+import { Shapes } from './redis/shapes.ts';
 import type { Decision, Forfeited, Lifetime, Reading, Reserve, Settle, Settled, Store } from './store.ts';
-import { checkReserve, checkSettle } from './store-input.ts';
+import { checkReserve, checkSettle, checkText } from './store-input.ts';
 
 export { fromIoredis, fromNodeRedis, type IoredisLike, type NodeRedisLike, type RedisClient } from './redis/client.ts';
 
@@ -17,9 +18,12 @@ export interface RedisStoreOptions {
   readonly client: RedisClient;
   /** Keys are `leash:{prefix}:...`. 1 to 128 characters without braces. Stores with the same prefix are one. Default: `'default'`. */
   readonly prefix?: string;
-  /** How long a question may take before it rejects. Integer >= 1. Default: 2,000. */
+  /** After how many ms a call without an answer rejects. Integer from 1 to 2^31 - 1. Default: 2 000. */
   readonly timeoutMs?: number;
-  /** Temporary scopes, such as a session's own, are forgotten when they were not used for so long. Default: `'7d'`. */
+  /**
+   * Temporary scopes, such as a session's own, are forgotten when they were not used for so long. Of several stores that open
+   * a scope the first one decides. Default: `'7d'`.
+   */
   readonly forgetAfter?: Duration;
   /**
    * `'check'`: refuses at the first `open` a server that evicts keys when its memory is full, and one that does not let us see
@@ -41,6 +45,9 @@ export interface RedisStore extends Store {
 
 const SWEPT_AT_OPEN = 8;
 const SWEPT_AT_ONCE = 256;
+/** How often a store that is used sweeps within `forgetAfter`, and how many holds then at most. */
+const SWEEPS = 8;
+const SWEPT_IN_TIME = 4_096;
 const MAX_ASKED = 4_096;
 const UNKNOWN_ANSWER = 'Redis answered something else than the script';
 
@@ -67,7 +74,7 @@ export function redisStore(options: RedisStoreOptions): RedisStore {
     );
   }
   return new Redis(
-    new Connection(client, checkInteger('redisStore.timeoutMs', timeoutMs, 1)),
+    new Connection(client, checkTimerMs('redisStore.timeoutMs', timeoutMs)),
     new Keys(checkPrefix(prefix)),
     parseDuration('redisStore.forgetAfter', forgetAfter),
     checkOneOf('redisStore.eviction', options.eviction ?? 'check', ['check', 'never']) === 'check',
@@ -93,6 +100,7 @@ class Redis implements RedisStore {
   readonly #asked = new Map<string, Item>();
   #checks: boolean;
   readonly #needsMarker: boolean;
+  #sweepAt: number;
 
   constructor(connection: Connection, keys: Keys, forgetMs: number, checks: boolean, needsMarker: boolean) {
     this.#connection = connection;
@@ -101,6 +109,7 @@ class Redis implements RedisStore {
     this.#forgetMs = forgetMs;
     this.#checks = checks;
     this.#needsMarker = needsMarker;
+    this.#sweepAt = performance.now() + forgetMs / SWEEPS;
   }
 
   async open(scopes: readonly string[], lifetime: Lifetime = 'kept'): Promise<Readonly<Record<string, string>>> {
@@ -122,6 +131,7 @@ class Redis implements RedisStore {
   reserve(batch: readonly Reserve[]): Promise<readonly Decision[]> {
     for (const item of batch) checkReserve(item);
     if (batch.length === 0) return Promise.resolve([]);
+    this.#sweepInTime();
     const items = batch.map((item) => reserveItem(item, this.#shapes));
     // Under a key that is kept it may be another call's, and spend that has happened stays.
     const own = items.filter((_, i) => {
@@ -140,6 +150,17 @@ class Redis implements RedisStore {
       },
       (late) => this.#giveBack(last.filter((item) => isNew(late[items.indexOf(item)]))),
     );
+  }
+
+  /**
+   * Time takes a hold on temporary scopes away when they could have been forgotten. Where one of them is used still it would
+   * be held for ever, so what a dead process left there is counted as spent before.
+   */
+  #sweepInTime(): void {
+    const now = performance.now();
+    if (now < this.#sweepAt) return;
+    this.#sweepAt = now + this.#forgetMs / SWEEPS;
+    this.sweep(SWEPT_IN_TIME).catch(() => {});
   }
 
   #askedLast(item: Item): void {
@@ -206,7 +227,7 @@ class Redis implements RedisStore {
   }
 
   async #manage(what: string, scopes: readonly string[], args: readonly string[]): Promise<readonly unknown[]> {
-    for (const scope of scopes) checkText('scope', scope);
+    for (const scope of scopes) checkText('a scope', scope);
     const { leases, marker } = this.#keys;
     const keys = [...leases, marker, ...scopes.map((scope) => this.#keys.scope(scope))];
     const answer = await this.#connection.ask(MANAGE, keys, [what, ...args]);

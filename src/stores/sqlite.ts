@@ -3,12 +3,11 @@ import { type Clock, systemClock } from '../internal/clock.ts';
 import { type Duration, parseDuration } from '../internal/duration.ts';
 import { checkDatabasePath, nodeSqlite } from '../internal/node-sqlite.ts';
 import { checkInteger, checkOneOf, checkOptions, shown } from '../internal/options.ts';
-import { addUnits } from '../money.ts';
 import { Database } from './sqlite/database.ts';
 import { GroupCommit } from './sqlite/group-commit.ts';
-import { checkItem, checkText } from './sqlite/input.ts';
 import type { Transaction } from './sqlite/transaction.ts';
 import type { Decision, Forfeited, Lifetime, Reading, Reserve, Settle, Settled, Store } from './store.ts';
+import { checkLine, checkReserve, checkText } from './store-input.ts';
 
 export interface SqliteStoreOptions {
   /**
@@ -20,7 +19,10 @@ export interface SqliteStoreOptions {
   readonly clock?: Clock;
   /** For how long a call waits, in ms, while others have the database locked; then it rejects. Integer >= 0. Default: 2 000. */
   readonly busyTimeoutMs?: number;
-  /** How long after its last use a scope is forgotten that was opened as `'temporary'`. Default: `'7d'`. */
+  /**
+   * How long after its last use a scope is forgotten that was opened as `'temporary'`. Of several stores that have opened it
+   * the longest decides. Default: `'7d'`.
+   */
   readonly forgetAfter?: Duration;
 }
 
@@ -52,7 +54,7 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sql
   checkInteger('sqliteStore.busyTimeoutMs', busyTimeoutMs, 0);
   const forgetAfterMs = parseDuration('sqliteStore.forgetAfter', forgetAfter);
   nodeSqlite();
-  const database = new Database(resolve(path), durability === 'power' ? 'FULL' : 'NORMAL', clock, forgetAfterMs);
+  const database = new Database(resolve(path), durability === 'power' ? 'FULL' : 'NORMAL', clock);
   return new FileStore(new GroupCommit(database, busyTimeoutMs), forgetAfterMs);
 }
 
@@ -77,13 +79,10 @@ class FileStore implements SqliteStore {
         const generations: Record<string, string> = Object.create(null);
         let made = false;
         for (const id of scopes) {
-          let scope = rows.get(id);
-          if (scope === undefined) {
-            scope = rows.addScope(id, lifetime === 'temporary' ? this.#forgetAfterMs : undefined);
-            made = true;
-          } else if (scope.dueMs !== null && !scope.shut) {
-            scope.dueMs = Math.max(scope.dueMs, addUnits(time, this.#forgetAfterMs));
-          }
+          const known = rows.get(id);
+          known?.opened(time, this.#forgetAfterMs);
+          made ||= known === undefined;
+          const scope = known ?? rows.addScope(id, lifetime === 'temporary' ? this.#forgetAfterMs : null);
           generations[id] = scope.generation;
         }
         if (made) forfeitEnded(transaction, SWEPT_AT_OPEN);
@@ -162,7 +161,7 @@ class FileStore implements SqliteStore {
       size: 1,
       check: () => checkText('a scope', scope),
       answer({ rows }) {
-        (rows.get(scope) ?? rows.addScope(scope, undefined)).stopped = true;
+        (rows.get(scope) ?? rows.addScope(scope, null)).stopped = true;
       },
     });
   }
@@ -181,6 +180,13 @@ class FileStore implements SqliteStore {
   close(): Promise<void> {
     return this.#queue.close();
   }
+}
+
+function checkItem(item: Reserve): void {
+  checkReserve(item);
+  checkText('the id of a reservation', item.id);
+  if (item.onto !== undefined) checkText('the id of a hold', item.onto);
+  for (const line of item.lines) checkLine(line);
 }
 
 function forfeitEnded({ rows, ledger }: Transaction, limit: number): readonly Forfeited[] {

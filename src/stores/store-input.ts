@@ -1,3 +1,4 @@
+import { checkInteger, checkOneOf } from '../internal/options.ts';
 import type { Line, Reserve, Settle } from './store.ts';
 
 /** Part of every store's contract (S6): a number that is no amount never reaches a counter. */
@@ -25,4 +26,23 @@ function checkUnits(name: string, value: unknown): void {
   if (!Number.isSafeInteger(value) || (value as number) < 0) {
     throw new RangeError(`\`${name}\` must be a safe integer >= 0, got ${String(value)}`);
   }
+}
+
+/** A name that leaves this process: of two texts that are no Unicode a server or a file makes one. @throws {TypeError | RangeError} */
+export function checkText(what: string, text: unknown): void {
+  if (typeof text !== 'string') throw new TypeError(`${what} must be a string`);
+  if (!text.isWellFormed()) throw new RangeError(`${what} must be well-formed Unicode`);
+}
+
+/** All of a line that leaves this process but its units. @throws {TypeError | RangeError} */
+export function checkLine({ scope, generation, meter, span, book }: Line): void {
+  checkText('the scope of a line', scope);
+  checkText('the generation of a line', generation);
+  checkText('the meter of a line', meter);
+  checkOneOf('book', book, ['reserve', 'settle']);
+  const { kind } = (span ?? {}) as Partial<typeof span>;
+  checkOneOf('span.kind', kind, ['total', 'rolling', 'calendar']);
+  if (span.kind !== 'rolling') return;
+  checkInteger('span.ms', span.ms, 1);
+  checkInteger('span.stepMs', span.stepMs, 1);
 }

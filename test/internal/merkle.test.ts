@@ -1,16 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   CompactRange,
-  type Consistency,
-  consistencyProof,
   EMPTY_ROOT,
   type Inclusion,
   inclusionProof,
   merkleRoot,
-  verifyConsistency,
   verifyInclusion,
 } from '../../src/internal/merkle.ts';
 
@@ -19,11 +15,6 @@ const vectors = JSON.parse(readFileSync(new URL('../vectors/rfc6962.json', impor
   readonly leafHashes: readonly string[];
   readonly roots: readonly string[];
   readonly inclusion: readonly { readonly index: number; readonly size: number; readonly proof: readonly string[] }[];
-  readonly consistency: readonly {
-    readonly first: number;
-    readonly second: number;
-    readonly proof: readonly string[];
-  }[];
 };
 const { leafHashes, roots } = vectors;
 const rootOf = (size: number): string => roots[size] as string;
@@ -159,47 +150,9 @@ function spoiledInclusions(right: Inclusion): { name: string; claim: Inclusion }
   return spoiled.map(([name, change]) => ({ name: `${index} of ${size}: ${name}`, claim: { ...right, ...change } }));
 }
 
-/** Every way in which the reference tests spoil a consistency proof. */
-function spoiledConsistencies(right: Consistency): { name: string; claim: Consistency }[] {
-  const { firstSize, firstRoot, secondSize, secondRoot, proof } = right;
-  const spoiled: [string, Partial<Consistency>][] = [
-    ['first - 1', { firstSize: firstSize - 1 }],
-    ['first + 1', { firstSize: firstSize + 1 }],
-    ['first ^ 2', { firstSize: firstSize ^ 2 }],
-    ['second * 2', { secondSize: secondSize * 2 }],
-    ['second / 2', { secondSize: Math.floor(secondSize / 2) }],
-    ['another first root', { firstRoot: 'WrongRoot' }],
-    ['another second root', { secondRoot: 'WrongRoot' }],
-    ['exchanged roots', { firstRoot: secondRoot, secondRoot: firstRoot }],
-    ['no proof', { proof: [] }],
-    ['garbage at the end', { proof: [...proof, ''] }],
-    ['the first root at the end', { proof: [...proof, firstRoot] }],
-    ['the second root at the end', { proof: [...proof, secondRoot] }],
-    ['garbage at the front', { proof: ['', ...proof] }],
-    ['the first root at the front', { proof: [firstRoot, ...proof] }],
-    ['the second root at the front', { proof: [secondRoot, ...proof] }],
-    ['its first hash twice', { proof: [proof[0] as string, ...proof] }],
-    ['a hash too few', { proof: proof.slice(0, -1) }],
-    ['the first root in capitals', { firstRoot: firstRoot.toUpperCase() }],
-    ...proof.flatMap((hash, i): [string, Partial<Consistency>][] => [
-      [`hash ${i}`, { proof: proof.with(i, flipped(hash, 4)) }],
-      [`hash ${i} in capitals`, { proof: proof.with(i, hash.toUpperCase()) }],
-      [`hash ${i} left out of its place`, { proof: proof.with(i, '') }],
-    ]),
-  ];
-  return spoiled.map(([name, change]) => ({
-    name: `${firstSize} of ${secondSize}: ${name}`,
-    claim: { ...right, ...change },
-  }));
-}
-
 const inclusions = vectors.inclusion.map(({ index, size, proof }) => {
   return { index, size, leaf: leafHashes[index] as string, root: rootOf(size), proof };
 });
-const consistencies = vectors.consistency.map(({ first, second, proof }) => {
-  return { firstSize: first, firstRoot: rootOf(first), secondSize: second, secondRoot: rootOf(second), proof };
-});
-
 describe('verifyInclusion', () => {
   it.each(inclusions)('accepts the reference proof of leaf $index of $size', (claim) => {
     expect(verifyInclusion(claim)).toBe(true);
@@ -229,73 +182,5 @@ describe('verifyInclusion', () => {
     );
     expect(verifyInclusion({ index: size - 1, size, leaf, root, proof })).toBe(true);
     expect(verifyInclusion({ index: size - 2, size, leaf, root, proof })).toBe(false);
-  });
-});
-
-describe('consistencyProof', () => {
-  it.each(vectors.consistency)('is the reference proof of $first and $second', ({ first, second, proof }) => {
-    expect(consistencyProof(leafHashes.slice(0, second), first)).toEqual(proof);
-  });
-
-  it.each([0, -1, 9, 1.5, Number.NaN])('refuses a smaller tree of %j leaves', (size) => {
-    expect(() => consistencyProof(leafHashes, size)).toThrow(RangeError);
-  });
-
-  it('verifies for every beginning of every tree, and for no other root', () => {
-    for (let secondSize = 1; secondSize <= 26; secondSize++) {
-      const leaves = leavesOf(secondSize);
-      const secondRoot = merkleRoot(leaves);
-      for (let firstSize = 1; firstSize <= secondSize; firstSize++) {
-        const proof = consistencyProof(leaves, firstSize);
-        for (let other = 1; other <= secondSize; other++) {
-          const firstRoot = merkleRoot(leaves.slice(0, other));
-          const same = other === firstSize;
-          expect(verifyConsistency({ firstSize, firstRoot, secondSize, secondRoot, proof })).toBe(same);
-        }
-      }
-    }
-  });
-});
-
-describe('verifyConsistency', () => {
-  it.each(consistencies)('accepts the reference proof of $firstSize and $secondSize', (claim) => {
-    expect(verifyConsistency(claim)).toBe(true);
-  });
-
-  const longer = consistencies.filter(({ proof }) => proof.length > 0);
-  it.each(longer.flatMap(spoiledConsistencies))('refuses $name', ({ claim }) => {
-    expect(verifyConsistency(claim)).toBe(false);
-  });
-
-  it.each([
-    { name: 'a first tree without leaves', first: 0, second: 5, proof: [] },
-    { name: 'two trees without leaves', first: 0, second: 0, proof: [] },
-    { name: 'a second tree that is smaller', first: 2, second: 1, proof: [] },
-    { name: 'a second tree without leaves', first: 1, second: 0, proof: [] },
-    { name: 'a proof where there is nothing to prove', first: 3, second: 3, proof: [EMPTY_ROOT] },
-    { name: 'no proof where there is something', first: 3, second: 5, proof: [] },
-  ])('refuses $name', ({ first, second, proof }) => {
-    const claim = { firstSize: first, firstRoot: rootOf(first), secondSize: second, secondRoot: rootOf(second), proof };
-    expect(verifyConsistency(claim)).toBe(false);
-  });
-
-  it('refuses two trees of one size with other roots', () => {
-    const [firstRoot, secondRoot] = [rootOf(3), rootOf(4)];
-    expect(verifyConsistency({ firstSize: 3, firstRoot, secondSize: 3, secondRoot, proof: [] })).toBe(false);
-  });
-
-  it('refuses any other history of the same length', () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 2, max: 60 }), fc.nat(), fc.nat(), (secondSize, from, changed) => {
-        const firstSize = (from % (secondSize - 1)) + 1;
-        const leaves = leavesOf(secondSize);
-        const rewritten = leaves.with(changed % firstSize, EMPTY_ROOT);
-        const firstRoot = merkleRoot(leaves.slice(0, firstSize));
-        const secondRoot = merkleRoot(rewritten);
-        const claim = { firstSize, firstRoot, secondSize, secondRoot };
-        expect(verifyConsistency({ ...claim, proof: consistencyProof(rewritten, firstSize) })).toBe(false);
-        expect(verifyConsistency({ ...claim, proof: consistencyProof(leaves, firstSize) })).toBe(false);
-      }),
-    );
   });
 });

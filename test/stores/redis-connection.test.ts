@@ -5,6 +5,8 @@ import type { Line, Reserve } from '../../src/stores/store.ts';
 /** A client whose answers are given by hand. */
 class ScriptedClient implements RedisClient {
   readonly sent: {
+    /** What all but reservations and settlements begin with, such as `open`. */
+    readonly word: string;
     readonly items: readonly number[];
     readonly answer: (value: unknown) => void;
     readonly fail: (error: Error) => void;
@@ -13,7 +15,12 @@ class ScriptedClient implements RedisClient {
   evalsha(_sha1: string, _keys: string[], args: string[]): Promise<unknown> {
     return new Promise((answer, fail) => {
       const [first = ''] = args;
-      this.sent.push({ items: first.startsWith('[') ? (JSON.parse(first) as number[]) : [], answer, fail });
+      this.sent.push({
+        word: first,
+        items: first.startsWith('[') ? (JSON.parse(first) as number[]) : [],
+        answer,
+        fail,
+      });
     });
   }
 
@@ -255,10 +262,39 @@ describe('redisStore and its connection', () => {
         field === 'id' || field === 'onto'
           ? item('r', { [field]: bad })
           : item('r', { lines: [{ ...line, [field]: bad }] });
-      expect(() => redisStore({ client }).reserve([wrong])).toThrow(TypeError);
+      expect(() => redisStore({ client }).reserve([wrong])).toThrow(RangeError);
       expect(client.sent).toHaveLength(0);
     },
   );
+
+  it('sweeps now and then while it is used: on temporary scopes time takes holds away, which then are held for ever', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      const client = new ScriptedClient();
+      const store = redisStore({ client, forgetAfter: 8_000 });
+      const wordsAfter = async (ms: number): Promise<string[]> => {
+        vi.advanceTimersByTime(ms);
+        const before = client.sent.length;
+        const [asked, again] = [store.reserve([item('r')]), store.reserve([item('r')])];
+        await tick();
+        const sent = client.sent.slice(before);
+        for (const { word, answer, fail } of sent) {
+          // Nobody waits for what comes of it.
+          if (word === 'sweep') fail(new Error('LOADING'));
+          else answer([0, 95, 1, 95]);
+        }
+        await Promise.all([asked, again]);
+        return sent.map(({ word }) => (word === 'sweep' ? word : 'decide'));
+      };
+      expect(await wordsAfter(999)).toEqual(['decide']);
+      expect(await wordsAfter(1)).toEqual(['sweep', 'decide']);
+      expect(await wordsAfter(999)).toEqual(['decide']);
+      expect(await wordsAfter(1)).toEqual(['sweep', 'decide']);
+      expect(await wordsAfter(9_000)).toEqual(['sweep', 'decide']);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
 
   it('keeps no process alive when nothing is asked any more', async () => {
     const client = new ScriptedClient();
@@ -298,6 +334,7 @@ describe('options of redisStore', () => {
     { options: { client, prefix: 'x'.repeat(129) }, error: RangeError, names: 'redisStore.prefix' },
     { options: { client, prefix: '\ud800' }, error: RangeError, names: 'redisStore.prefix' },
     { options: { client, timeoutMs: 0 }, error: RangeError, names: 'redisStore.timeoutMs' },
+    { options: { client, timeoutMs: 2 ** 31 }, error: RangeError, names: 'redisStore.timeoutMs' },
     { options: { client, timeoutMs: '2s' }, error: TypeError, names: 'redisStore.timeoutMs' },
     { options: { client, forgetAfter: 'soon' }, error: TypeError, names: 'redisStore.forgetAfter' },
     { options: { client, forgetAfter: 0 }, error: RangeError, names: 'redisStore.forgetAfter' },

@@ -139,6 +139,31 @@ describe('what the SQLite store forgets', () => {
     expect(kit.counts()).toMatchObject({ scope: 1 });
   });
 
+  it.each(['shorter first', 'longer first'])(
+    'is a temporary scope after the longest `forgetAfter` of the stores that opened it, the %s',
+    async (order) => {
+      const short = kit.open({ forgetAfter: '1h' });
+      const stores = order === 'shorter first' ? [short, kit.store] : [kit.store, short];
+      for (const store of stores) await store.open(['both'], 'temporary');
+      await short.open(['short'], 'temporary');
+      const passes = async (ms: number): Promise<void> => {
+        kit.clock.advance(ms);
+        // The shorter looks first.
+        for (const store of [short, kit.store]) await store.settle([]);
+      };
+      const known = async (): Promise<string[]> => Object.keys(await kit.store.read(['both', 'short']));
+      await passes(3_600_000 - 1);
+      expect(kit.counts()).toMatchObject({ scope: 3 });
+      await passes(250);
+      expect(await known()).toEqual(['both']);
+      await passes(7 * DAY_MS - 1);
+      expect(await known()).toEqual(['both']);
+      await passes(7 * DAY_MS);
+      await passes(250);
+      expect(await known()).toEqual([]);
+    },
+  );
+
   it('is no temporary scope that a call is in: while its lease is renewed, or until it has ended', async () => {
     await kit.reopen({ forgetAfter: '1h' });
     const generations = await kit.store.open(['renewed', 'counted', 'long'], 'temporary');

@@ -1,19 +1,26 @@
 import type { Line, Reserve, Settle } from '../store.ts';
-import { checkReserve, checkSettle } from '../store-input.ts';
+import { checkLine, checkReserve, checkSettle, checkText } from '../store-input.ts';
 
 /** An index of PostgreSQL takes no more than about 2 700 bytes. */
-const MAX_TEXT = 800;
+const MAX_INDEXED = 800;
+const MAX_METER = 100_000;
 
 /** What the caller does with its objects later does not matter: what was checked is sent. @throws {TypeError | RangeError} */
 export function checkedReserve(batch: readonly Reserve[]): readonly Reserve[] {
   return batch.map((item) => {
-    const { id, onto, leaseMs, keepMs, force } = item;
+    const { id, onto, leaseMs, keepMs } = item;
+    const force = item.force === true ? true : undefined;
     const lines = item.lines.map(({ span, ...line }): Line => ({ ...line, span: { ...span } }));
     const copy: Reserve = { id, lines, leaseMs, onto, keepMs, force };
     checkReserve(copy);
-    checkText('the id of a reservation', id);
-    if (onto !== undefined) checkText('the id of a hold', onto);
-    for (const line of lines) checkLine(line);
+    checkSqlText('the id of a reservation', id);
+    if (onto !== undefined) checkSqlText('the id of a hold', onto);
+    for (const line of lines) {
+      checkLine(line);
+      checkLength('the scope of a line', line.scope, MAX_INDEXED);
+      checkLength('the generation of a line', line.generation, MAX_INDEXED);
+      checkLength('the meter of a line', line.meter, MAX_METER);
+    }
     return copy;
   });
 }
@@ -22,27 +29,20 @@ export function checkedReserve(batch: readonly Reserve[]): readonly Reserve[] {
 export function checkedSettle(batch: readonly Settle[]): readonly Settle[] {
   return batch.map(({ id, actual }) => {
     const copy = { id, actual: Array.isArray(actual) ? [...actual] : actual } as Settle;
-    checkText('the id of a settlement', id);
+    checkSqlText('the id of a settlement', id);
     checkSettle(copy, undefined);
     return copy;
   });
 }
 
 /** @throws {TypeError | RangeError} no name that PostgreSQL can hold. */
-export function checkText(what: string, text: unknown, max: number = MAX_TEXT): void {
-  if (typeof text !== 'string') throw new TypeError(`${what} must be a string`);
-  if (text.length > max || !text.isWellFormed() || text.includes('\0')) {
-    throw new RangeError(`${what} must be well-formed Unicode without U+0000, of at most ${max} characters`);
-  }
+export function checkSqlText(what: string, text: unknown): void {
+  checkText(what, text);
+  checkLength(what, text as string, MAX_INDEXED);
 }
 
-function checkLine({ scope, generation, meter, span }: Line): void {
-  checkText('a scope', scope);
-  checkText('a generation', generation);
-  // No index has it.
-  checkText('a meter', meter, 100_000);
-  if (span.kind !== 'rolling') return;
-  for (const ms of [span.ms, span.stepMs]) {
-    if (!Number.isSafeInteger(ms) || ms < 1) throw new RangeError('a rolling span must be of safe integers >= 1');
+function checkLength(what: string, text: string, max: number): void {
+  if (text.length > max || text.includes('\0')) {
+    throw new RangeError(`${what} must be at most ${max} characters without U+0000`);
   }
 }

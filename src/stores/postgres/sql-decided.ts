@@ -183,7 +183,8 @@ export const DECIDED = `
             WHEN place.id IS NULL OR place.generation <> generations[line] THEN 'state_lost'
             WHEN place.shut THEN 'closed'
             WHEN place.stopped AND item.force IS NOT TRUE THEN 'stopped'
-            WHEN calendars[line] AND (starts[line] <= place.seen_ms AND place.seen_ms < stops[line]) IS NOT TRUE THEN 'stale'
+            WHEN calendars[line] AND (starts[line] <= place.seen_ms AND place.seen_ms < stops[line]) IS NOT TRUE
+              THEN 'stale'
           END;
           IF why IS NOT NULL THEN
             answer := refused(why, i - 1, CASE why WHEN 'stale' THEN place.seen_ms ELSE clock END);
@@ -268,7 +269,9 @@ export const DECIDED = `
         END LOOP;
         IF item.op = 'lapse' THEN
           item.ending := 'forfeited';
-          IF hold.state IS DISTINCT FROM 'held' OR hold.due_ms > clock THEN answer := jsonb_build_object('first', false); END IF;
+          IF hold.state IS DISTINCT FROM 'held' OR hold.due_ms > clock THEN
+            answer := jsonb_build_object('first', false);
+          END IF;
         END IF;
         late := hold.state = 'forfeited' AND NOT hold.corrected AND item.actual IS NOT NULL;
 
@@ -293,7 +296,11 @@ export const DECIDED = `
               CONTINUE WHEN coalesce(overrun[i], 0) = 0;
               counters[at] := booked(counters[at], overrun[i], seen[at]);
             ELSIF hold.marks[i] IS NULL THEN
-              amount := CASE item.ending WHEN 'void' THEN 0 WHEN 'forfeited' THEN hold.amounts[i] ELSE item.actual[i] END;
+              amount := CASE item.ending
+                WHEN 'void' THEN 0
+                WHEN 'forfeited' THEN hold.amounts[i]
+                ELSE item.actual[i]
+              END;
               counters[at] := released(counters[at], hold.amounts[i], amount, seen[at]);
             ELSE
               CONTINUE WHEN item.ending <> 'void';

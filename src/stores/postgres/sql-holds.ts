@@ -43,7 +43,8 @@ export const HOLDS = `
     IF cardinality(ids) > 0 THEN
       answers := decided(jsonb_build_object(
         'ids', to_jsonb(ids), 'closing', cardinality(ids), 'scopes', '[]'::jsonb, 'lines', '[]'::jsonb,
-        'items', (SELECT jsonb_agg(jsonb_build_object('op', 'lapse', 'hold', n)) FROM generate_series(1, cardinality(ids)) n),
+        'items',
+          (SELECT jsonb_agg(jsonb_build_object('op', 'lapse', 'hold', n)) FROM generate_series(1, cardinality(ids)) n),
         -- A scope is not used by what its dead leave behind.
         'keep', (request -> 'keep') - 'scopes'
       ));

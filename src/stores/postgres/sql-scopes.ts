@@ -11,7 +11,7 @@ export const SCOPES = `
   BEGIN
     UPDATE scopes s SET
       seen_ms = greatest(s.seen_ms, now_ms()),
-      -- An eighth later than it must be: so a scope in use changes its place in the index now and then, and not each time.
+      -- An eighth later than it must be: so a scope in use changes its place in the index now and then alone.
       forget_ms = CASE WHEN s.forget_ms < now_ms() + forget AND NOT s.shut THEN now_ms() + forget + forget / 8
         ELSE s.forget_ms END
     WHERE s.id = wanted
@@ -77,7 +77,8 @@ export const SCOPES = `
 
   CREATE FUNCTION stopped(request jsonb) RETURNS jsonb LANGUAGE plpgsql AS $function$
   BEGIN
-    INSERT INTO scopes (name, stopped) VALUES (request ->> 'scope', true) ON CONFLICT (name) DO UPDATE SET stopped = true;
+    INSERT INTO scopes (name, stopped) VALUES (request ->> 'scope', true)
+    ON CONFLICT (name) DO UPDATE SET stopped = true;
     RETURN NULL;
   END $function$;
 

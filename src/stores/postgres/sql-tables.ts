@@ -25,8 +25,8 @@ export const TABLES = `
     kind text NOT NULL,
     held units NOT NULL,
     used units NOT NULL,
-    -- Of a rolling window: its length, that of its steps, the latest step and what was booked in it. Earlier ones are rows
-    -- of their own, none of them before the oldest.
+    -- Of a rolling window: its length, that of its steps, the latest step and what was booked in it. Earlier ones are
+    -- rows of their own, none of them before the oldest.
     window_ms bigint,
     step_ms bigint,
     step bigint,
@@ -48,7 +48,7 @@ export const TABLES = `
 
   CREATE TABLE holds (
     id text COLLATE "C" PRIMARY KEY,
-    -- held, settled, void or forfeited; extension: what was added to the hold \`onto\`, which has its lines and ends it.
+    -- held, settled, void or forfeited; extension: it was added to the hold \`onto\`, which has its lines and ends it.
     state text NOT NULL,
     -- When its lease ends, while it is held; then, when it may be forgotten.
     due_ms bigint,

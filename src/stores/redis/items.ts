@@ -1,5 +1,6 @@
 import type { Decision, HoldState, Line, Reserve, Settle, Settled } from '../store.ts';
-import { checkText, type Shape, type Shapes } from './shapes.ts';
+import { checkText } from '../store-input.ts';
+import type { Shape, Shapes } from './shapes.ts';
 
 /** A reservation or settlement as the script takes it. */
 export interface Item {
@@ -13,15 +14,15 @@ export interface Item {
 
 export function reserveItem(item: Reserve, shapes: Shapes): Item {
   const { id, lines, onto } = item;
-  checkText('id', id);
-  if (onto !== undefined) checkText('onto', onto);
+  checkText('the id of a reservation', id);
+  if (onto !== undefined) checkText('the id of a hold', onto);
   const amounts: number[] = [];
   for (let i = 0; i < lines.length; i++) amounts.push((lines[i] as Line).amount);
   return { id, kind: onto === undefined ? 'reserve' : 'extend', shape: shapes.of(item), onto, amounts };
 }
 
 export function settleItem({ id, actual }: Settle): Item {
-  checkText('id', id);
+  checkText('the id of a settlement', id);
   if (typeof actual === 'string') return { id, kind: actual, shape: undefined, onto: undefined, amounts: [] };
   return { id, kind: 'settle', shape: undefined, onto: undefined, amounts: [...actual] };
 }

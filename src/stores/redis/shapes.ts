@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Span } from '../../internal/window.ts';
 import type { Line, Reserve } from '../store.ts';
+import { checkLine } from '../store-input.ts';
 
 /** Everything of a reservation but its id and amounts, as the script takes it: many reservations have it in common. */
 export interface Shape {
@@ -84,27 +85,6 @@ function shapeOf({ lines, leaseMs, keepMs = 0, force }: Reserve): Shape {
 function flat({ scope, generation, meter, span, book, cap }: Line, before: Line | undefined): (string | number)[] {
   const isSame = before !== undefined && before.scope === scope && before.generation === generation;
   return [isSame ? 0 : scope, isSame ? 0 : generation, `m:${meter}`, spanText(span), book === 'reserve' ? 1 : 0, cap];
-}
-
-function checkLine({ scope, generation, meter, span, book }: Line): void {
-  checkText('scope', scope);
-  checkText('generation', generation);
-  checkText('meter', meter);
-  if (book !== 'reserve' && book !== 'settle') throw new TypeError("`book` must be 'reserve' or 'settle'");
-  if (span.kind === 'rolling' && !(isLength(span.ms) && isLength(span.stepMs))) {
-    throw new RangeError('a rolling window is whole milliseconds, and so are its steps');
-  }
-}
-
-function isLength(ms: number): boolean {
-  return Number.isSafeInteger(ms) && ms >= 1;
-}
-
-/** Two texts that are not well-formed may be the same to the server. */
-export function checkText(name: string, value: unknown): void {
-  if (typeof value !== 'string' || !value.isWellFormed()) {
-    throw new TypeError(`\`${name}\` must be a string of well-formed Unicode`);
-  }
 }
 
 function spanText(span: Span): string {

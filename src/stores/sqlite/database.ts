@@ -14,15 +14,13 @@ export class Database {
   readonly #path: string;
   readonly #synchronous: Synchronous;
   readonly #clock: Pick<Clock, 'wall'>;
-  readonly #forgetAfterMs: number;
   #connection: Connection | undefined;
   #forgotAllAt = Number.NEGATIVE_INFINITY;
 
-  constructor(path: string, synchronous: Synchronous, clock: Pick<Clock, 'wall'>, forgetAfterMs: number) {
+  constructor(path: string, synchronous: Synchronous, clock: Pick<Clock, 'wall'>) {
     this.#path = path;
     this.#synchronous = synchronous;
     this.#clock = clock;
-    this.#forgetAfterMs = forgetAfterMs;
   }
 
   /** @throws what `Connection` throws; after anything but busy it must be abandoned. */
@@ -42,7 +40,7 @@ export class Database {
     rows.flush();
     // Either way: the clock may have been set back.
     if (Math.abs(time - this.#forgotAllAt) >= FORGET_EVERY_MS) {
-      if (rows.forget(FORGOTTEN_HOLDS, FORGOTTEN_SCOPES, this.#forgetAfterMs)) this.#forgotAllAt = time;
+      if (rows.forget(FORGOTTEN_HOLDS, FORGOTTEN_SCOPES)) this.#forgotAllAt = time;
     }
     this.#connection?.commit();
   }

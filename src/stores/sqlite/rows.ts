@@ -41,10 +41,10 @@ export class Rows implements Scopes, Holds {
     return scope;
   }
 
-  /** @param unusedMs it may be forgotten when it was not used for so long. Undefined: never. */
-  addScope(name: string, unusedMs: number | undefined): ScopeRow {
-    const dueMs = unusedMs === undefined ? null : addUnits(this.#time, unusedMs);
-    this.#statements.insertScope.run(name, crypto.randomUUID(), dueMs);
+  /** @param forgetMs it may be forgotten when it was not used for so long; null: never. */
+  addScope(name: string, forgetMs: number | null): ScopeRow {
+    const dueMs = forgetMs === null ? null : addUnits(this.#time, forgetMs);
+    this.#statements.insertScope.run(name, crypto.randomUUID(), forgetMs, dueMs);
     return this.get(name) as ScopeRow;
   }
 
@@ -161,13 +161,13 @@ export class Rows implements Scopes, Holds {
    *
    * @returns whether that was all.
    */
-  forget(holds: number, scopes: number, unusedMs: number): boolean {
+  forget(holds: number, scopes: number): boolean {
     const { overHolds, deleteHold, dueScopes, putOffScope, deleteScope } = this.#statements;
     const over = overHolds.all(this.#time, holds) as unknown as readonly Pick<SavedHold, 'id'>[];
     for (const { id } of over) deleteHold.run(id);
-    const due = dueScopes.all(this.#time, scopes) as unknown as readonly Pick<SavedScope, 'id' | 'shut' | 'time_ms'>[];
-    for (const { id, shut, time_ms } of due) {
-      const unused = addUnits(time_ms, unusedMs);
+    const due = dueScopes.all(this.#time, scopes) as unknown as readonly SavedScope[];
+    for (const { id, shut, time_ms, forget_ms } of due) {
+      const unused = addUnits(time_ms, forget_ms ?? 0);
       if (shut !== 0 || unused <= this.#time) deleteScope.run(id);
       // It was used since: it is looked at again when it may have been unused for so long.
       else putOffScope.run(unused, id);

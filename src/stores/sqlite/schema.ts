@@ -10,7 +10,7 @@ const TABLES = `
 CREATE TABLE leash_store (version INTEGER NOT NULL) STRICT;
 INSERT INTO leash_store VALUES (${VERSION});
 
--- due_ms: when to look whether it may be forgotten. NULL: never.
+-- Of a scope that may be forgotten: after how long without a use, and when to look for that. NULL: never.
 CREATE TABLE leash_scope (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
@@ -18,6 +18,7 @@ CREATE TABLE leash_scope (
   stopped INTEGER NOT NULL,
   shut INTEGER NOT NULL,
   time_ms INTEGER NOT NULL,
+  forget_ms INTEGER,
   due_ms INTEGER
 ) STRICT;
 CREATE INDEX leash_scope_due ON leash_scope (due_ms) WHERE due_ms IS NOT NULL;

@@ -1,3 +1,4 @@
+import { addUnits } from '../../money.ts';
 import type { Counter, Scope } from '../ledger.ts';
 import type { Line } from '../store.ts';
 import type { Statements } from './statements.ts';
@@ -9,6 +10,7 @@ export interface SavedScope {
   readonly stopped: number;
   readonly shut: number;
   readonly time_ms: number;
+  readonly forget_ms: number | null;
   readonly due_ms: number | null;
 }
 
@@ -21,6 +23,8 @@ export class ScopeRow implements Scope {
   now: number;
   /** When to look whether it may be forgotten; null: never. */
   dueMs: number | null;
+  /** After how long without a use that is. */
+  #forgetMs: number | null;
   #saved: SavedScope;
   readonly #counters = new Map<string, Counter>();
   readonly #counterOf: (scope: ScopeRow, line: Line) => Counter;
@@ -35,6 +39,7 @@ export class ScopeRow implements Scope {
     this.shut = saved.shut !== 0;
     this.now = saved.time_ms;
     this.dueMs = saved.due_ms;
+    this.#forgetMs = saved.forget_ms;
   }
 
   get wall(): number {
@@ -43,6 +48,13 @@ export class ScopeRow implements Scope {
 
   set wall(time: number) {
     this.now = time;
+  }
+
+  /** Somebody opens it who would keep it for so long without a use: the longest decides. */
+  opened(time: number, forgetMs: number): void {
+    if (this.dueMs === null || this.#forgetMs === null || this.shut) return;
+    this.#forgetMs = Math.max(this.#forgetMs, forgetMs);
+    this.dueMs = Math.max(this.dueMs, addUnits(time, this.#forgetMs));
   }
 
   counter(line: Line): Counter {
@@ -55,11 +67,18 @@ export class ScopeRow implements Scope {
   }
 
   save({ updateScope }: Statements): void {
-    const [stopped, shut, time_ms, due_ms] = [Number(this.stopped), Number(this.shut), this.now, this.dueMs];
+    const [stopped, shut] = [Number(this.stopped), Number(this.shut)];
+    const [time_ms, forget_ms, due_ms] = [this.now, this.#forgetMs, this.dueMs];
     const saved = this.#saved;
-    if (saved.stopped === stopped && saved.shut === shut && saved.time_ms === time_ms && saved.due_ms === due_ms)
+    if (
+      saved.stopped === stopped &&
+      saved.shut === shut &&
+      saved.time_ms === time_ms &&
+      saved.forget_ms === forget_ms &&
+      saved.due_ms === due_ms
+    )
       return;
-    updateScope.run(stopped, shut, time_ms, due_ms, this.id);
-    this.#saved = { ...saved, stopped, shut, time_ms, due_ms };
+    updateScope.run(stopped, shut, time_ms, forget_ms, due_ms, this.id);
+    this.#saved = { ...saved, stopped, shut, time_ms, forget_ms, due_ms };
   }
 }

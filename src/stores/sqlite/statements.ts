@@ -35,10 +35,14 @@ export class Statements {
     this.scopeByName = prepare('SELECT * FROM leash_scope WHERE name = ?');
     this.scopeById = prepare('SELECT * FROM leash_scope WHERE id = ?');
     this.insertScope = prepare(
-      'INSERT INTO leash_scope (name, generation, stopped, shut, time_ms, due_ms) VALUES (?, ?, 0, 0, 0, ?)',
+      'INSERT INTO leash_scope (name, generation, stopped, shut, time_ms, forget_ms, due_ms) VALUES (?, ?, 0, 0, 0, ?, ?)',
     );
-    this.updateScope = prepare('UPDATE leash_scope SET stopped = ?, shut = ?, time_ms = ?, due_ms = ? WHERE id = ?');
-    this.dueScopes = prepare('SELECT id, shut, time_ms FROM leash_scope WHERE due_ms <= ? ORDER BY due_ms LIMIT ?');
+    this.updateScope = prepare(
+      'UPDATE leash_scope SET stopped = ?, shut = ?, time_ms = ?, forget_ms = ?, due_ms = ? WHERE id = ?',
+    );
+    this.dueScopes = prepare(
+      'SELECT id, shut, time_ms, forget_ms FROM leash_scope WHERE due_ms <= ? ORDER BY due_ms LIMIT ?',
+    );
     this.putOffScope = prepare('UPDATE leash_scope SET due_ms = ? WHERE id = ?');
     this.deleteScope = prepare('DELETE FROM leash_scope WHERE id = ?');
 

@@ -90,6 +90,16 @@ describe('postgresStore', () => {
     expect(asked).toBe(0);
   });
 
+  it.each([1, 'true', {}, false, undefined])('takes %j for no force', async (force) => {
+    const asked: string[][] = [];
+    const query = async (_: string, values: string[]) => {
+      asked.push(values);
+      return { rows: [{ answer: '[{"ok":false,"why":"terminal","line":-1,"nowMs":1}]' }] };
+    };
+    await postgresStore({ client: { query } }).reserve([{ id: 'r', lines: [], leaseMs: 1, force } as Reserve]);
+    expect(JSON.parse(asked[0]?.[1] ?? '').items[0]).not.toHaveProperty('force');
+  });
+
   it.each([0, -1, 0.5, Number.NaN, 2 ** 53])('refuses a rolling span of %d', async (ms) => {
     for (const span of [
       { kind: 'rolling', ms, stepMs: 1 },
