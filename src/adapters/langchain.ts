@@ -84,8 +84,9 @@ function heldBody(leash: Leash, name: string, tool: object, own: unknown, option
 const stopSignals = new WeakMap<Leash, AbortSignal>();
 
 /**
- * Aborts when the session is stopped by hand. Not the signal of the leash: the framework's tools give up their promise when the signal aborts, while their body runs
- * on. Calls that were let in beside the one that broke the session would be told as failed, and are not.
+ * Aborts when the session is stopped by hand. Not the signal of the leash: the framework's tools give up their promise when
+ * the signal aborts, while their body runs on. Calls that were let in beside the one that broke the session would be told
+ * as failed, and are not.
  */
 function stopSignal(leash: Leash): AbortSignal {
   const known = stopSignals.get(leash);
