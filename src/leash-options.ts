@@ -13,6 +13,7 @@ import { snapshotJson } from './internal/canonical-json.ts';
 import { type Clock, systemClock } from './internal/clock.ts';
 import { checkInteger, checkName, checkOneOf, checkOptions, shown } from './internal/options.ts';
 import type { Convert } from './plan.ts';
+import { isDenialCode } from './refusal.ts';
 import { memoryStore } from './stores/memory.ts';
 import type { Store } from './stores/store.ts';
 
@@ -118,7 +119,6 @@ const CHILD_OPTIONS = ['guards', 'agent', 'id', 'audit', 'mode', 'stopOn', 'conv
 export const DEFAULT_STORE_TIMEOUT_MS = 10_000;
 const STORE_METHODS = ['open', 'reserve', 'settle', 'read', 'sweep', 'shut', 'stop', 'resume'];
 const STOP_ON: readonly string[] = ['BUDGET_EXCEEDED', 'CALL_CAP_REACHED'];
-const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
 /** @throws {TypeError | RangeError} naming the option. */
 export function readLeashOptions(options: LeashOptions): RootSettings {
@@ -249,7 +249,7 @@ function readStopOn(option: string, stopOn: StopOn | undefined): (code: string) 
   if (!Array.isArray(codes))
     throw new TypeError(`\`${option}\` must be 'any', 'none' or an array of codes, got ${shown(codes)}`);
   for (const code of codes) {
-    if (typeof code !== 'string' || !CODE.test(code)) {
+    if (!isDenialCode(code)) {
       throw new TypeError(`\`${option}\` must hold codes such as 'BUDGET_EXCEEDED', got ${shown(code)}`);
     }
   }

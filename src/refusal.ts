@@ -65,9 +65,14 @@ export interface RecordedAttempt {
 
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
+/** Whether it can be the code of a denial, of this package or of a guard of the user's own. */
+export function isDenialCode(value: unknown): value is string {
+  return typeof value === 'string' && CODE.test(value);
+}
+
 export function fromVerdict(guard: string, verdict: unknown): Refusal {
   const { allow, code, reason, message, retryAfterMs, issues, target } = (verdict ?? {}) as Partial<Denial>;
-  const told = allow === false && typeof code === 'string' && CODE.test(code) && typeof reason === 'string';
+  const told = allow === false && isDenialCode(code) && typeof reason === 'string';
   const waits = retryAfterMs === undefined || (Number.isFinite(retryAfterMs) && retryAfterMs >= 0);
   const says = message === undefined || typeof message === 'string';
   if (!told || !waits || !says || (target !== undefined && !isTarget(target))) return guardFailed(guard, undefined);

@@ -9,7 +9,7 @@ import { type ArgsHash, type Commit, createCommit } from './commitment.ts';
 import { Delivery, unavailable } from './delivery.ts';
 import { Dropped } from './dropped.ts';
 import { type EventKind, type LineRef, logRecovered, type SessionOpen, sessionOpen } from './event.ts';
-import { inTime } from './in-time.ts';
+import { inTime } from './failure.ts';
 import type { RootSigner } from './key.ts';
 import type { AuditSink, Recovered } from './sink.ts';
 
