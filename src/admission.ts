@@ -8,7 +8,7 @@ import { holdOf, reserveOnce } from './idempotency.ts';
 import { canonicalJson, frozenJson, NotJsonError } from './internal/canonical-json.ts';
 import type { Clock } from './internal/clock.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { checkOptions } from './internal/options.ts';
+import { checkName, checkOptions } from './internal/options.ts';
 import { Leases } from './leases.ts';
 import { addMoney, type ExactMoney, FREE } from './money.ts';
 import type { Counter, Plan } from './plan.ts';
@@ -80,12 +80,13 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     if (closed) throw new TypeError(`the call of tool "${call.tool}" has ended`);
     if (checkpoints === undefined) throw new TypeError("call.proof needs a signed log: `audit.sign` is 'none'");
     checkOptions('call.proof', options, ['audience', 'ttlMs', 'format']);
-    const { audience, ttlMs, format } = options;
+    const aud = checkName('call.proof.audience', options.audience);
+    const { ttlMs, format } = options;
     const { agent, policy, clock } = this.#init;
     return signProof({
       key: checkpoints.key,
       keyId: checkpoints.keyId,
-      claims: { iss: origin, sub: agent, aud: audience, tool: call.tool, args, log, seq, h: hash, pol: policy },
+      claims: { iss: origin, sub: agent, aud, tool: call.tool, args, log, seq, h: hash, pol: policy },
       now: () => clock.wall(),
       ...(ttlMs === undefined ? {} : { ttlMs }),
       ...(format === undefined ? {} : { format }),
