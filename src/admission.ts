@@ -223,7 +223,7 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     const { log } = this.#init;
     let written: MaybePromise<void>;
     try {
-      const { seq } = log.next;
+      const { seq } = log.next();
       const args = log.commit(attempt.canonical as string);
       written = log.write('tool_start', toolStart(call.id, attempt.quoted, args, held, attempt.raw));
       // Where calls go on without the log, the event may have been dropped.

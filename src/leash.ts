@@ -218,7 +218,7 @@ class Session implements Leash {
   #stop(reason: string): void {
     const over = this.#admission.refusalOfEnded();
     if (over?.code === 'SESSION_CLOSED' || over?.code === 'SESSION_STOPPED') return;
-    const { log, seq } = this.#log.next;
+    const { log, seq } = this.#log.next();
     this.#log.note('kill_switch', killSwitch(reason));
     this.#ending.stop(this.#endedError('SESSION_STOPPED', { log, seq }));
   }

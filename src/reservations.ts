@@ -91,11 +91,11 @@ export class Reservations {
     this.#flush();
     const booking = this.#booking(id, plan, units);
     return after(booking.attempt(), (done) => {
-      const { verdict, failure } = booking;
+      const { answer, failure } = booking;
       const admits = this.#admits(plan, units);
       if (!done && isSome(units)) booking.keep();
-      if (verdict !== undefined)
-        return this.#noteLost(reserved(id, verdict.decision, verdict.plan, verdict.lines, verdict.units));
+      if (answer !== undefined)
+        return this.#noteLost(reserved(id, answer.decision, answer.plan, answer.lines, answer.units));
       return admits ? lentFor(id, plan, units, failure) : no(storeFailed(failure));
     });
   }

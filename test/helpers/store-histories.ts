@@ -10,7 +10,7 @@ const CAP = 12;
 type CounterName = (typeof COUNTERS)[number];
 
 /** The same id always comes with the same lines. */
-export interface Reservation {
+interface Reservation {
   readonly id: string;
   readonly lines: readonly { readonly counter: CounterName; readonly amount: number }[];
   /** Others last longer than any history. */

@@ -5,7 +5,7 @@ export const NO_POSTGRES: string | undefined =
   postgresUrl === undefined ? 'there is no PostgreSQL: see scripts/with-databases.ts' : undefined;
 
 /** One connection: what is asked at the same time waits for it. */
-export async function pgPool(): Promise<Pool> {
+async function pgPool(): Promise<Pool> {
   const { default: pg } = await import('pg');
   return new pg.Pool({ connectionString: postgresUrl, max: 1 });
 }
