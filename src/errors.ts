@@ -100,7 +100,10 @@ export class DeniedError extends LeashError {
 }
 named(DeniedError, 'DeniedError');
 
-/** Why a budget refused: `exceeds_cap` can never fit, `exhausted` fits only after a reset, `in_flight` may fit once open holds settle. */
+/**
+ * Why a budget refused: `exceeds_cap` can never fit, `exhausted` fits only after a reset, `in_flight` may fit once open holds
+ * settle.
+ */
 export type BudgetReason = 'exceeds_cap' | 'exhausted' | 'in_flight';
 
 export interface BudgetDetail {

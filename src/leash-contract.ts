@@ -92,11 +92,14 @@ export interface Leash extends AsyncDisposable {
   /**
    * Reserves spend that is no tool call, such as a model request. Only budgets see it. An estimate that has to be worked
    * out may be a function, as the cost of a tool: where it throws, the spend is refused on record and with its error.
+   *
+   * @param note for the log. 1 to 256 characters.
    */
   hold(estimate: Cost | (() => Cost), note?: string): MaybePromise<Hold>;
   /**
    * Books spend that is no tool call and has already happened, in full.
    *
+   * @param note for the log. 1 to 256 characters.
    * @throws {BudgetExceededError} it is booked, and a budget is now over: the session ends.
    */
   charge(cost: Money, note?: string): MaybePromise<void>;
@@ -106,7 +109,11 @@ export interface Leash extends AsyncDisposable {
    * @throws {TypeError | RangeError} an option. @throws {SessionEndedError} the leash is closed.
    */
   child(options: ChildOptions): Leash;
-  /** Kill switch: calls that run see the abort, all others are refused, for good. */
+  /**
+   * Kill switch: calls that run see the abort, all others are refused, for good.
+   *
+   * @param reason for the log. 1 to 256 characters. @throws {TypeError | RangeError} no such text.
+   */
   stop(reason: string): void;
   /**
    * The same, at once, and for every leash that counts on a shared scope in the same store, in any process, until

@@ -88,9 +88,12 @@ export interface LeashOptions {
   readonly mode?: 'enforce' | 'observe';
   /** Which denials end the session. Default: `['BUDGET_EXCEEDED', 'CALL_CAP_REACHED']`. */
   readonly stopOn?: StopOn;
-  /** Default: the system's clocks. A default store uses it too. */
+  /** Time, for tests. A default store uses it too. Default: the system's clocks. */
   readonly clock?: Clock;
-  /** Rate between USD and sat, by which every budget counts spend in both units. Default: none; a unit without a budget is refused. */
+  /**
+   * Rate between USD and sat, by which every budget counts spend in both units. Default: none; a unit without a budget is
+   * refused.
+   */
   readonly convert?: Convert;
 }
 

@@ -28,7 +28,11 @@ function checkUnits(name: string, value: unknown): void {
   }
 }
 
-/** A name that leaves this process: of two texts that are no Unicode a server or a file makes one. @throws {TypeError | RangeError} */
+/**
+ * A name that leaves this process: of two texts that are no Unicode a server or a file makes one.
+ *
+ * @throws {TypeError | RangeError}
+ */
 export function checkText(what: string, text: unknown): void {
   if (typeof text !== 'string') throw new TypeError(`${what} must be a string`);
   if (!text.isWellFormed()) throw new RangeError(`${what} must be well-formed Unicode`);
