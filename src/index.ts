@@ -118,11 +118,12 @@ export type { Duration } from './internal/duration.ts';
 export type { MaybePromise } from './internal/maybe-promise.ts';
 export type { Per, Span, Window } from './internal/window.ts';
 export { createLeash } from './leash.ts';
-export type { Leash, LeashEgress, StopOptions, Summary } from './leash-contract.ts';
+export type { Leash, StopOptions, Summary } from './leash-contract.ts';
 export type { AuditOptions, ChildOptions, LeashOptions, StopOn } from './leash-options.ts';
 export type { Amount, Money, MoneyUnit } from './money.ts';
 export type { Convert } from './plan.ts';
 export { resumeScope, stopScope } from './scope-stop.ts';
+export type { LeashEgress } from './session-egress.ts';
 export { type MemoryStoreOptions, memoryStore } from './stores/memory.ts';
 export type {
   Decision as StoreDecision,

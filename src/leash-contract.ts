@@ -1,11 +1,11 @@
 import type { Decision } from './decision.ts';
 import type { CallRequest } from './declaration.ts';
-import type { EgressCoverage } from './egress/coverage.ts';
 import type { LeashError } from './errors.ts';
 import type { Hold } from './hold.ts';
 import type { MaybePromise } from './internal/maybe-promise.ts';
 import type { ChildOptions } from './leash-options.ts';
 import type { Money } from './money.ts';
+import type { LeashEgress } from './session-egress.ts';
 import type { Ticket } from './ticket.ts';
 import type { ArgsOf, Cost, ToolOptions } from './tool.ts';
 import type { Usage } from './usage.ts';
@@ -27,18 +27,6 @@ export interface Summary {
   readonly usd: string;
   readonly sat: string;
   readonly breach: LeashError | undefined;
-}
-
-/** What the egress guards of a leash hold. */
-export interface LeashEgress {
-  /** By entry point, as the last self-test saw it. */
-  coverage(): EgressCoverage;
-  /**
-   * Sends a canary by every entry point, none of which gets out: no packet leaves and no name is resolved.
-   *
-   * @throws {EgressUnenforcedError} an entry point is not held.
-   */
-  selfTest(): EgressCoverage;
 }
 
 /** One session: guards, store, log, and a breach once it happened. */

@@ -14,7 +14,7 @@ import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promis
 import { checkName, checkOptions, kindOf } from './internal/options.ts';
 import { ownWorkFromHereOn } from './internal/own-work.ts';
 import { VERSION } from './internal/version.ts';
-import type { Leash, LeashEgress, StopOptions, Summary } from './leash-contract.ts';
+import type { Leash, StopOptions, Summary } from './leash-contract.ts';
 import {
   type ChildOptions,
   type LeashOptions,
@@ -28,7 +28,7 @@ import { type Counter, type Level, sessionScope, sharedScope } from './plan.ts';
 import { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
 import { shareClients } from './session-client.ts';
-import { SessionEgress } from './session-egress.ts';
+import { type LeashEgress, SessionEgress } from './session-egress.ts';
 import { Spend } from './spend.ts';
 import type { Ticket } from './ticket.ts';
 import { type Cost, declareTool, type Tool } from './tool.ts';
