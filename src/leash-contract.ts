@@ -1,14 +1,14 @@
-import type { Decision } from './decision.ts';
-import type { CallRequest } from './declaration.ts';
 import type { LeashError } from './errors.ts';
-import type { Hold } from './hold.ts';
 import type { MaybePromise } from './internal/maybe-promise.ts';
 import type { ChildOptions } from './leash-options.ts';
 import type { Money } from './money.ts';
-import type { LeashEgress } from './session-egress.ts';
-import type { Ticket } from './ticket.ts';
-import type { ArgsOf, Cost, ToolOptions } from './tool.ts';
-import type { Usage } from './usage.ts';
+import type { Decision } from './session/decision.ts';
+import type { CallRequest } from './session/declaration.ts';
+import type { LeashEgress } from './session/egress.ts';
+import type { Hold } from './session/hold.ts';
+import type { Ticket } from './session/ticket.ts';
+import type { ArgsOf, Cost, ToolOptions } from './session/tool.ts';
+import type { Usage } from './session/usage.ts';
 
 /** What `leash.stop` stops besides its own leash. */
 export interface StopOptions {

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { type Amounts, type OnStoreError, readAllowUpTo } from './allowance.ts';
 import type { SignMode } from './audit/checkpoints.ts';
 import type { ArgsHash } from './audit/commitment.ts';
 import type { RootSigner } from './audit/key.ts';
@@ -12,8 +11,9 @@ import type { Guard } from './guard.ts';
 import { snapshotJson } from './internal/canonical-json.ts';
 import { type Clock, systemClock } from './internal/clock.ts';
 import { checkInteger, checkName, checkOneOf, checkOptions, shown } from './internal/options.ts';
-import type { Convert } from './plan.ts';
-import { isDenialCode } from './refusal.ts';
+import { type Amounts, type OnStoreError, readAllowUpTo } from './session/allowance.ts';
+import type { Convert } from './session/plan.ts';
+import { isDenialCode } from './session/refusal.ts';
 import { memoryStore } from './stores/memory.ts';
 import type { Store } from './stores/store.ts';
 

@@ -1,6 +1,6 @@
 import { checkOptions, kindOf } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
-import type { Cost, ToolOptions } from '../../tool.ts';
+import type { Cost, ToolOptions } from '../../session/tool.ts';
 import { withMembers } from './members.ts';
 import { eitherSignal } from './signal.ts';
 

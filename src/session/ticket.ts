@@ -1,13 +1,13 @@
-import { type EventKind, toolEnd } from './audit/event.ts';
-import { codeOf } from './audit/failure.ts';
-import { type ActiveCall, type Call, inCall } from './call.ts';
-import { isLeashError } from './errors.ts';
-import { thawedJson } from './internal/canonical-json.ts';
-import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { type ExactMoney, FREE } from './money.ts';
+import { type EventKind, toolEnd } from '../audit/event.ts';
+import { codeOf } from '../audit/failure.ts';
+import { type ActiveCall, type Call, inCall } from '../call.ts';
+import { isLeashError } from '../errors.ts';
+import { thawedJson } from '../internal/canonical-json.ts';
+import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
+import { type ExactMoney, FREE } from '../money.ts';
+import type { Settle } from '../stores/store.ts';
 import { amountsFor } from './plan.ts';
 import type { Reservation } from './reserved.ts';
-import type { Settle } from './stores/store.ts';
 import { guardStream, isAsyncIterable } from './stream.ts';
 import { type Cost, parseCost, type Tool } from './tool.ts';
 

@@ -1,15 +1,15 @@
+import { StoreUnavailableError, type Unbooked } from '../errors.ts';
+import type { Clock } from '../internal/clock.ts';
+import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
+import { displayUnits, type ExactMoney } from '../money.ts';
+import type { Settle, Settled, Store, Units } from '../stores/store.ts';
 import { Allowance, type Amounts, amountsByUnit, unbookedOf } from './allowance.ts';
 import { Backlog } from './backlog.ts';
 import { Booking } from './booking.ts';
-import { StoreUnavailableError, type Unbooked } from './errors.ts';
-import type { Clock } from './internal/clock.ts';
-import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { displayUnits, type ExactMoney } from './money.ts';
 import { amountsFor, type Counter, type Plan } from './plan.ts';
 import { stateLost, storeFailed } from './refusal.ts';
 import { NOTHING_TO_RESERVE, no, type Reservation, type Reserved, reserved } from './reserved.ts';
 import { StoreLink } from './store-link.ts';
-import type { Settle, Settled, Store, Units } from './stores/store.ts';
 import type { Readings, Standing } from './usage.ts';
 
 export interface ReserveOptions {

@@ -1,9 +1,9 @@
+import type { MaybePromise } from '../internal/maybe-promise.ts';
+import type { Decision, Line, Units } from '../stores/store.ts';
 import { type Allowance, type Amounts, amountsByUnit, NO_AMOUNTS } from './allowance.ts';
 import type { Backlog, Untold } from './backlog.ts';
-import type { MaybePromise } from './internal/maybe-promise.ts';
 import type { Counter, Plan } from './plan.ts';
 import type { StoreLink } from './store-link.ts';
-import type { Decision, Line, Units } from './stores/store.ts';
 
 /** For how long the store knows what it has not been told the end of: the reply may be lost, and is asked for again. */
 const LEASE_MS = 24 * 3_600_000;

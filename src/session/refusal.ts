@@ -1,5 +1,5 @@
-import { budgetDenied, type DeniedFields, type EventKind, egress, toolDenied } from './audit/event.ts';
-import { parseAddress } from './egress/address.ts';
+import { budgetDenied, type DeniedFields, type EventKind, egress, toolDenied } from '../audit/event.ts';
+import { parseAddress } from '../egress/address.ts';
 import {
   type ArgsIssue,
   type BudgetDetail,
@@ -18,12 +18,12 @@ import {
   StateLostError,
   StoreUnavailableError,
   ToolArgsInvalidError,
-} from './errors.ts';
-import type { Denial, Target } from './guard.ts';
-import type { NotJsonError } from './internal/canonical-json.ts';
-import { displayUnits, formatUnits, type MoneyUnit } from './money.ts';
+} from '../errors.ts';
+import type { Denial, Target } from '../guard.ts';
+import type { NotJsonError } from '../internal/canonical-json.ts';
+import { displayUnits, formatUnits, type MoneyUnit } from '../money.ts';
+import type { Units } from '../stores/store.ts';
 import { type Counter, limitName, type PlacedLimit } from './plan.ts';
-import type { Units } from './stores/store.ts';
 
 /** A decision against a call, before it becomes an event and an error. */
 export interface Refusal {

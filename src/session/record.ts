@@ -1,9 +1,9 @@
-import { type EventKind, egress } from './audit/event.ts';
-import type { AuditLog } from './audit/log.ts';
+import { type EventKind, egress } from '../audit/event.ts';
+import type { AuditLog } from '../audit/log.ts';
+import type { LeashError } from '../errors.ts';
+import type { Target } from '../guard.ts';
+import { after, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import type { Ending } from './ending.ts';
-import type { LeashError } from './errors.ts';
-import type { Target } from './guard.ts';
-import { after, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import type { Counter } from './plan.ts';
 import {
   type Attempt,

@@ -1,10 +1,10 @@
-import { isWallMs } from './internal/calendar.ts';
-import type { Clock } from './internal/clock.ts';
-import { before, type Deadline } from './internal/deadline.ts';
-import { isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { ownWork } from './internal/own-work.ts';
+import { isWallMs } from '../internal/calendar.ts';
+import type { Clock } from '../internal/clock.ts';
+import { before, type Deadline } from '../internal/deadline.ts';
+import { isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
+import { ownWork } from '../internal/own-work.ts';
+import type { Decision, Lifetime, Line, Reserve, Settle, Settled, Store, Units } from '../stores/store.ts';
 import { type Counter, linesFor, type Plan } from './plan.ts';
-import type { Decision, Lifetime, Line, Reserve, Settle, Settled, Store, Units } from './stores/store.ts';
 
 /** A reservation that the store is asked for. */
 export interface Placement extends Omit<Reserve, 'lines' | 'onto'> {
