@@ -38,14 +38,17 @@ export function checkText(what: string, text: unknown): void {
   if (!text.isWellFormed()) throw new RangeError(`${what} must be well-formed Unicode`);
 }
 
+const BOOKS = ['reserve', 'settle'] as const;
+const SPANS = ['total', 'rolling', 'calendar'] as const;
+
 /** All of a line that leaves this process but its units. @throws {TypeError | RangeError} */
 export function checkLine({ scope, generation, meter, span, book }: Line): void {
   checkText('the scope of a line', scope);
   checkText('the generation of a line', generation);
   checkText('the meter of a line', meter);
-  checkOneOf('book', book, ['reserve', 'settle']);
+  checkOneOf('book', book, BOOKS);
   const { kind } = (span ?? {}) as Partial<typeof span>;
-  checkOneOf('span.kind', kind, ['total', 'rolling', 'calendar']);
+  checkOneOf('span.kind', kind, SPANS);
   if (span.kind !== 'rolling') return;
   checkInteger('span.ms', span.ms, 1);
   checkInteger('span.stepMs', span.stepMs, 1);
