@@ -119,14 +119,17 @@ function oneGuard(): Subject {
   };
 }
 
-/** Its audit entries hold action and decision, without arguments; they can be checked in the process that made them. */
 export const governance: Group = {
   id: 'agent-governance',
   title: `A decision and its audit in memory, and the tool, beside ${governanceName}`,
-  target: 'leash.wrap with five guards >= 2 of one flat rule',
+  goal: { of: 'leash.wrap, five guards', ratio: 2 },
+  note: 'Its audit entries hold action and decision without arguments, and can be checked in the process that made them.',
   subjects: () => [
-    decided(`${governanceName}: one flat rule, one entry, the tool`, Number.POSITIVE_INFINITY),
-    decided('the same when its log is full, which it is at 10,000 entries', 10_000),
+    decided(
+      `${governanceName}: one flat rule, one entry, the tool; its log is full, as it is from 10,000 entries on`,
+      10_000,
+    ),
+    decided('the same with a log that has no bound', Number.POSITIVE_INFINITY),
     conditioned(),
     adapted(),
     oneGuard(),

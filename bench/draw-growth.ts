@@ -1,10 +1,4 @@
-/**
- * Draws the pictures of a growth report: `node bench/draw-growth.ts bench/growth.json`. One SVG each, beside the report:
- * both axes are logarithmic, so what stays the same is a level line, and what grows in proportion rises by a decade in each.
- */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import type { DrawnLine, GrowthReport, Picture } from './growth.ts';
+import type { DrawnLine, Picture } from './growth-report.ts';
 import { escaped, LEFT, page } from './svg.ts';
 
 const WIDTH = 860;
@@ -90,6 +84,10 @@ function colours(palette: readonly string[]): string {
   return palette.map((colour, i) => `.line.c${i}{stroke:${colour}}.dot.c${i}{fill:${colour}}`).join('');
 }
 
+/**
+ * What grows, as a picture. Both axes are logarithmic, so what stays the same is a level line, and what grows in proportion
+ * rises by a decade in each.
+ */
 export function drawGrowth(picture: Picture, footer: string): string {
   const places = picture.lines.flatMap((drawn) => drawn.places);
   const x = new Axis(
@@ -117,19 +115,4 @@ export function drawGrowth(picture: Picture, footer: string): string {
       ...picture.lines.map((drawn, i) => legend(drawn, i)),
     ],
   });
-}
-
-if (import.meta.main) {
-  const [path] = process.argv.slice(2);
-  if (path === undefined) {
-    console.error('usage: node bench/draw-growth.ts REPORT.json');
-    process.exit(2);
-  }
-  const { machine, growth } = JSON.parse(readFileSync(path, 'utf8')) as GrowthReport;
-  for (const picture of growth) {
-    const file = join(dirname(path), `growth-${picture.id}.svg`);
-    const footer = `npm run bench:growth, ${machine.node}, ${machine.cpu}. Medians; upright lines are the middle half.`;
-    writeFileSync(file, drawGrowth(picture, footer));
-    console.error(file);
-  }
 }

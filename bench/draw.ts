@@ -1,22 +1,12 @@
-/**
- * Draws the groups of a bench report as pictures: `node bench/draw.ts bench/report.json`. One SVG for each group, beside
- * the report: a bar for each subject, as long as it is fast, and a whisker for the middle half of its ratios.
- */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import type { Result } from './measure.ts';
 import { escaped, LEFT, page } from './svg.ts';
-
-interface Report {
-  readonly machine: { readonly node: string; readonly cpu: string };
-  readonly report: readonly { readonly id: string; readonly title: string; readonly results: readonly Result[] }[];
-}
 
 const WIDTH = 860;
 const ROW = 46;
 const TOP = 46;
 const BAR = WIDTH - 2 * LEFT - 250;
 
+/** A group as a picture: a bar for each subject, as long as it is fast, and a whisker for the middle half of its ratios. */
 export function draw(title: string, results: readonly Result[], footer: string): string {
   const most = Math.max(...results.map(({ perSecond }) => perSecond));
   const rows = results.map(({ name, perSecond, ratio, spread }, i) => {
@@ -44,19 +34,4 @@ export function draw(title: string, results: readonly Result[], footer: string):
     darkStyles: '.whisker{stroke:#e6edf3}.reference{fill:#6e7681}.own{fill:#238636}.other{fill:#30363d}',
     body: rows,
   });
-}
-
-if (import.meta.main) {
-  const [path] = process.argv.slice(2);
-  if (path === undefined) {
-    console.error('usage: node bench/draw.ts REPORT.json');
-    process.exit(2);
-  }
-  const { machine, report } = JSON.parse(readFileSync(path, 'utf8')) as Report;
-  for (const { id, title, results } of report) {
-    const file = join(dirname(path), `${id}.svg`);
-    const footer = `npm run bench, ${machine.node}, ${machine.cpu}. Ratios to the first row; the line is the middle half of them.`;
-    writeFileSync(file, draw(title, results, footer));
-    console.error(file);
-  }
 }

@@ -20,17 +20,26 @@ async function clients(names: Readonly<Record<string, string>>): Promise<readonl
   return subjects;
 }
 
+const IN_CALLS = 'the same in calls of a leash, 32 requests each';
+const DISPATCHER = 'leashDispatcher, outside of calls';
+const AS_HOOKS_ASK = 'a request, as the hooks ask';
+const BECAUSE = 'on loopback a request takes about as long as four lines of the log, and each request is a line';
+
 const HOW = 'GETs on loopback, 32 at once, each an event in a signed log in memory where a leash holds it';
 
 export const undiciRequests: Group = {
   id: 'egress-undici',
   title: `undici: ${HOW}`,
-  target: 'leash >= 0.95 of the bare Agent',
+  goal: {
+    of: DISPATCHER,
+    ratio: 0.95,
+    because: BECAUSE,
+  },
   subjects: () =>
     clients({
       undici: 'bare Agent',
-      'undici-leashed': 'the same in calls of a leash, 32 requests each',
-      'undici-dispatcher': 'leashDispatcher, outside of calls',
+      'undici-leashed': IN_CALLS,
+      'undici-dispatcher': DISPATCHER,
       'undici-beside': 'bare Agent outside of calls, beside an open leash',
     }),
 };
@@ -38,11 +47,11 @@ export const undiciRequests: Group = {
 export const httpRequests: Group = {
   id: 'egress-http',
   title: `node:http: ${HOW}`,
-  target: 'leash >= 0.90 of the bare Agent',
+  goal: { of: IN_CALLS, ratio: 0.9, because: BECAUSE },
   subjects: () =>
     clients({
       http: 'bare Agent',
-      'http-leashed': 'the same in calls of a leash, 32 requests each',
+      'http-leashed': IN_CALLS,
       'http-beside': 'bare Agent outside of calls, beside an open leash',
       'http-filtering': 'request-filtering-agent, which checks addresses when it connects and logs nothing',
     }),
@@ -63,7 +72,7 @@ function decision(name: string, decide: (i: number) => boolean | undefined): Sub
 export const cachedDecision: Group = {
   id: 'egress-decision',
   title: 'One decision of egress() on an origin that it has seen, of eight',
-  target: 'leash under 150 ns, which is 6,666,667/s',
+  goal: { of: AS_HOOKS_ASK, perSecond: 1e9 / 150 },
   subjects: () => {
     const guard = egress({ allow: hosts });
     const requests = hosts.map(
@@ -76,7 +85,7 @@ export const cachedDecision: Group = {
         const { protocol, hostname, port } = new URL(urls[i] as string);
         return protocol === 'https:' && port === '' && allowed.has(hostname);
       }),
-      decision('a request, as the hooks ask', (i) => guard.egress?.request(requests[i] as (typeof requests)[0]).allow),
+      decision(AS_HOOKS_ASK, (i) => guard.egress?.request(requests[i] as (typeof requests)[0]).allow),
       decision('a URL, as a tool declares it', (i) => guard.reach?.(urls[i] as string, 'GET').allow),
     ];
   },

@@ -6,7 +6,8 @@
  *   npm run bench:growth -- --quick              shorter, to see whether it runs
  *   npm run bench:growth -- --only calls,heap    pictures whose id begins so
  *   npm run bench:growth -- --cpu                the time that the thread works, for a machine that does other things too
- *   npm run bench:growth -- --out growth.json    the figures for machines, and for `node bench/draw-growth.ts growth.json`
+ *   npm run bench:growth -- --json               the figures for machines, on standard output
+ *   npm run bench:growth -- --save               keeps them: bench/growth.json, and the pages and pictures that are made of it
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -15,7 +16,9 @@ import { start } from './child.ts';
 import { HEAP_USES } from './growth-heap.ts';
 import { LINES, type Line } from './growth-lines.ts';
 import type { LogAnswer, LogRequest } from './growth-log.ts';
+import type { DrawnLine, GrowthReport, Picture } from './growth-report.ts';
 import { quantile } from './measure.ts';
+import { GROWTH, savePages } from './save-pages.ts';
 import { type Fit, fitLine, type Measured } from './slope.ts';
 
 const { values } = parseArgs({
@@ -23,7 +26,8 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
     cpu: { type: 'boolean', default: false },
-    out: { type: 'string' },
+    json: { type: 'boolean', default: false },
+    save: { type: 'boolean', default: false },
   },
 });
 // For the processes that measure.
@@ -32,33 +36,11 @@ const quick = values.quick;
 const SAMPLES = quick ? 5 : 15;
 const SAMPLE_MS = quick ? 20 : 60;
 /** For appending, and again for verifying. */
-const LOG_SECONDS = quick ? 4 : 60;
+const LOG_SECONDS = quick ? 4 : 150;
 const only = values.only?.split(',');
+if (values.save && (only !== undefined || quick))
+  throw new Error('what is saved is one whole run: without --only and --quick');
 const wanted = (id: string): boolean => only === undefined || only.some((start) => id.startsWith(start));
-
-export interface DrawnLine extends Partial<Fit> {
-  readonly name: string;
-  readonly places: readonly Measured[];
-  /** The slope that it has by nature; absent for the heap. */
-  readonly expected?: number;
-  readonly because?: string | undefined;
-  /** The heap alone: how much the last decade has added, in bytes. */
-  readonly grown?: number;
-  readonly verdict: string;
-}
-
-export interface Picture {
-  readonly id: string;
-  readonly title: string;
-  readonly axis: string;
-  readonly unit: string;
-  readonly lines: DrawnLine[];
-}
-
-export interface GrowthReport {
-  readonly machine: { readonly node: string; readonly cpu: string };
-  readonly growth: readonly Picture[];
-}
 
 const pictures: Picture[] = [];
 
@@ -181,24 +163,33 @@ const machine = {
   clock,
 };
 const report: GrowthReport = { machine, growth: pictures };
-if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(report, null, 2)}\n`);
+const json = `${JSON.stringify(report, null, 2)}\n`;
+if (values.save) {
+  writeFileSync(GROWTH, json);
+  savePages();
+}
 tellProgress('done');
 
-for (const { id, title, lines } of pictures) {
-  process.stdout.write(`\n${title} (${id})\n`);
-  for (const { name, places, slope, grown, verdict, because } of lines) {
-    const shape =
-      slope === undefined ? `last decade ${((grown ?? 0) / 1e6).toFixed(2)} MB` : `slope ${slope.toFixed(2)}`;
-    process.stdout.write(`  ${name}: ${verdict} (${shape})\n`);
-    if (because !== undefined) process.stdout.write(`    ${because}\n`);
-    for (const { x, value, spread } of places) {
-      const [low, high] = spread.map(short);
-      const range = low === high ? '' : `  (${low} to ${high})`;
-      process.stdout.write(`  ${x.toLocaleString('en-US').padStart(12)}  ${short(value).padStart(12)}${range}\n`);
+if (values.json) process.stdout.write(json);
+else tell();
+
+function tell(): void {
+  for (const { id, title, lines } of pictures) {
+    process.stdout.write(`\n${title} (${id})\n`);
+    for (const { name, places, slope, grown, verdict, because } of lines) {
+      const shape =
+        slope === undefined ? `last decade ${((grown ?? 0) / 1e6).toFixed(2)} MB` : `slope ${slope.toFixed(2)}`;
+      process.stdout.write(`  ${name}: ${verdict} (${shape})\n`);
+      if (because !== undefined) process.stdout.write(`    ${because}\n`);
+      for (const { x, value, spread } of places) {
+        const [low, high] = spread.map(short);
+        const range = low === high ? '' : `  (${low} to ${high})`;
+        process.stdout.write(`  ${x.toLocaleString('en-US').padStart(12)}  ${short(value).padStart(12)}${range}\n`);
+      }
     }
   }
+  process.stdout.write(`\n${machine.node}, ${machine.cpu}, ${SAMPLES} samples of ${SAMPLE_MS} ms each\n`);
 }
-process.stdout.write(`\n${machine.node}, ${machine.cpu}, ${SAMPLES} samples of ${SAMPLE_MS} ms each\n`);
 
 function short(value: number): string {
   return value < 100 ? value.toFixed(2) : Math.round(value).toLocaleString('en-US');

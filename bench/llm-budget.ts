@@ -66,7 +66,7 @@ function leashed(): Subject {
 export const besideLlmBudget: Group = {
   id: 'llm-budget',
   title: `A budget, a call cap and a rate limit around a call, in memory, beside ${llmBudgetName}`,
-  target: 'none: as it is; it logs nothing',
+  note: 'llm-budget keeps no log.',
   subjects: () => [
     guarded(`${llmBudgetName}: guard with \`reserve\``, true),
     guarded(`${llmBudgetName}: guard as by default, which checks first and records after`, false),

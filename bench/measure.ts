@@ -4,12 +4,26 @@ export interface Subject {
   run(rounds: number): Promise<void>;
 }
 
+/** What one subject of a group has to reach. */
+export interface Goal {
+  /** Name of the subject. */
+  readonly of: string;
+  /** Times as fast as the first subject, at least. */
+  readonly ratio?: number;
+  /** Operations in a second, at least. */
+  readonly perSecond?: number;
+  /** Why it is missed where it is known to be. */
+  readonly because?: string;
+}
+
 /** Subjects that do the same work; the first is what the others are compared with. */
 export interface Group {
   /** Name of its picture, and what `--only` takes. */
   readonly id: string;
   readonly title: string;
-  readonly target: string;
+  readonly goal?: Goal;
+  /** What a reader must know to compare its subjects. */
+  readonly note?: string;
   subjects(): readonly Subject[] | Promise<readonly Subject[]>;
 }
 
@@ -56,12 +70,20 @@ export async function measure(subjects: readonly Subject[], { slices, sliceMs }:
       (speeds[i] as number[]).push(((rounds[i] as number) * 1000) / took);
     }
   }
-  const reference = speeds[0] as number[];
-  return subjects.map((subject, i) => {
-    const own = speeds[i] as number[];
+  return results(
+    subjects.map(({ name }) => name),
+    speeds,
+  );
+}
+
+/** @param speeds of each subject, slice by slice, in operations in a second. */
+export function results(names: readonly string[], speeds: readonly (readonly number[])[]): Result[] {
+  const reference = speeds[0] as readonly number[];
+  return names.map((name, i) => {
+    const own = speeds[i] as readonly number[];
     const ratios = own.map((speed, slice) => speed / (reference[slice] as number));
     return {
-      name: subject.name,
+      name,
       perSecond: quantile(own, 0.5),
       ratio: quantile(ratios, 0.5),
       spread: [quantile(ratios, 0.25), quantile(ratios, 0.75)],

@@ -3,13 +3,15 @@ import { RateLimiterMemory } from 'rate-limiter-flexible';
 import type { Group, Subject } from './measure.ts';
 import { admitted, awaitedCycle, inFlight, threeLimits } from './three-limits.ts';
 
+const AS_USED = 'leashkit memory store, as a session uses it';
+
 /** As a session uses it: the memory store answers at once, and nothing is awaited. */
 async function asUsed(): Promise<Subject> {
   const store = memoryStore();
   const { hold, end } = await threeLimits(store);
   let count = 0;
   return {
-    name: 'leashkit memory store, as a session uses it',
+    name: AS_USED,
     async run(rounds) {
       for (let i = 0; i < rounds; i++) {
         const id = `h${++count}`;
@@ -49,7 +51,7 @@ export function memoryStoreGroup(parallel: number): Group {
   return {
     id: `memory-${parallel}`,
     title: `Reserve and settle of three limits in memory, ${parallel} in flight`,
-    target: 'leashkit >= 2 of three rate-limiter-flexible limiters',
+    goal: { of: AS_USED, ratio: 2 },
     subjects: async () => [limiters(parallel), await asUsed(), await awaited(parallel)],
   };
 }

@@ -43,7 +43,7 @@ function logged(name: string, argsOf: (args: Input) => unknown, minLength?: numb
 export const logLines: Group = {
   id: 'log-lines',
   title: `Two lines of a call in a file, beside ${peerName('pino')}`,
-  target: 'none: as it is; lines of a logger are not chained and can be changed',
+  note: 'Lines of a logger are not chained, and can be changed.',
   subjects: () => [
     logged('pino, two lines, the arguments in plain text', (args) => args),
     logged('pino, the arguments as a plain hash', (args) => hash('sha256', stableStringify(args))),

@@ -17,7 +17,7 @@ export async function postgresGroups(
   const group = (parallel: number): Group => ({
     id: `postgres-${parallel}`,
     title: `Reserve and settle of three limits in PostgreSQL, ${parallel} in flight on one scope`,
-    target: 'none: as it is; the row of the scope is the limit',
+    note: 'The row of the scope is the limit: the calls of a tick share a transaction.',
     subjects: async () => {
       const subject = (name: string, cycle: () => Promise<unknown>): Subject => {
         return { name, run: (rounds) => inFlight(rounds, parallel, cycle) };

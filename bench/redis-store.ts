@@ -3,9 +3,10 @@ import { Redis } from 'ioredis';
 import { fromIoredis, fromNodeRedis, redisStore } from 'leashkit/redis';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { createClient } from 'redis';
-import type { Group, Subject } from './measure.ts';
+import type { Goal, Group, Subject } from './measure.ts';
 import { awaitedCycle, inFlight } from './three-limits.ts';
 
+const ON_IOREDIS = 'leashkit Redis store (ioredis)';
 /** The least that a script call can cost. */
 const NOTHING = 'return 1';
 
@@ -28,21 +29,21 @@ export async function redisGroups(url: string): Promise<{ readonly groups: reado
     await command();
   };
 
-  const group = (parallel: number, target: string): Group => {
+  const group = (parallel: number, goal?: Goal): Group => {
     const subject = (name: string, cycle: () => Promise<unknown>): Subject => {
       return { name, run: (rounds) => inFlight(rounds, parallel, cycle) };
     };
     return {
       id: `redis-${parallel}`,
       title: `Reserve and settle of three limits in Redis, ${parallel} in flight`,
-      target,
+      ...(goal === undefined ? {} : { goal }),
       subjects: async () => [
         subject('three rate-limiter-flexible Redis limiters at once, then a reward (ioredis)', async () => {
           await Promise.all([calls.consume('bench', 1), money.consume('bench', 180_000), rate.consume('bench', 1)]);
           await money.reward('bench', 30_000);
         }),
         subject(
-          'leashkit Redis store (ioredis)',
+          ON_IOREDIS,
           await awaitedCycle(
             redisStore({ client: fromIoredis(client), prefix: `io${parallel}`, timeoutMs: 60_000 }),
             'h',
@@ -66,11 +67,7 @@ export async function redisGroups(url: string): Promise<{ readonly groups: reado
       ],
     };
   };
-  const groups = [
-    group(1, 'leashkit >= 1.1 of three rate-limiter-flexible limiters and a reward'),
-    group(50, 'leashkit >= 3 of three rate-limiter-flexible limiters and a reward'),
-    group(500, 'leashkit >= 5 of three rate-limiter-flexible limiters and a reward'),
-  ];
+  const groups = [group(1), group(50, { of: ON_IOREDIS, ratio: 3 }), group(500, { of: ON_IOREDIS, ratio: 5 })];
   return {
     groups,
     close: async () => {

@@ -4,25 +4,28 @@
  *
  *   npm run bench -- --quick             shorter slices, to see whether it runs
  *   npm run bench -- --only redis,memory groups whose id begins so
- *   npm run bench -- --out report.json   the figures for machines, and for `node bench/draw.ts report.json`
- *   npm run bench -- --json              the same on standard output
+ *   npm run bench -- --json              the figures for machines, on standard output
+ *   npm run bench -- --save              keeps them: bench/report.json, and the pages and pictures that are made of it
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { postgresFolder, redisExecutable, startPostgres, startRedis } from '../test/helpers/databases.ts';
 import { governance } from './agent-governance.ts';
-import { auditPath, durable, verifyGigabyte } from './audit.ts';
+import { auditPath, durable } from './audit.ts';
 import { compareCorrectness, correctnessTitle } from './correctness.ts';
 import { cachedDecision, httpRequests, undiciRequests } from './egress.ts';
 import { besideLlmBudget } from './llm-budget.ts';
-import { type Group, type MeasureOptions, measure, type Result } from './measure.ts';
+import { type Group, type MeasureOptions, measure } from './measure.ts';
 import { memoryStoreGroup } from './memory-store.ts';
 import { installPeers } from './peers.ts';
 import { logLines } from './pino.ts';
 import { postgresGroups } from './postgres-store.ts';
 import { redisGroups } from './redis-store.ts';
+import { goalText, isReached, type MeasuredGroup, type Report, subjectOf, whole } from './report.ts';
+import { REPORT, savePages } from './save-pages.ts';
 import { sqliteGroups } from './sqlite-store.ts';
+import { verifyGigabyte } from './verify.ts';
 import { wholeCall } from './whole-call.ts';
 
 const { values } = parseArgs({
@@ -30,27 +33,27 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
-    out: { type: 'string' },
+    save: { type: 'boolean', default: false },
   },
 });
 const options: MeasureOptions = values.quick ? { slices: 8, sliceMs: 40 } : { slices: 40, sliceMs: 100 };
 const only = values.only?.split(',');
+if (values.save && (only !== undefined || values.quick))
+  throw new Error('what is saved is one whole run: without --only and --quick');
 const wanted = (id: string): boolean => only === undefined || only.some((start) => id.startsWith(start));
 
-interface Measured {
-  readonly id: string;
-  readonly title: string;
-  readonly target: string;
-  readonly results: readonly Result[];
+const measured: MeasuredGroup[] = [];
+
+function tellProgress(what: string): void {
+  process.stderr.write(`${String(Math.round(performance.now() / 1000)).padStart(4)} s  ${what}\n`);
 }
-const report: Measured[] = [];
 
 async function measureAll(groups: readonly Group[]): Promise<void> {
   for (const group of groups) {
     if (!wanted(group.id)) continue;
-    const { id, title, target } = group;
-    process.stderr.write(`measuring: ${title}\n`);
-    report.push({ id, title, target, results: await measure(await group.subjects(), options) });
+    const { subjects, ...about } = group;
+    tellProgress(about.title);
+    measured.push({ ...about, results: await measure(await subjects(), options) });
   }
 }
 
@@ -93,42 +96,44 @@ await sqlite.close();
 await measureWith('postgres', postgresFolder() !== undefined, startPostgres, postgresGroups);
 await measureAll([auditPath, durable, undiciRequests, httpRequests, cachedDecision]);
 
-const correctness = wanted('correctness') ? await compareCorrectness(hasPeers) : undefined;
-
-let verified: Awaited<ReturnType<typeof verifyGigabyte>> | undefined;
 if (wanted('verify')) {
-  process.stderr.write('measuring: verifyLog\n');
-  verified = await verifyGigabyte(values.quick ? 200_000 : undefined);
+  tellProgress('verifyLog');
+  const { group, results } = await verifyGigabyte(values.quick ? 200_000 : undefined);
+  measured.push({ ...group, results });
 }
+const correctness = wanted('correctness') ? await compareCorrectness(hasPeers) : [];
 
-const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', ...options };
-const json = `${JSON.stringify({ machine, report, correctness, verified }, null, 2)}\n`;
-if (values.out !== undefined) writeFileSync(values.out, json);
+const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, ...options };
+const report: Report = { machine, groups: measured, correctness };
+const json = `${JSON.stringify(report, null, 2)}\n`;
+if (values.save) {
+  writeFileSync(REPORT, json);
+  savePages();
+}
 if (values.json) process.stdout.write(json);
 else tell();
 
 function tell(): void {
-  for (const { title, target, results } of report) {
-    process.stdout.write(`\n${title}\n  target: ${target}\n`);
-    for (const { name, perSecond, ratio, spread } of results) {
-      const speed = Math.round(perSecond).toLocaleString('en-US').padStart(12);
+  for (const group of measured) {
+    process.stdout.write(`\n${group.title}\n`);
+    const { goal } = group;
+    if (goal !== undefined) {
+      const verdict = isReached(goal, subjectOf(group)) ? 'reached' : 'missed';
+      process.stdout.write(`  target: ${goalText(goal)} for ${goal.of}: ${verdict}\n`);
+    }
+    for (const { name, perSecond, ratio, spread } of group.results) {
       const range = `${spread[0].toFixed(2)} to ${spread[1].toFixed(2)}`;
-      process.stdout.write(`  ${speed}/s  ${ratio.toFixed(2).padStart(5)}x  (${range})  ${name}\n`);
+      process.stdout.write(
+        `  ${whole(perSecond).padStart(12)}/s  ${ratio.toFixed(2).padStart(5)}x  (${range})  ${name}\n`,
+      );
     }
   }
-  if (correctness !== undefined) {
+  if (correctness.length > 0) {
     process.stdout.write(`\n${correctnessTitle}: how many ran, at once and one after the other\n  target: 10 and 10\n`);
     for (const { name, how, parallel, inTurn } of correctness) {
       const ran = `${String(parallel.ran).padStart(5)} $${parallel.usd.padEnd(6)}${String(inTurn.ran).padStart(5)} $${inTurn.usd.padEnd(6)}`;
       process.stdout.write(`${ran} ${name}: ${how}\n`);
     }
-  }
-  if (verified !== undefined) {
-    const { events, bytes, perSecond, peakMb } = verified;
-    process.stdout.write(
-      `\nverifyLog\n  target: 800,000 lines a second at flat memory\n  ${Math.round(perSecond).toLocaleString('en-US')} lines/s, ` +
-        `${events.toLocaleString('en-US')} lines of ${Math.round(bytes / 1e6)} MB, at most ${Math.round(peakMb)} MB of memory\n`,
-    );
   }
   process.stdout.write(`\n${machine.node}, ${machine.cpu}, ${options.slices} slices of ${options.sliceMs} ms each\n`);
 }

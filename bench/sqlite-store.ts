@@ -33,8 +33,7 @@ export function sqliteGroups(): { readonly groups: readonly Group[]; close(): Pr
   const group = (durability: 'process' | 'power', parallel: number): Group => ({
     id: `sqlite-${durability}-${parallel}`,
     title: `Reserve and settle of three limits in SQLite, durability '${durability}', ${parallel} in flight`,
-    target:
-      parallel === 1 ? 'none: one transaction at a time is what the disk gives' : 'calls of a tick share a commit',
+    note: parallel === 1 ? 'One transaction at a time is what the disk gives.' : 'Calls of a tick share a commit.',
     subjects: async () => {
       const name = `${durability}-${parallel}`;
       const store = sqliteStore(join(folder, `${name}.sqlite`), { durability });

@@ -161,7 +161,8 @@ function hashAndLog(): Subject {
 export const wholeCall: Group = {
   id: 'whole-call',
   title: 'Whole call: five guards, 198 bytes of arguments, memory store and sink',
-  target: 'leash >= 0.77 of straight-line code (within 1.3x)',
+  goal: { of: 'leash.wrap, five guards', ratio: 0.77 },
+  note: 'Straight-line code does the same for this one tool alone: validate, canonicalise, hash, count, chain.',
   subjects: () => [
     straightLine(),
     fiveGuardCalls('leash.wrap, five guards', 'none'),

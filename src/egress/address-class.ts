@@ -1,4 +1,4 @@
-import { type Address, type AddressRange, inRange, isWithin, parseAddress, parseRange } from './address.ts';
+import { type Address, type AddressRange, inRange, isWithin, parseRange } from './address.ts';
 
 /**
  * What kind of place an address is.
@@ -118,12 +118,6 @@ export function classOf(address: Address): AddressClass {
   if (plain !== 'transition' && plain !== 'nat64' && !isIsatap(address)) return plain;
   if (carriesMetadata(address)) return 'cloud-metadata';
   return plain === 'public' ? 'transition' : plain;
-}
-
-/** The class of an address as text; undefined when it is none that `parseAddress` reads. */
-export function classify(address: string): AddressClass | undefined {
-  const bytes = parseAddress(address);
-  return bytes === undefined ? undefined : classOf(bytes);
 }
 
 /** An address that clouds publish for it, and not one that leads to such an address in another form. */

@@ -1,5 +1,5 @@
 import { canonicalHost, formatHost } from './host.ts';
-import { DEFAULT_PORT } from './host-rule.ts';
+import { portOf } from './scheme.ts';
 
 /** What Node, undici and many libraries look for. */
 const VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'http_proxy', 'https_proxy', 'all_proxy'];
@@ -14,7 +14,7 @@ export function environmentProxyAt(host: string, port: number): string | undefin
       // Without a scheme it is an HTTP proxy.
       const url = new URL(text.includes('://') ? text : `http://${text}`);
       const found = canonicalHost(url.hostname);
-      const foundPort = Number(url.port) || DEFAULT_PORT[url.protocol === 'https:' ? 'https' : 'http'];
+      const foundPort = portOf(url.protocol === 'https:' ? 'https' : 'http', url.port);
       return found !== undefined && formatHost(found) === formatHost(wanted) && foundPort === port;
     } catch {
       return false;

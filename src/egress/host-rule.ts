@@ -2,10 +2,7 @@ import { shown } from '../internal/options.ts';
 import { type AddressRange, formatAddress, inRange, isSingle, parseRange } from './address.ts';
 import { isSpecial } from './address-class.ts';
 import { canonicalHost, type Host } from './host.ts';
-
-export type Scheme = 'http' | 'https';
-
-export const DEFAULT_PORT: Readonly<Record<Scheme, number>> = { http: 80, https: 443 };
+import { DEFAULT_PORT, type Scheme } from './scheme.ts';
 
 /** Which hosts a rule speaks of. */
 type Pattern =

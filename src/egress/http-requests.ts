@@ -1,12 +1,12 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { ClientRequest } from 'node:http';
 import type { Socket } from 'node:net';
-import { bindEmitter } from './context.ts';
-import { DEFAULT_PORT } from './host-rule.ts';
+import { bindEmitter } from './async-context.ts';
 import { OpenRequest } from './open-request.ts';
 import { originAt } from './origin.ts';
 import { listen, type Restore, replace, together } from './replace.ts';
 import { readHead, type Statement } from './request-head.ts';
+import { DEFAULT_PORT } from './scheme.ts';
 import type { CurrentScope, EgressScope } from './scope.ts';
 import { diallerOf } from './sockets.ts';
 

@@ -1,8 +1,8 @@
 import type { Target } from '../guard.ts';
 import { TextCache } from '../internal/text-cache.ts';
 import { canonicalHost, formatHost, inUrl } from './host.ts';
-import { DEFAULT_PORT, type Scheme } from './host-rule.ts';
 import { placeOf } from './passes.ts';
+import { DEFAULT_PORT, type Scheme } from './scheme.ts';
 
 /** Where requests go, worked out once for all of them. */
 export class Origin {

@@ -2,8 +2,9 @@ import { ALLOW, type Target, type Verdict } from '../guard.ts';
 import { type AddressRules, reached, refusedClass } from './address-rules.ts';
 import { denialOf, type EgressReason } from './denial.ts';
 import type { Host } from './host.ts';
-import { type HostRule, matchesHost, opensRefused, type Scheme } from './host-rule.ts';
+import { type HostRule, matchesHost, opensRefused } from './host-rule.ts';
 import type { Rule } from './rule.ts';
+import type { Scheme } from './scheme.ts';
 import { isAmbiguous, isBelow, mayBeBelow } from './url-path.ts';
 
 export interface PolicyRules {

@@ -1,12 +1,11 @@
 import { ALLOW, type Target, type Verdict } from '../guard.ts';
 import { TextCache } from '../internal/text-cache.ts';
-import { formatAddress } from './address.ts';
 import { type AddressPolicy, type ClosedRange, createAddressPolicy } from './address-policy.ts';
 import { denialOf } from './denial.ts';
-import { canonicalHost, type Host, MAX_HOST_LENGTH, withoutDot } from './host.ts';
-import { DEFAULT_PORT, type Scheme } from './host-rule.ts';
+import { canonicalHost, formatHost, type Host, inUrl, MAX_HOST_LENGTH, withoutDot } from './host.ts';
 import { isConditional, judgeAt, judgePlace, mayOpen, type Place, type PolicyRules } from './place.ts';
 import type { Rule } from './rule.ts';
+import { portOf, type Scheme, schemeOf } from './scheme.ts';
 
 /** An HTTP request as a client is about to send it. */
 export interface RequestTarget {
@@ -42,21 +41,12 @@ export interface EgressPolicy {
   readonly addresses: AddressPolicy;
   /** @param method undefined where nobody knows it. */
   judgeUrl(url: string, method: string | undefined): Verdict;
-  /** A request by its origin, `https://api.example.com:8443`, as undici has it. `path` as in `RequestTarget`. */
-  judgeOrigin(origin: string, method: string | undefined, path: string | undefined): Verdict;
   judgeRequest(request: RequestTarget): Verdict;
   /** Whether a rule opens this host and port to a connection. */
   judgeSocket(socket: SocketTarget): Verdict;
   /** Whether some rule could allow this host, over whatever scheme and port; no other name is worth a DNS query. */
   mayResolve(name: string): boolean;
 }
-
-const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
-  ['http:', 'http'],
-  ['https:', 'https'],
-  ['ws:', 'http'],
-  ['wss:', 'https'],
-]);
 
 /** An agent may invent hosts without end. */
 const MAX_CACHED = 1_000;
@@ -80,10 +70,10 @@ export function createPolicy(rules: PolicyRules): EgressPolicy {
   const byHost = { http: new Map<string, Map<number, Place>>(), https: new Map<string, Map<number, Place>>() };
   let places = 0;
 
-  const placeOfUrl = (url: URL, scheme: Scheme, origin: string): Place => {
-    const known = byOrigin.get(origin);
+  const placeOfUrl = (url: URL, scheme: Scheme): Place => {
+    const known = byOrigin.get(url.origin);
     if (known !== undefined) return known;
-    return byOrigin.keep(origin, judgePlace(rules, canonicalHost(url.hostname), scheme, scheme, targetOf(url)));
+    return byOrigin.keep(url.origin, judgePlace(rules, canonicalHost(url.hostname), scheme, scheme, targetOf(url)));
   };
 
   const placeOfRequest = (scheme: Scheme, text: string, port: number): Place => {
@@ -109,22 +99,10 @@ export function createPolicy(rules: PolicyRules): EgressPolicy {
       const url = parseUrl(text);
       if (url === undefined) return denialOf('bad-host', undefined);
       // Before the cache is asked: a blob URL has the origin of the page that made it.
-      const scheme = SCHEMES.get(url.protocol);
+      const scheme = schemeOf(url.protocol);
       if (scheme === undefined) return denialOf('scheme', targetOf(url));
       if (url.username !== '' || url.password !== '') return denialOf('bad-host', targetOf(url));
-      return judgeAt(placeOfUrl(url, scheme, url.origin), method, url.pathname);
-    },
-
-    judgeOrigin(origin: string, method: string | undefined, path: string | undefined): Verdict {
-      const known = byOrigin.get(origin);
-      if (known !== undefined) return judgeAt(known, method, path);
-      // An object could be another origin tomorrow.
-      const url = typeof origin === 'string' ? parseUrl(origin) : undefined;
-      if (url === undefined) return denialOf('bad-host', undefined);
-      const scheme = SCHEMES.get(url.protocol);
-      if (scheme === undefined) return denialOf('scheme', targetOf(url));
-      if (url.href !== `${url.origin}/`) return denialOf('bad-host', targetOf(url));
-      return judgeAt(placeOfUrl(url, scheme, origin), method, path);
+      return judgeAt(placeOfUrl(url, scheme), method, url.pathname);
     },
 
     judgeRequest({ scheme, host, port, method, path }: RequestTarget): Verdict {
@@ -170,11 +148,11 @@ function closedRanges(rule: Rule): readonly ClosedRange[] {
 export function targetOf({ protocol, hostname, port }: URL): Target {
   const scheme = protocol.slice(0, -1);
   const host = withoutDot(hostname);
-  const judged = SCHEMES.get(protocol);
+  const judged = schemeOf(protocol);
   return Object.freeze({
     scheme: scheme.slice(0, MAX_SCHEME_LENGTH),
     host: host.slice(0, MAX_HOST_LENGTH),
-    port: port !== '' ? Number(port) : judged === undefined ? 0 : DEFAULT_PORT[judged],
+    port: judged === undefined ? Number(port) : portOf(judged, port),
   });
 }
 
@@ -182,11 +160,5 @@ export function targetOf({ protocol, hostname, port }: URL): Target {
 function targetAt(scheme: string, host: Host | undefined, port: number): Target | undefined {
   if (host === undefined) return undefined;
   const known = Number.isInteger(port) && port > 0 && port <= MAX_PORT;
-  return Object.freeze({ scheme, host: urlHost(host), port: known ? port : 0 });
-}
-
-/** As in a URL: IPv6 in brackets. */
-function urlHost(host: Host): string {
-  if (host.kind === 'name') return host.name;
-  return host.address.length === 16 ? `[${formatAddress(host.address)}]` : formatAddress(host.address);
+  return Object.freeze({ scheme, host: inUrl(formatHost(host)), port: known ? port : 0 });
 }

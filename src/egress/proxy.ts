@@ -1,7 +1,7 @@
 import type { EgressProxy } from '../guard.ts';
 import { shown } from '../internal/options.ts';
 import { canonicalHost, formatHost } from './host.ts';
-import { DEFAULT_PORT } from './host-rule.ts';
+import { portOf } from './scheme.ts';
 
 /** Shows its credentials to nobody who looks at it, or writes it somewhere. */
 class ProxyServer implements EgressProxy {
@@ -15,7 +15,7 @@ class ProxyServer implements EgressProxy {
     this.origin = origin;
     this.host = host;
     this.secure = protocol === 'https:';
-    this.port = port === '' ? DEFAULT_PORT[this.secure ? 'https' : 'http'] : Number(port);
+    this.port = portOf(this.secure ? 'https' : 'http', port);
     this.#authorization = authorization;
     Object.freeze(this);
   }

@@ -5,8 +5,8 @@ import { ownStep } from '../internal/own-work.ts';
 import type { Connect } from './connector.ts';
 import { egressHooks } from './hooks.ts';
 import { inUrl } from './host.ts';
-import { DEFAULT_PORT } from './host-rule.ts';
 import { originAt } from './origin.ts';
+import { portOf } from './scheme.ts';
 
 export interface TunnelOptions {
   /** For the TLS connection to the target, where there is one. */
@@ -38,7 +38,7 @@ export function connectThrough(proxy: EgressProxy, { tls, timeoutMs = TIMEOUT_MS
   return ({ hostname, protocol, port, servername }, callback) => {
     const secure = protocol === 'https:';
     const scheme = secure ? 'https' : 'http';
-    const origin = originAt(scheme, hostname, Number(port) || DEFAULT_PORT[scheme]);
+    const origin = originAt(scheme, hostname, portOf(scheme, port));
     const authority = `${inUrl(origin.host)}:${origin.port}`;
     const authorization = proxy.authorization();
     const request = ownStep(() =>

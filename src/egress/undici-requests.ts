@@ -1,11 +1,11 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
 import { TextCache } from '../internal/text-cache.ts';
-import { bindBody, bindMethods } from './context.ts';
-import { DEFAULT_PORT } from './host-rule.ts';
+import { bindBody, bindMethods } from './async-context.ts';
 import { OpenRequest } from './open-request.ts';
 import { type Origin, originAt } from './origin.ts';
 import { listen, type Restore } from './replace.ts';
+import { portOf, schemeOf } from './scheme.ts';
 import type { CurrentScope } from './scope.ts';
 import { diallerOf } from './sockets.ts';
 import { HANDLER_METHODS } from './undici-handler.ts';
@@ -118,8 +118,8 @@ function originOf(text: string): Origin {
 function readOrigin(text: string): Origin {
   try {
     const { protocol, hostname, port } = new URL(text);
-    const scheme = protocol === 'https:' || protocol === 'wss:' ? 'https' : 'http';
-    return originAt(scheme, hostname, port === '' ? DEFAULT_PORT[scheme] : Number(port));
+    const scheme = schemeOf(protocol) ?? 'http';
+    return originAt(scheme, hostname, portOf(scheme, port));
   } catch {
     return NOWHERE;
   }

@@ -60,7 +60,7 @@ export class SessionEgress {
     if (!holdsCode(this.#egresses)) return;
     this.#release.push(holdEgress());
     if (this.#egresses.some(({ enforce }) => enforce === 'process')) {
-      const attempt = named('process', randomUUID());
+      const attempt = outsideOfCalls('process', quote('process'));
       this.#release.push(holdEverywhere(this.#scope({ attempt, called: false, heeds: holdsProcess })));
     }
   }
@@ -99,7 +99,7 @@ export class SessionEgress {
   /** Where the code of a call may go, whatever client it uses. */
   scopeOf(call: ActiveCall): EgressScope | undefined {
     if (!holdsCode(this.#egresses)) return undefined;
-    return this.#scope({ attempt: named(call.tool, call.id), called: true, heeds: holdsClients });
+    return this.#scope({ attempt: attemptOf(call), called: true, heeds: holdsClients });
   }
 
   /** Makes a client one of the leash: held wherever it is used, in a call or outside of one. @param name for its events. */
@@ -107,14 +107,20 @@ export class SessionEgress {
     this.#need(name);
     this.#holdForClients();
     const { record, proxy } = this.#network;
-    const scope: SessionClient['scope'] = (via) =>
-      heldHere(this.#scope({ ...this.#attemptOf(name), heeds: everyGuard, via }));
+    const quoted = quote(name);
+    const asker = (via: EgressProxy | undefined): Asker => {
+      const call = activeCall()?.within(record);
+      return call === undefined
+        ? { attempt: outsideOfCalls(name, quoted), called: false, heeds: everyGuard, via }
+        : { attempt: attemptOf(call), called: true, heeds: everyGuard, via };
+    };
+    const scope: SessionClient['scope'] = (via) => heldHere(this.#scope(asker(via)));
     return {
       proxy,
       get opening() {
         return record.opening;
       },
-      attempt: () => this.#attemptOf(name).attempt,
+      attempt: () => asker(proxy).attempt,
       scope,
       admit: (asked, via) => {
         const held = scope(via);
@@ -132,12 +138,6 @@ export class SessionEgress {
     // A leash that is over lets nothing out by itself.
     if (this.#over !== undefined) release();
     else this.#release.push(release);
-  }
-
-  #attemptOf(name: string): Pick<Asker, 'attempt' | 'called'> {
-    const call = activeCall()?.within(this.#network.record);
-    if (call === undefined) return { attempt: named(name, randomUUID()), called: false };
-    return { attempt: named(call.tool, call.id), called: true };
   }
 
   #endWith(end: (error: Error) => void): () => void {
@@ -173,8 +173,21 @@ export class SessionEgress {
   }
 }
 
-function named(name: string, id: string): Attempt {
-  return { id, name, quoted: quote(name) };
+function attemptOf({ tool, id }: ActiveCall): Attempt {
+  return { id, name: tool, quoted: quote(tool) };
+}
+
+/** Its id is made when a refusal needs one, for most requests are allowed. */
+function outsideOfCalls(name: string, quoted: string): Attempt {
+  let id: string | undefined;
+  return {
+    name,
+    quoted,
+    get id() {
+      id ??= randomUUID();
+      return id;
+    },
+  };
 }
 
 function holdsProcess(guard: Guard): boolean {

@@ -2,7 +2,7 @@ import { BlockList } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatAddress, parseAddress } from '../../src/egress/address.ts';
-import { type AddressClass, classify, classOf } from '../../src/egress/address-class.ts';
+import { type AddressClass, classOf } from '../../src/egress/address-class.ts';
 
 /** Read from the registries of IANA and the documents that they cite, each block by its edges. */
 const VECTORS: readonly (readonly [AddressClass, ...string[]])[] = [
@@ -155,11 +155,13 @@ const bytes4 = fc.oneof(
     .map((bytes) => [...bytes]),
 );
 
-describe('classify', () => {
+const classOfText = (text: string): AddressClass => classOf(parseAddress(text) ?? []);
+
+describe('classOf', () => {
   it.each(VECTORS.flatMap(([expected, ...all]) => all.map((address) => ({ address, expected }))))(
     'takes $address for $expected',
     ({ address, expected }) => {
-      expect(classify(address)).toBe(expected);
+      expect(classOfText(address)).toBe(expected);
     },
   );
 
@@ -185,38 +187,13 @@ describe('classify', () => {
     expect(new Set(VECTORS.map(([expected]) => expected))).toEqual(new Set(Object.keys(classes)));
   });
 
-  it.each([
-    '',
-    ' ',
-    'localhost',
-    '127.1',
-    '127.0.0.01',
-    '0x7f.0.0.1',
-    '2130706433',
-    '127.0.0.1.',
-    '127.0.0.1 ',
-    '256.0.0.1',
-    '1.2.3.4.5',
-    '[::1]',
-    '::1%lo',
-    'fe80::1%eth0',
-    'fe80::1%25eth0',
-    '::ffff:127.0.0.1%0',
-    ':::',
-    '1::2::3',
-    '１２７.0.0.1',
-    '127.0.0.1\0',
-  ])('takes %j for no address', (text) => {
-    expect(classify(text)).toBeUndefined();
-  });
-
   it('agrees with net.BlockList on what is public, but for what no registry knows', () => {
     const all = VECTORS.flatMap(([, ...addresses]) => addresses);
     const different = all.filter(
-      (address) => isListed(parseAddress(address) ?? []) !== (classify(address) !== 'public'),
+      (address) => isListed(parseAddress(address) ?? []) !== (classOfText(address) !== 'public'),
     );
     expect(different.sort()).toEqual(DIFFERENT.toSorted());
-    for (const address of DIFFERENT) expect(classify(address), address).not.toBe('public');
+    for (const address of DIFFERENT) expect(classOfText(address), address).not.toBe('public');
   });
 
   it('agrees with net.BlockList on any address', () => {
@@ -236,10 +213,10 @@ describe('classify', () => {
     fc.assert(
       fc.property(bytes4, ([a = 0, b = 0, c = 0, d = 0]) => {
         const hex = `${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
-        const expected = classify(`${a}.${b}.${c}.${d}`);
-        expect(classify(`::ffff:${a}.${b}.${c}.${d}`)).toBe(expected);
-        expect(classify(`::ffff:${hex}`)).toBe(expected);
-        expect(classify(`0:0:0:0:0:FFFF:${hex.toUpperCase()}`)).toBe(expected);
+        const expected = classOfText(`${a}.${b}.${c}.${d}`);
+        expect(classOfText(`::ffff:${a}.${b}.${c}.${d}`)).toBe(expected);
+        expect(classOfText(`::ffff:${hex}`)).toBe(expected);
+        expect(classOfText(`0:0:0:0:0:FFFF:${hex.toUpperCase()}`)).toBe(expected);
       }),
     );
   });

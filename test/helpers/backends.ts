@@ -8,7 +8,7 @@ import { sqlite } from './backends/sqlite.ts';
 /** Every store that there is, on whatever it runs on. */
 const all: readonly Backend[] = [memory, sqlite, ...redisBackends, postgres];
 
-/** Those that can be tried here. The others are told of by scripts/with-databases.ts. */
+/** Those that can be tried here. The others are told of by test/with-databases.ts. */
 export const backends: readonly Backend[] = all.filter(({ missing }) => missing === undefined);
 /** One for each engine that keeps state longer than a process lives. */
 export const durableBackends: readonly Backend[] = backends.filter(

@@ -2,7 +2,7 @@ import type { Attack } from './attack.ts';
 import type { Report, Result } from './child.ts';
 
 /** Whether the attacker was reached. Names are asked for on the way to most connections: that counts where it is the aim. */
-export function reached({ layers }: Attack, { contacts }: Result): boolean {
+function reached({ layers }: Attack, { contacts }: Result): boolean {
   const aimsAtNames = layers.includes('name-queries') || layers.includes('saved-functions');
   return contacts.some((contact) => contact !== 'lookup' || aimsAtNames);
 }

@@ -50,12 +50,24 @@ export const ablations: readonly (readonly Layer[])[] = [
   ['process-binding'],
 ];
 
-/** What must get through with these layers off. */
-export function heldOnlyBy(layers: readonly Layer[]): readonly string[] {
-  return attacks
-    .filter(
-      ({ control, layers: held }) =>
-        control === 'reaches' && held.length > 0 && held.every((layer) => layers.includes(layer)),
-    )
-    .map(({ id }) => id);
+/** What must get through with these layers off, and does not with fewer of them off. */
+export function heldOnlyBy(layers: readonly Layer[]): readonly Attack[] {
+  const fewer = ablations.filter((other) => other !== layers && isPart(other, layers));
+  return attacks.filter(
+    ({ control, layers: held }) =>
+      control === 'reaches' && held.length > 0 && isPart(held, layers) && !fewer.some((other) => isPart(held, other)),
+  );
+}
+
+function isPart(some: readonly Layer[], all: readonly Layer[]): boolean {
+  return some.every((layer) => all.includes(layer));
+}
+
+/** Those to which it matters which copy of undici is in the process: its clients, and what hears of its requests. */
+export function concernsUndici({ npm, layers }: Attack): boolean {
+  return npm || layers.includes('undici-requests');
+}
+
+export function idsOf(some: readonly Attack[]): readonly string[] {
+  return some.map(({ id }) => id);
 }

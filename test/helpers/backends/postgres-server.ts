@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { postgresUrl } from '../databases.ts';
 
 export const NO_POSTGRES: string | undefined =
-  postgresUrl === undefined ? 'there is no PostgreSQL: see scripts/with-databases.ts' : undefined;
+  postgresUrl === undefined ? 'there is no PostgreSQL: see test/with-databases.ts' : undefined;
 
 /** One connection: what is asked at the same time waits for it. */
 async function pgPool(): Promise<Pool> {

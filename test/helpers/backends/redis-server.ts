@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { redisUrl } from '../databases.ts';
 
 export const NO_REDIS: string | undefined =
-  redisUrl === undefined ? 'there is no Redis: see scripts/with-databases.ts' : undefined;
+  redisUrl === undefined ? 'there is no Redis: see test/with-databases.ts' : undefined;
 
 export async function ioredis(): Promise<Redis> {
   const { Redis } = await import('ioredis');

@@ -1,7 +1,7 @@
 /** Writes the names that the package exports into README.md, between their two comments: `npm run names`. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { renderNames } from '../test/helpers/names.ts';
+import { renderNames } from './helpers/names.ts';
 
 const readme = fileURLToPath(new URL('../README.md', import.meta.url));
 const before = readFileSync(readme, 'utf8');

@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { CEILINGS, type Size, sizeOf } from '../test/helpers/size.ts';
-import { tableOf } from './table.ts';
+import { CEILINGS, type Size, sizeOf } from './helpers/size.ts';
+import { tableOf } from './helpers/table.ts';
 
 interface Row extends Size {
   readonly module: string;

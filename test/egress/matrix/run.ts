@@ -7,12 +7,11 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { countReached, judgeLeashed, judgeOpen } from '../test/egress/attacks/judge.ts';
-import { attacks } from '../test/egress/attacks/list.ts';
-import { type Report, type RunOptions, runAttacks, UndiciUnloadable } from '../test/egress/attacks/run.ts';
-import { tableOf } from './table.ts';
+import { tableOf } from '../../helpers/table.ts';
+import { countReached, judgeLeashed, judgeOpen } from '../attacks/judge.ts';
+import { attacks } from '../attacks/list.ts';
+import { type Report, type RunOptions, runAttacks, UndiciUnloadable } from '../attacks/run.ts';
 
 /** One package of the matrix. */
 interface Pinned {
@@ -44,18 +43,18 @@ type Order = 'before' | 'after' | 'alone';
 const MUST_REACH = 85;
 const AT_ONCE = 2;
 
-const directory = fileURLToPath(new URL('../test/egress/matrix/', import.meta.url));
-const library = import.meta.resolve('leashkit');
+// Its own name does not reach the built library from beside another manifest.
+const library = new URL('../../../dist/index.js', import.meta.url).href;
 
 function readMatrix(prefix: 'node-' | 'undici-', file: string): readonly Pinned[] {
-  const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as {
+  const manifest = JSON.parse(readFileSync(join(import.meta.dirname, 'package.json'), 'utf8')) as {
     readonly devDependencies: Readonly<Record<string, string>>;
   };
   return Object.entries(manifest.devDependencies)
     .filter(([name]) => name.startsWith(prefix))
     .map(([name, alias]) => ({
       version: alias.slice(alias.lastIndexOf('@') + 1),
-      path: join(directory, 'node_modules', name, file),
+      path: join(import.meta.dirname, 'node_modules', name, file),
     }))
     .sort((a, b) => a.version.localeCompare(b.version, 'en', { numeric: true }));
 }

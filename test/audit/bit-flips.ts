@@ -79,7 +79,7 @@ function inPython(path: string, root: string): Promise<Found> {
     }
   });
   if (python === undefined) throw new Error('no Python with the package `cryptography` was found');
-  const child = spawn(python, [here('bit_flips.py'), here('../examples/verify_log.py'), path, root], {
+  const child = spawn(python, [here('bit_flips.py'), here('../../examples/verify_log.py'), path, root], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let said = '';

@@ -6,11 +6,11 @@
  */
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { COMPILERS, runCompiler } from '../test/consumers/compilers.ts';
-import type { Check, Outcome } from '../test/consumers/outcome.ts';
-import { installed, type Packed, pack } from '../test/consumers/project.ts';
-import { RUNTIMES, runRuntime } from '../test/consumers/runtimes.ts';
-import { tableOf } from './table.ts';
+import { tableOf } from '../helpers/table.ts';
+import { COMPILERS, runCompiler } from './compilers.ts';
+import type { Check, Outcome } from './outcome.ts';
+import { installed, type Packed, pack } from './project.ts';
+import { RUNTIMES, runRuntime } from './runtimes.ts';
 
 interface Consumer {
   readonly name: string;

@@ -8,17 +8,17 @@ import {
   redisUrl,
   startPostgres,
   startRedis,
-} from '../test/helpers/databases.ts';
+} from './helpers/databases.ts';
 
 /**
  * Runs a command with a Redis and a PostgreSQL at hand: those that LEASHKIT_TEST_REDIS_URL and LEASHKIT_TEST_POSTGRES_URL
  * name, or servers of its own on free loopback ports, which end with the command.
  *
- *   node scripts/with-databases.ts vitest run
+ *   node test/with-databases.ts vitest run
  */
 const [command, ...args] = process.argv.slice(2);
 if (command === undefined) {
-  console.error('usage: node scripts/with-databases.ts COMMAND [ARGUMENT...]');
+  console.error('usage: node test/with-databases.ts COMMAND [ARGUMENT...]');
   process.exit(2);
 }
 
