@@ -1,3 +1,5 @@
+import type { MoneyUnit } from './money.ts';
+
 const BRAND = Symbol.for('leashkit.error');
 
 /** Codes of refusals that a guard or a limit decides. A guard of your own may bring its own code. */
@@ -100,11 +102,14 @@ export class DeniedError extends LeashError {
 }
 named(DeniedError, 'DeniedError');
 
-/** Why a budget refused: `exceeds_cap` can never fit, `exhausted` fits only after a reset, `in_flight` may fit once open holds settle. */
+/**
+ * Why a budget refused: `exceeds_cap` can never fit, `exhausted` fits only after a reset, `in_flight` may fit once open holds
+ * settle.
+ */
 export type BudgetReason = 'exceeds_cap' | 'exhausted' | 'in_flight';
 
 export interface BudgetDetail {
-  readonly unit: 'usd' | 'sat';
+  readonly unit: MoneyUnit;
   /** Exact decimal strings in whole `unit`s. */
   readonly cap: string;
   readonly requested: string;
@@ -119,7 +124,7 @@ export interface BudgetDetail {
 export class BudgetExceededError extends DeniedError {
   declare readonly code: 'BUDGET_EXCEEDED';
   declare readonly reason: BudgetReason;
-  readonly unit: 'usd' | 'sat';
+  readonly unit: MoneyUnit;
   readonly cap: string;
   readonly requested: string;
   readonly remaining: string;

@@ -1,5 +1,5 @@
 /** leashkit: holds an agent's tool calls to limits, stops the agent, and keeps a log that others can verify. */
-export type { AllowUpTo, OnStoreError } from './allowance.ts';
+
 export type { SignMode } from './audit/checkpoints.ts';
 export type { ArgsHash } from './audit/commitment.ts';
 export { type Durability, type FileSinkOptions, fileSink } from './audit/file-sink.ts';
@@ -55,8 +55,6 @@ export {
 export type { WebhookFetch, WebhookRequest, WebhookResponse } from './audit/webhook-post.ts';
 export { type WebhookSinkOptions, webhookSink } from './audit/webhook-sink.ts';
 export { type Call, currentCall, type ProofOptions } from './call.ts';
-export type { Decision, DecisionDenial } from './decision.ts';
-export type { CallRequest } from './declaration.ts';
 export type { EntryPoint } from './egress/canary.ts';
 export type { Coverage, EgressCoverage } from './egress/coverage.ts';
 export {
@@ -112,17 +110,24 @@ export {
   egress,
 } from './guards/egress.ts';
 export { type RateLimitOptions, rateLimit } from './guards/rate-limit.ts';
-export type { Hold } from './hold.ts';
 export type { Clock } from './internal/clock.ts';
 export type { Duration } from './internal/duration.ts';
 export type { MaybePromise } from './internal/maybe-promise.ts';
 export type { Per, Span, Window } from './internal/window.ts';
 export { createLeash } from './leash.ts';
-export type { Leash, LeashEgress, StopOptions, Summary } from './leash-contract.ts';
+export type { Leash, StopOptions, Summary } from './leash-contract.ts';
 export type { AuditOptions, ChildOptions, LeashOptions, StopOn } from './leash-options.ts';
 export type { Amount, Money, MoneyUnit } from './money.ts';
-export type { Convert } from './plan.ts';
 export { resumeScope, stopScope } from './scope-stop.ts';
+export type { AllowUpTo, OnStoreError } from './session/allowance.ts';
+export type { Decision, DecisionDenial } from './session/decision.ts';
+export type { CallRequest } from './session/declaration.ts';
+export type { LeashEgress } from './session/egress.ts';
+export type { Hold } from './session/hold.ts';
+export type { Convert } from './session/plan.ts';
+export type { Ticket } from './session/ticket.ts';
+export type { ArgsOf, Cost, OnError, ToolOptions } from './session/tool.ts';
+export type { LimitUsage, Usage } from './session/usage.ts';
 export { type MemoryStoreOptions, memoryStore } from './stores/memory.ts';
 export type {
   Decision as StoreDecision,
@@ -137,6 +142,3 @@ export type {
   Store,
   Units,
 } from './stores/store.ts';
-export type { Ticket } from './ticket.ts';
-export type { ArgsOf, Cost, OnError, ToolOptions } from './tool.ts';
-export type { LimitUsage, Usage } from './usage.ts';

@@ -1,14 +1,14 @@
-import type { Decision } from './decision.ts';
-import type { CallRequest } from './declaration.ts';
-import type { EgressCoverage } from './egress/coverage.ts';
 import type { LeashError } from './errors.ts';
-import type { Hold } from './hold.ts';
 import type { MaybePromise } from './internal/maybe-promise.ts';
 import type { ChildOptions } from './leash-options.ts';
 import type { Money } from './money.ts';
-import type { Ticket } from './ticket.ts';
-import type { ArgsOf, Cost, ToolOptions } from './tool.ts';
-import type { Usage } from './usage.ts';
+import type { Decision } from './session/decision.ts';
+import type { CallRequest } from './session/declaration.ts';
+import type { LeashEgress } from './session/egress.ts';
+import type { Hold } from './session/hold.ts';
+import type { Ticket } from './session/ticket.ts';
+import type { ArgsOf, Cost, ToolOptions } from './session/tool.ts';
+import type { Usage } from './session/usage.ts';
 
 /** What `leash.stop` stops besides its own leash. */
 export interface StopOptions {
@@ -27,18 +27,6 @@ export interface Summary {
   readonly usd: string;
   readonly sat: string;
   readonly breach: LeashError | undefined;
-}
-
-/** What the egress guards of a leash hold. */
-export interface LeashEgress {
-  /** By entry point, as the last self-test saw it. */
-  coverage(): EgressCoverage;
-  /**
-   * Sends a canary by every entry point, none of which gets out: no packet leaves and no name is resolved.
-   *
-   * @throws {EgressUnenforcedError} an entry point is not held.
-   */
-  selfTest(): EgressCoverage;
 }
 
 /** One session: guards, store, log, and a breach once it happened. */
@@ -92,11 +80,14 @@ export interface Leash extends AsyncDisposable {
   /**
    * Reserves spend that is no tool call, such as a model request. Only budgets see it. An estimate that has to be worked
    * out may be a function, as the cost of a tool: where it throws, the spend is refused on record and with its error.
+   *
+   * @param note for the log. 1 to 256 characters.
    */
   hold(estimate: Cost | (() => Cost), note?: string): MaybePromise<Hold>;
   /**
    * Books spend that is no tool call and has already happened, in full.
    *
+   * @param note for the log. 1 to 256 characters.
    * @throws {BudgetExceededError} it is booked, and a budget is now over: the session ends.
    */
   charge(cost: Money, note?: string): MaybePromise<void>;
@@ -106,7 +97,11 @@ export interface Leash extends AsyncDisposable {
    * @throws {TypeError | RangeError} an option. @throws {SessionEndedError} the leash is closed.
    */
   child(options: ChildOptions): Leash;
-  /** Kill switch: calls that run see the abort, all others are refused, for good. */
+  /**
+   * Kill switch: calls that run see the abort, all others are refused, for good.
+   *
+   * @param reason for the log. 1 to 256 characters. @throws {TypeError | RangeError} no such text.
+   */
   stop(reason: string): void;
   /**
    * The same, at once, and for every leash that counts on a shared scope in the same store, in any process, until

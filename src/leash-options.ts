@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { type Amounts, type OnStoreError, readAllowUpTo } from './allowance.ts';
 import type { SignMode } from './audit/checkpoints.ts';
 import type { ArgsHash } from './audit/commitment.ts';
 import type { RootSigner } from './audit/key.ts';
@@ -12,7 +11,9 @@ import type { Guard } from './guard.ts';
 import { snapshotJson } from './internal/canonical-json.ts';
 import { type Clock, systemClock } from './internal/clock.ts';
 import { checkInteger, checkName, checkOneOf, checkOptions, shown } from './internal/options.ts';
-import type { Convert } from './plan.ts';
+import { type Amounts, type OnStoreError, readAllowUpTo } from './session/allowance.ts';
+import type { Convert } from './session/plan.ts';
+import { isDenialCode } from './session/refusal.ts';
 import { memoryStore } from './stores/memory.ts';
 import type { Store } from './stores/store.ts';
 
@@ -87,9 +88,12 @@ export interface LeashOptions {
   readonly mode?: 'enforce' | 'observe';
   /** Which denials end the session. Default: `['BUDGET_EXCEEDED', 'CALL_CAP_REACHED']`. */
   readonly stopOn?: StopOn;
-  /** Default: the system's clocks. A default store uses it too. */
+  /** Time, for tests. A default store uses it too. Default: the system's clocks. */
   readonly clock?: Clock;
-  /** Rate between USD and sat, by which every budget counts spend in both units. Default: none; a unit without a budget is refused. */
+  /**
+   * Rate between USD and sat, by which every budget counts spend in both units. Default: none; a unit without a budget is
+   * refused.
+   */
   readonly convert?: Convert;
 }
 
@@ -118,7 +122,6 @@ const CHILD_OPTIONS = ['guards', 'agent', 'id', 'audit', 'mode', 'stopOn', 'conv
 export const DEFAULT_STORE_TIMEOUT_MS = 10_000;
 const STORE_METHODS = ['open', 'reserve', 'settle', 'read', 'sweep', 'shut', 'stop', 'resume'];
 const STOP_ON: readonly string[] = ['BUDGET_EXCEEDED', 'CALL_CAP_REACHED'];
-const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
 /** @throws {TypeError | RangeError} naming the option. */
 export function readLeashOptions(options: LeashOptions): RootSettings {
@@ -249,7 +252,7 @@ function readStopOn(option: string, stopOn: StopOn | undefined): (code: string) 
   if (!Array.isArray(codes))
     throw new TypeError(`\`${option}\` must be 'any', 'none' or an array of codes, got ${shown(codes)}`);
   for (const code of codes) {
-    if (typeof code !== 'string' || !CODE.test(code)) {
+    if (!isDenialCode(code)) {
       throw new TypeError(`\`${option}\` must hold codes such as 'BUDGET_EXCEEDED', got ${shown(code)}`);
     }
   }

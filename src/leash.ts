@@ -1,20 +1,14 @@
-import { Admission } from './admission.ts';
 import { sha256 } from './audit/chain.ts';
 import { killSwitch, sessionClose } from './audit/event.ts';
 import { AuditLog } from './audit/log.ts';
-import { type Decision, decide } from './decision.ts';
-import { type CallRequest, declareRequest, declareUnder, givenArgs } from './declaration.ts';
 import { summaryOf } from './egress/coverage.ts';
-import { proveEgress } from './egress-proof.ts';
-import { Ending } from './ending.ts';
 import { type EventRef, type LeashError, SessionEndedError } from './errors.ts';
-import type { Hold } from './hold.ts';
 import { canonicalJson, snapshotJson } from './internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 import { checkName, checkOptions, kindOf } from './internal/options.ts';
 import { ownWorkFromHereOn } from './internal/own-work.ts';
 import { VERSION } from './internal/version.ts';
-import type { Leash, LeashEgress, StopOptions, Summary } from './leash-contract.ts';
+import type { Leash, StopOptions, Summary } from './leash-contract.ts';
 import {
   type ChildOptions,
   type LeashOptions,
@@ -24,16 +18,22 @@ import {
   type SessionSettings,
 } from './leash-options.ts';
 import { type ExactMoney, formatUnits, type Money } from './money.ts';
-import { type Counter, type Level, sessionScope, sharedScope } from './plan.ts';
-import { Reservations } from './reservations.ts';
-import { Rules } from './rules.ts';
-import { shareClients } from './session-client.ts';
-import { SessionEgress } from './session-egress.ts';
-import { Spend } from './spend.ts';
-import type { Ticket } from './ticket.ts';
-import { type Cost, declareTool, type Tool } from './tool.ts';
-import { limitUsages, type Standing, type Usage } from './usage.ts';
-import { wrapTool } from './wrap.ts';
+import { Admission } from './session/admission.ts';
+import { shareClients } from './session/client.ts';
+import { type Decision, decide } from './session/decision.ts';
+import { type CallRequest, declareRequest, declareUnder, givenArgs } from './session/declaration.ts';
+import { type LeashEgress, SessionEgress } from './session/egress.ts';
+import { proveEgress } from './session/egress-proof.ts';
+import { Ending } from './session/ending.ts';
+import type { Hold } from './session/hold.ts';
+import { type Counter, type Level, sessionScope, sharedScope } from './session/plan.ts';
+import { Reservations } from './session/reservations.ts';
+import { Rules } from './session/rules.ts';
+import { Spend } from './session/spend.ts';
+import type { Ticket } from './session/ticket.ts';
+import { type Cost, declareTool, type Tool } from './session/tool.ts';
+import { limitUsages, type Standing, type Usage } from './session/usage.ts';
+import { wrapTool } from './session/wrap.ts';
 
 /**
  * Opens a session and its log.
@@ -218,7 +218,7 @@ class Session implements Leash {
   #stop(reason: string): void {
     const over = this.#admission.refusalOfEnded();
     if (over?.code === 'SESSION_CLOSED' || over?.code === 'SESSION_STOPPED') return;
-    const { log, seq } = this.#log.next;
+    const { log, seq } = this.#log.next();
     this.#log.note('kill_switch', killSwitch(reason));
     this.#ending.stop(this.#endedError('SESSION_STOPPED', { log, seq }));
   }

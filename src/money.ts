@@ -111,11 +111,13 @@ export function parseRate(option: string, unit: MoneyUnit, amount: unknown): num
 
 function declaredUnits(option: string, unit: MoneyUnit, amount: unknown, rounding: Rounding): number {
   const units = unitsOf(unit, amount, rounding);
-  if (Number.isNaN(units)) {
-    const message = `\`${option}\` must be an amount such as ${EXAMPLES[unit]}, got ${shown(amount)}`;
-    throw ['number', 'string', 'bigint'].includes(typeof amount) ? new RangeError(message) : new TypeError(message);
-  }
+  if (Number.isNaN(units)) throw amountError(`\`${option}\``, unit, amount, shown(amount));
   return units;
+}
+
+function amountError(name: string, unit: MoneyUnit, amount: unknown, got: string): RangeError | TypeError {
+  const message = `${name} must be an amount such as ${EXAMPLES[unit]}, got ${got}`;
+  return ['number', 'string', 'bigint'].includes(typeof amount) ? new RangeError(message) : new TypeError(message);
 }
 
 /**
@@ -131,7 +133,7 @@ export function parseMoney(where: string, money: unknown, rounding: Rounding = '
     if (unit === undefined) {
       throw new RangeError(`${where} must name its unit, such as '$0.50' or '5000 sat', got a string without one`);
     }
-    const units = checkUnits(where, unit, money, rounding);
+    const units = checkUnits(where, '', unit, money, rounding);
     return unit === 'usd' ? { usd: units, sat: 0 } : { usd: 0, sat: units };
   }
   if (typeof money !== 'object' || money === null) {
@@ -143,17 +145,15 @@ export function parseMoney(where: string, money: unknown, rounding: Rounding = '
   }
   if (usd === undefined && sat === undefined) throw new TypeError(`${where} has neither \`usd\` nor \`sat\``);
   return {
-    usd: usd === undefined ? 0 : checkUnits(`${where}.usd`, 'usd', usd, rounding),
-    sat: sat === undefined ? 0 : checkUnits(`${where}.sat`, 'sat', sat, rounding),
+    usd: usd === undefined ? 0 : checkUnits(where, '.usd', 'usd', usd, rounding),
+    sat: sat === undefined ? 0 : checkUnits(where, '.sat', 'sat', sat, rounding),
   };
 }
 
-function checkUnits(where: string, unit: MoneyUnit, amount: unknown, rounding: Rounding): number {
+/** @param key of the amount within the money, with its dot: the name of both is made only for an error. */
+function checkUnits(where: string, key: string, unit: MoneyUnit, amount: unknown, rounding: Rounding): number {
   const units = unitsOf(unit, amount, rounding);
-  if (Number.isNaN(units)) {
-    const message = `${where} must be an amount such as ${EXAMPLES[unit]}, got ${kindOf(amount)} that is none`;
-    throw ['number', 'string', 'bigint'].includes(typeof amount) ? new RangeError(message) : new TypeError(message);
-  }
+  if (Number.isNaN(units)) throw amountError(`${where}${key}`, unit, amount, `${kindOf(amount)} that is none`);
   return units;
 }
 

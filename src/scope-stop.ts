@@ -3,8 +3,8 @@ import { systemClock } from './internal/clock.ts';
 import type { MaybePromise } from './internal/maybe-promise.ts';
 import { checkName } from './internal/options.ts';
 import { DEFAULT_STORE_TIMEOUT_MS } from './leash-options.ts';
-import { sharedScope } from './plan.ts';
-import { StoreLink } from './store-link.ts';
+import { sharedScope } from './session/plan.ts';
+import { StoreLink } from './session/store-link.ts';
 import type { Store } from './stores/store.ts';
 
 /**

@@ -8,14 +8,14 @@ import type { Guard } from '../src/guard.ts';
 import { budget } from '../src/guards/budget.ts';
 import { callCap } from '../src/guards/call-cap.ts';
 import { rateLimit } from '../src/guards/rate-limit.ts';
-import type { Hold } from '../src/hold.ts';
 import { createLeash } from '../src/leash.ts';
 import type { Leash } from '../src/leash-contract.ts';
+import type { Hold } from '../src/session/hold.ts';
+import type { Ticket } from '../src/session/ticket.ts';
+import type { OnError } from '../src/session/tool.ts';
+import type { LimitUsage, Readings } from '../src/session/usage.ts';
 import { memoryStore } from '../src/stores/memory.ts';
 import type { Reserve, Store } from '../src/stores/store.ts';
-import type { Ticket } from '../src/ticket.ts';
-import type { OnError } from '../src/tool.ts';
-import type { LimitUsage, Readings } from '../src/usage.ts';
 import { FakeClock } from './helpers/clock.ts';
 import { storeThrough, storeWith } from './helpers/store-around.ts';
 

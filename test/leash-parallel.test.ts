@@ -14,9 +14,9 @@ import { rateLimit } from '../src/guards/rate-limit.ts';
 import { createLeash } from '../src/leash.ts';
 import type { Leash } from '../src/leash-contract.ts';
 import type { LeashOptions } from '../src/leash-options.ts';
+import type { ToolOptions } from '../src/session/tool.ts';
 import { memoryStore } from '../src/stores/memory.ts';
 import type { Store } from '../src/stores/store.ts';
-import type { ToolOptions } from '../src/tool.ts';
 import { FakeClock } from './helpers/clock.ts';
 import { storeThrough } from './helpers/store-around.ts';
 

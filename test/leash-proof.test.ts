@@ -146,14 +146,39 @@ describe('currentCall().proof', () => {
   it.each<{ name: string; options: unknown; error: typeof TypeError | typeof RangeError; message: string }>([
     { name: 'no options', options: null, error: TypeError, message: 'call.proof' },
     { name: 'an unknown one', options: { audience: 'a', aud: 'b' }, error: TypeError, message: 'aud' },
-    { name: 'no audience', options: {}, error: TypeError, message: 'aud' },
-    { name: 'an empty audience', options: { audience: '' }, error: TypeError, message: 'aud' },
-    { name: 'an audience that is too long', options: { audience: 'a'.repeat(257) }, error: TypeError, message: 'aud' },
-    { name: 'a life of zero', options: { audience: 'a', ttlMs: 0 }, error: RangeError, message: 'ttlMs' },
-    { name: 'a life too long', options: { audience: 'a', ttlMs: 300_001 }, error: RangeError, message: 'ttlMs' },
-    { name: 'half a millisecond', options: { audience: 'a', ttlMs: 0.5 }, error: RangeError, message: 'ttlMs' },
-    { name: 'a life that is text', options: { audience: 'a', ttlMs: '9' }, error: TypeError, message: 'ttlMs' },
-    { name: 'another format', options: { audience: 'a', format: 'jwt' }, error: TypeError, message: 'format' },
+    { name: 'no audience', options: {}, error: TypeError, message: '`call.proof.audience`' },
+    { name: 'an empty audience', options: { audience: '' }, error: RangeError, message: '`call.proof.audience`' },
+    {
+      name: 'an audience that is too long',
+      options: { audience: 'a'.repeat(257) },
+      error: RangeError,
+      message: '`call.proof.audience`',
+    },
+    { name: 'a life of zero', options: { audience: 'a', ttlMs: 0 }, error: RangeError, message: '`call.proof.ttlMs`' },
+    {
+      name: 'a life too long',
+      options: { audience: 'a', ttlMs: 300_001 },
+      error: RangeError,
+      message: '`call.proof.ttlMs`',
+    },
+    {
+      name: 'half a millisecond',
+      options: { audience: 'a', ttlMs: 0.5 },
+      error: RangeError,
+      message: '`call.proof.ttlMs`',
+    },
+    {
+      name: 'a life that is text',
+      options: { audience: 'a', ttlMs: '9' },
+      error: TypeError,
+      message: '`call.proof.ttlMs`',
+    },
+    {
+      name: 'another format',
+      options: { audience: 'a', format: 'jwt' },
+      error: TypeError,
+      message: '`call.proof.format`',
+    },
   ])('refuses by its name: $name', async ({ options, error, message }) => {
     const { leash, sink } = openSession();
     const thrown = await prove(leash, 1, options as ProofOptions).catch((caught: unknown) => caught);

@@ -7,8 +7,8 @@ import { rateLimit } from '../src/guards/rate-limit.ts';
 import type { Per } from '../src/internal/window.ts';
 import { createLeash } from '../src/leash.ts';
 import type { Leash } from '../src/leash-contract.ts';
+import type { Ticket } from '../src/session/ticket.ts';
 import { memoryStore } from '../src/stores/memory.ts';
-import type { Ticket } from '../src/ticket.ts';
 import { FakeClock } from './helpers/clock.ts';
 
 const DAY_MS = 86_400_000;

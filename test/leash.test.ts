@@ -1040,6 +1040,15 @@ describe('a store that fails', () => {
     expect(leash.breach).toBe(error);
   });
 
+  it.each([undefined, Number.NaN, -1, 253_402_300_800_000, '0'])(
+    'refuses the call when it calls a calendar window stale at the time %j',
+    async (nowMs) => {
+      const reserve: Store['reserve'] = () => [{ ok: false, why: 'stale', line: 0, nowMs: nowMs as number }];
+      const { leash } = leashOf([callCap({ max: 9, per: 'day' })], { store: storeWith({ reserve }) });
+      expect(await rejection(leash.run({ tool: 't' }, () => 1))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    },
+  );
+
   it.each([
     {
       name: 'throws',

@@ -1,7 +1,7 @@
 import { checkOptions, kindOf } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import type { Price } from '../prices/price.ts';
-import type { ToolOptions } from '../tool.ts';
+import type { ToolOptions } from '../session/tool.ts';
 import {
   type LanguageModel,
   type LeashModelOptions,

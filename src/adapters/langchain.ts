@@ -2,7 +2,7 @@ import { isLeashError } from '../errors.ts';
 import { checkOneOf, checkOptions } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import type { Price } from '../prices/price.ts';
-import type { ToolOptions } from '../tool.ts';
+import type { ToolOptions } from '../session/tool.ts';
 import { type ChatModelOptions, leashChatModel } from './framework/chat-model.ts';
 import { denialIn } from './framework/denial.ts';
 import { withMembers } from './framework/members.ts';

@@ -1,6 +1,6 @@
 import { kindOf } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
-import type { ToolOptions } from '../tool.ts';
+import type { ToolOptions } from '../session/tool.ts';
 import { toldOf } from './framework/denial.ts';
 import { jsonArguments } from './framework/json-arguments.ts';
 import { withMembers } from './framework/members.ts';

@@ -7,13 +7,13 @@ import { readFetchInit } from '../egress/request-snapshot.ts';
 import type { EgressScope } from '../egress/scope.ts';
 import { connectThrough } from '../egress/tunnel.ts';
 import { canaryReturns, servesLaterFetch } from '../egress/undici-copy.ts';
-import { asClient, stepAsClient } from '../egress-context.ts';
 import { findLeashError } from '../errors.ts';
 import type { EgressProxy } from '../guard.ts';
 import { checkInteger, checkOptions } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
-import { clientOf, copyUnheld, type SessionClient } from '../session-client.ts';
-import { dispatchUnder } from '../session-dispatch.ts';
+import { clientOf, copyUnheld, type SessionClient } from '../session/client.ts';
+import { dispatchUnder } from '../session/dispatch.ts';
+import { asClient, stepAsClient } from '../session/egress-context.ts';
 
 /** Options of undici's `Agent`, in its own words: those that do not decide where a connection leads. */
 export interface LeashDispatcherOptions

@@ -1,8 +1,7 @@
 import { AuditUnavailableError } from '../errors.ts';
 import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
 import { ownWork } from '../internal/own-work.ts';
-import { codeWord } from './failure.ts';
-import { inTime } from './in-time.ts';
+import { codeWord, inTime } from './failure.ts';
 import type { AuditSink } from './sink.ts';
 
 /** Lines that were linked and not yet taken by the sink, as many as are kept where calls go on without it. */

@@ -1,5 +1,5 @@
 import { hasDuplicateKey } from './duplicate-key.ts';
-import { MAX_PRIOR } from './event.ts';
+import { type EventKind, MAX_PRIOR } from './event.ts';
 
 /** What is wrong with a log, by the first thing that shows it. */
 export type VerifyCode =
@@ -63,7 +63,7 @@ const LAYOUT: Readonly<Record<string, string>> = {
   log_recovered: 'bytes sha256',
   session_close: 'reason calls denied usd? sat?',
   checkpoint: 'size root sig',
-};
+} satisfies Readonly<Record<EventKind | 'checkpoint', string>>;
 
 /** Kinds that come by the thousand and change nothing but the chain. */
 const PLAIN: ReadonlySet<string> = new Set([

@@ -8,6 +8,9 @@ export const LOG_KEY_VARIABLE = 'LEASH_AUDIT_KEY';
 
 const BYTES = 32;
 const MIN_BYTES = 16;
+const WAIT_MS = 20;
+/** A file that is empty for longer was left so by a process that died. */
+const MAX_WAITS = 25;
 
 /** Where a log key comes from: the bytes, a file that only its owner can read, or nothing for the environment. */
 export type LogKey = Uint8Array | { readonly file: string };
@@ -53,9 +56,18 @@ function readKeyFile(where: string, path: string): Uint8Array {
     if (process.platform !== 'win32' && (fstatSync(descriptor).mode & 0o077) !== 0) {
       throw new RangeError(`${where} can be read by others than its owner: set its mode to 0600`);
     }
-    return decode(where, readFileSync(descriptor, 'utf8').trim());
+    return decode(where, textOf(descriptor).trim());
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** A file that another process has just made has its key a moment later. */
+function textOf(descriptor: number): string {
+  for (let waits = 0; ; waits++) {
+    const text = readFileSync(descriptor, 'utf8');
+    if (text !== '' || waits === MAX_WAITS) return text;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS);
   }
 }
 

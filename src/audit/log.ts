@@ -9,7 +9,7 @@ import { type ArgsHash, type Commit, createCommit } from './commitment.ts';
 import { Delivery, unavailable } from './delivery.ts';
 import { Dropped } from './dropped.ts';
 import { type EventKind, type LineRef, logRecovered, type SessionOpen, sessionOpen } from './event.ts';
-import { inTime } from './in-time.ts';
+import { inTime } from './failure.ts';
 import type { RootSigner } from './key.ts';
 import type { AuditSink, Recovered } from './sink.ts';
 
@@ -69,7 +69,7 @@ export class AuditLog {
     this.#head = `{"v":1,"log":"${this.id}","seq":`;
     this.origin = `${init.originName}/${this.id}`;
     const commit: Commit = createCommit(init.args, init.key, this.id);
-    this.commit = (canonical) => commit(canonical, this.next.seq);
+    this.commit = (canonical) => commit(canonical, this.next().seq);
     if (init.sign !== 'none') {
       this.#checkpoints = new Checkpoints(
         { mode: init.sign, origin: this.origin, rotateEvery: init.rotateEvery, onCheckpoint: init.onCheckpoint },
@@ -105,8 +105,8 @@ export class AuditLog {
     return { log: this.id, seq: this.#seq - 1, hash: this.#prev };
   }
 
-  /** Where the next event will stand, unless it cannot be recorded. */
-  get next(): EventRef {
+  /** Where the next event will stand, unless it cannot be recorded: that place is kept for it. */
+  next(): EventRef {
     this.#tellDropped();
     this.#promised = this.#seq;
     return { log: this.id, seq: this.#seq };

@@ -88,17 +88,19 @@ export interface SignProofOptions {
  * `'paseto'` is v4.public with the footer `{"kid":…,"typ":"leash-proof"}` and the implicit assertion `leash-proof`;
  * `'jws'` is compact with the header `{"alg":"Ed25519","kid":…,"typ":"leash-proof+jwt"}`. All JSON is canonical (RFC 8785).
  *
+ * Errors name options as `call.proof` has them.
+ *
  * @throws {TypeError} no Ed25519 private key, no key id, or a claim that a verifier would refuse.
  * @throws {RangeError} a life that is not from 1 to 300 000 ms.
  */
 export function signProof(options: SignProofOptions): string {
   checkOptions('signProof', options, ['format', 'key', 'keyId', 'claims', 'ttlMs', 'now']);
   const { format = 'paseto', key, keyId, claims, ttlMs = 60_000, now = Date.now } = options;
-  checkOneOf('signProof.format', format, ['paseto', 'jws']);
+  checkOneOf('call.proof.format', format, ['paseto', 'jws']);
   if (!isKeyId(keyId)) {
     throw new TypeError('`signProof.keyId` must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ : + / = @ -');
   }
-  const life = checkLife('signProof.ttlMs', ttlMs, 1);
+  const life = checkLife('call.proof.ttlMs', ttlMs, 1);
   const { args, ...said } = claims;
   if (typeof args !== 'string') throw new TypeError('`signProof.claims.args` must be canonical JSON as text');
   const salt = randomBytes(SALT_BYTES);

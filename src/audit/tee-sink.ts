@@ -7,7 +7,10 @@ import type { AuditSink, Recovered, TornTail } from './sink.ts';
 const MAX_UNANSWERED = 10_000;
 
 export interface TeeSinkOptions {
-  /** How many sinks must have recorded a line before it counts: `'all'`, `'any'`, or 1 to the number of sinks. Default: `'all'`. */
+  /**
+   * How many sinks must have recorded a line before it counts: `'all'`, `'any'`, or 1 to the number of sinks.
+   * Default: `'all'`.
+   */
   readonly quorum?: 'all' | 'any' | number;
   /**
    * Told once of each sink that is left out from now on, with its name, why, and its place in the list. What it throws is

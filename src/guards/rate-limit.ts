@@ -16,8 +16,8 @@ export interface RateLimitOptions {
 
 /**
  * Refuses a call while the last `per` already holds `max` admitted ones. No window of that length ever holds more,
- * wherever it starts; a slot comes free at most 1/360 of the window late, rounded up to whole milliseconds. Refusals are `RATE_LIMITED` with
- * `retryAfterMs`, and do not end the session unless `stopOn` says so.
+ * wherever it starts; a slot comes free at most 1/360 of the window late, rounded up to whole milliseconds. Refusals are
+ * `RATE_LIMITED` with `retryAfterMs`, and do not end the session unless `stopOn` says so.
  *
  * @throws {TypeError} an unknown option or a wrong type; @throws {RangeError} `max` or `per` out of range.
  */

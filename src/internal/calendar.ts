@@ -17,6 +17,11 @@ const MAX_OFFSET_MS = 16 * 3_600_000;
 /** The last millisecond of the year 9999: beyond it a log timestamp would need a fifth digit. */
 const MAX_WALL_MS = 253_402_300_799_999;
 
+/** Whether it is a time from 1970 to 9999, in epoch ms. */
+export function isWallMs(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= MAX_WALL_MS;
+}
+
 /** One time zone: how to read it, and the last window of each period, which is nearly always asked for again. */
 interface Zone {
   /** Absent for UTC, which is arithmetic alone. */
@@ -108,7 +113,7 @@ function nextFirstDay(period: Period, first: number): number {
  * @throws {RangeError} `wallMs` is no time from 1970 to 9999.
  */
 export function calendarBounds(period: Period, timeZone: string, wallMs: number): CalendarBounds {
-  if (!(wallMs >= 0 && wallMs <= MAX_WALL_MS)) {
+  if (!isWallMs(wallMs)) {
     throw new RangeError(`the clock must tell a time from 1970 to 9999 in epoch ms, got ${shown(wallMs)}`);
   }
   const zone = zoneOf(timeZone);

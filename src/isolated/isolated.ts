@@ -1,7 +1,7 @@
 import { activeCall } from '../call.ts';
 import { EgressUnenforcedError } from '../errors.ts';
 import { runtimeName } from '../internal/runtime.ts';
-import { clientOf } from '../session-client.ts';
+import { clientOf } from '../session/client.ts';
 import { type IsolatedOptions, readIsolatedOptions } from './options.ts';
 import { WorkerHandle } from './worker-handle.ts';
 import { startWorkerProcess } from './worker-process.ts';

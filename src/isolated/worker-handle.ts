@@ -1,5 +1,5 @@
 import { EgressUnenforcedError } from '../errors.ts';
-import type { SessionClient } from '../session-client.ts';
+import type { SessionClient } from '../session/client.ts';
 import { Bodies } from './bodies.ts';
 import { Broker } from './broker.ts';
 import { rebuildError } from './crossing-error.ts';

@@ -6,6 +6,7 @@ import { checkedReserve, checkedSettle, checkSqlText } from './postgres/input.ts
 import { checkSchema, DEFAULT_SCHEMA } from './postgres/migration.ts';
 import { Queue } from './postgres/queue.ts';
 import type { Keep } from './postgres/request.ts';
+import { DEFAULT_FORGET_AFTER, ENDED_MS, SHUT_MS, SWEPT_AT_ONCE, VOID_MS } from './retention.ts';
 import type { Decision, Forfeited, Lifetime, Reading, Reserve, Settle, Settled, Store } from './store.ts';
 
 export type { PostgresClient } from './postgres/database.ts';
@@ -28,13 +29,8 @@ export interface PostgresStoreOptions {
   readonly forgetAfter?: Duration;
 }
 
-const ENDS_MS = 5 * 60_000;
-const VOIDS_MS = 3_600_000;
-const SHUT_MS = 24 * 3_600_000;
 /** How many holds of dead processes are looked after when scopes are opened. */
 const SWEPT_AT_OPEN = 16;
-/** How many in one transaction. */
-const SWEPT_AT_ONCE = 256;
 
 /**
  * Counted state in PostgreSQL 13 or later: for a fleet, over restarts and crashes. `postgresMigration` makes the tables and
@@ -51,7 +47,7 @@ const SWEPT_AT_ONCE = 256;
  */
 export function postgresStore(options: PostgresStoreOptions): Store {
   checkOptions('postgresStore', options, ['client', 'schema', 'timeoutMs', 'forgetAfter']);
-  const { client, schema = DEFAULT_SCHEMA, timeoutMs = 2_000, forgetAfter = '7d' } = options;
+  const { client, schema = DEFAULT_SCHEMA, timeoutMs = 2_000, forgetAfter = DEFAULT_FORGET_AFTER } = options;
   if (typeof (client as Partial<PostgresClient> | null | undefined)?.query !== 'function') {
     throw new TypeError(
       `\`postgresStore.client\` must have query(text, values), as a Pool of pg has, got ${shown(client)}; ` +
@@ -61,7 +57,7 @@ export function postgresStore(options: PostgresStoreOptions): Store {
   checkSchema('postgresStore.schema', schema);
   checkTimerMs('postgresStore.timeoutMs', timeoutMs);
   const scopes = parseDuration('postgresStore.forgetAfter', forgetAfter);
-  const keep: Keep = { ends: ENDS_MS, voids: VOIDS_MS, shut: SHUT_MS, scopes };
+  const keep: Keep = { ends: ENDED_MS, voids: VOID_MS, shut: SHUT_MS, scopes };
   return new PostgresStore(new Database(client, schema, timeoutMs), keep);
 }
 

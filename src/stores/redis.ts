@@ -8,6 +8,7 @@ import { Keys } from './redis/keys.ts';
 import { Queue } from './redis/queue.ts';
 import { MANAGE } from './redis/scripts.ts';
 import { Shapes } from './redis/shapes.ts';
+import { DEFAULT_FORGET_AFTER, SWEPT_AT_ONCE } from './retention.ts';
 import type { Decision, Forfeited, Lifetime, Reading, Reserve, Settle, Settled, Store } from './store.ts';
 import { checkReserve, checkSettle, checkText } from './store-input.ts';
 
@@ -44,7 +45,6 @@ export interface RedisStore extends Store {
 }
 
 const SWEPT_AT_OPEN = 8;
-const SWEPT_AT_ONCE = 256;
 /** How often a store that is used sweeps within `forgetAfter`, and how many holds then at most. */
 const SWEEPS = 8;
 const SWEPT_IN_TIME = 4_096;
@@ -67,7 +67,7 @@ const UNKNOWN_ANSWER = 'Redis answered something else than the script';
  */
 export function redisStore(options: RedisStoreOptions): RedisStore {
   checkOptions('redisStore', options, ['client', 'prefix', 'timeoutMs', 'forgetAfter', 'eviction', 'ifEmpty']);
-  const { client, prefix = 'default', timeoutMs = 2_000, forgetAfter = '7d' } = options;
+  const { client, prefix = 'default', timeoutMs = 2_000, forgetAfter = DEFAULT_FORGET_AFTER } = options;
   if (typeof client?.evalsha !== 'function' || typeof client.eval !== 'function') {
     throw new TypeError(
       `\`redisStore.client\` must be what fromIoredis() or fromNodeRedis() gives, got ${shown(client)}`,

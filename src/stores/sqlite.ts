@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../internal/clock.ts';
 import { type Duration, parseDuration } from '../internal/duration.ts';
 import { checkDatabasePath, nodeSqlite } from '../internal/node-sqlite.ts';
 import { checkInteger, checkOneOf, checkOptions, shown } from '../internal/options.ts';
+import { DEFAULT_FORGET_AFTER } from './retention.ts';
 import { Database } from './sqlite/database.ts';
 import { GroupCommit } from './sqlite/group-commit.ts';
 import type { Transaction } from './sqlite/transaction.ts';
@@ -49,7 +50,12 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Sql
   if (typeof path !== 'string') throw new TypeError(`sqliteStore expects a path, got ${shown(path)}`);
   checkDatabasePath('sqliteStore', path, 'use memoryStore()');
   checkOptions('sqliteStore', options, ['durability', 'clock', 'busyTimeoutMs', 'forgetAfter']);
-  const { durability = 'process', clock = systemClock, busyTimeoutMs = 2_000, forgetAfter = '7d' } = options;
+  const {
+    durability = 'process',
+    clock = systemClock,
+    busyTimeoutMs = 2_000,
+    forgetAfter = DEFAULT_FORGET_AFTER,
+  } = options;
   checkOneOf('sqliteStore.durability', durability, ['process', 'power']);
   checkInteger('sqliteStore.busyTimeoutMs', busyTimeoutMs, 0);
   const forgetAfterMs = parseDuration('sqliteStore.forgetAfter', forgetAfter);

@@ -28,20 +28,27 @@ function checkUnits(name: string, value: unknown): void {
   }
 }
 
-/** A name that leaves this process: of two texts that are no Unicode a server or a file makes one. @throws {TypeError | RangeError} */
+/**
+ * A name that leaves this process: of two texts that are no Unicode a server or a file makes one.
+ *
+ * @throws {TypeError | RangeError}
+ */
 export function checkText(what: string, text: unknown): void {
   if (typeof text !== 'string') throw new TypeError(`${what} must be a string`);
   if (!text.isWellFormed()) throw new RangeError(`${what} must be well-formed Unicode`);
 }
+
+const BOOKS = ['reserve', 'settle'] as const;
+const SPANS = ['total', 'rolling', 'calendar'] as const;
 
 /** All of a line that leaves this process but its units. @throws {TypeError | RangeError} */
 export function checkLine({ scope, generation, meter, span, book }: Line): void {
   checkText('the scope of a line', scope);
   checkText('the generation of a line', generation);
   checkText('the meter of a line', meter);
-  checkOneOf('book', book, ['reserve', 'settle']);
+  checkOneOf('book', book, BOOKS);
   const { kind } = (span ?? {}) as Partial<typeof span>;
-  checkOneOf('span.kind', kind, ['total', 'rolling', 'calendar']);
+  checkOneOf('span.kind', kind, SPANS);
   if (span.kind !== 'rolling') return;
   checkInteger('span.ms', span.ms, 1);
   checkInteger('span.stepMs', span.stepMs, 1);

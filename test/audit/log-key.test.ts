@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LOG_KEY_VARIABLE, type LogKey, readLogKey } from '../../src/audit/log-key.ts';
 import { checkOpening, matchesCommitment, openCommitment } from '../../src/audit/opening.ts';
@@ -60,6 +62,18 @@ describe('readLogKey', () => {
     expect(() => readLogKey('audit.key', { file })).toThrow(
       new RangeError('the file of `audit.key` can be read by others than its owner: set its mode to 0600'),
     );
+  });
+
+  it('waits for the key of a file that another process has just made', async () => {
+    writeFileSync(file, '', { mode: 0o600 });
+    const other = new Worker(
+      `const { workerData } = require('node:worker_threads');
+       setTimeout(() => require('node:fs').writeFileSync(workerData.file, workerData.text), 50);`,
+      { eval: true, workerData: { file, text: `${BASE64}\n` } },
+    );
+    await once(other, 'online');
+    expect(Buffer.from(readLogKey('key', { file })).equals(KEY)).toBe(true);
+    await other.terminate();
   });
 
   it('takes that of the variable where no option gives one, and a random one without it', () => {

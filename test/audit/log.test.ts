@@ -46,7 +46,7 @@ describe('AuditLog', () => {
     const log = open(sink);
     expect(reportOf(sink)).toMatchObject({ ok: true, logs: [{ id: log.id, closed: false }] });
     expect(log.head).toEqual({ log: log.id, seq: 0, hash: lineHashOf(sink.lines[0] as string) });
-    expect(log.next).toEqual({ log: log.id, seq: 1 });
+    expect(log.next()).toEqual({ log: log.id, seq: 1 });
   });
 
   it('knows its last line', () => {

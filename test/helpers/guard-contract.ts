@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { DecisionDenial } from '../../src/decision.ts';
-import type { CallRequest } from '../../src/declaration.ts';
 import type { DeniedError } from '../../src/errors.ts';
 import type { Guard, ToolCall } from '../../src/guard.ts';
 import { createLeash } from '../../src/leash.ts';
 import type { Leash } from '../../src/leash-contract.ts';
 import type { LeashOptions } from '../../src/leash-options.ts';
+import type { DecisionDenial } from '../../src/session/decision.ts';
+import type { CallRequest } from '../../src/session/declaration.ts';
 import { memoryStore } from '../../src/stores/memory.ts';
 import { FakeClock } from './clock.ts';
 

@@ -5,7 +5,7 @@ import { egress } from '../../src/guards/egress.ts';
 import { encodeFrame, FrameReader } from '../../src/isolated/frames.ts';
 import { WorkerHandle } from '../../src/isolated/worker-handle.ts';
 import { createLeash } from '../../src/leash.ts';
-import { clientOf } from '../../src/session-client.ts';
+import { clientOf } from '../../src/session/client.ts';
 import { rejection } from '../helpers/refused.ts';
 
 /** A worker that a test plays itself. */

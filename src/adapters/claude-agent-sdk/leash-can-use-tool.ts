@@ -1,7 +1,7 @@
-import type { CallRequest } from '../../declaration.ts';
 import { checkOptions, kindOf } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
-import type { Ticket } from '../../ticket.ts';
+import type { CallRequest } from '../../session/declaration.ts';
+import type { Ticket } from '../../session/ticket.ts';
 import { TERMS } from '../framework/tool-body.ts';
 import { type ClaudeTerms, OpenCalls, readClaudeTerms } from './open-calls.ts';
 import { toldRefusal } from './refusal.ts';

@@ -1,6 +1,6 @@
 import { kindOf } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
-import type { ToolOptions } from '../../tool.ts';
+import type { ToolOptions } from '../../session/tool.ts';
 import { withMembers } from '../framework/members.ts';
 import { leashedOnce } from '../framework/once.ts';
 import { type AnyFunction, leashBody } from '../framework/tool-body.ts';

@@ -1,8 +1,8 @@
-import type { CallRequest } from '../../declaration.ts';
 import { canonicalJson, snapshotJson } from '../../internal/canonical-json.ts';
 import type { MaybePromise } from '../../internal/maybe-promise.ts';
 import type { Leash } from '../../leash-contract.ts';
-import type { Ticket } from '../../ticket.ts';
+import type { CallRequest } from '../../session/declaration.ts';
+import type { Ticket } from '../../session/ticket.ts';
 import { type OpenTerms, readOpenTerms } from '../framework/open-terms.ts';
 import type { ToolTerms } from '../framework/tool-body.ts';
 

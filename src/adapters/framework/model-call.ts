@@ -1,10 +1,10 @@
-import type { Hold } from '../../hold.ts';
 import { checkInteger, checkOneOf, shown } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
 import { type ExactMoney, formatUnits, type Money, parseMoney } from '../../money.ts';
 import type { Price, PricedModel } from '../../prices/price.ts';
 import type { TokenUsage } from '../../prices/token-usage.ts';
-import type { Cost } from '../../tool.ts';
+import type { Hold } from '../../session/hold.ts';
+import type { Cost } from '../../session/tool.ts';
 
 /** What a request to a model is going to be, in the words of no framework. */
 export interface ModelRequest {

@@ -1,4 +1,4 @@
-import type { ToolOptions } from '../../tool.ts';
+import type { ToolOptions } from '../../session/tool.ts';
 import { readTerms, TERMS, type Terms } from './tool-body.ts';
 
 /** What `readTerms` gives, and the tools that the terms name. */

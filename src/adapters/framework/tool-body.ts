@@ -1,6 +1,6 @@
 import { checkOptions, kindOf } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
-import type { Cost, ToolOptions } from '../../tool.ts';
+import type { Cost, ToolOptions } from '../../session/tool.ts';
 import { withSignal } from './signal.ts';
 
 export type AnyFunction = (...params: never[]) => unknown;

@@ -1,6 +1,6 @@
 import { canonicalJson, snapshotJson } from '../../internal/canonical-json.ts';
 import type { Leash } from '../../leash-contract.ts';
-import type { ToolOptions } from '../../tool.ts';
+import type { ToolOptions } from '../../session/tool.ts';
 import { type OpenTerms, readOpenTerms } from '../framework/open-terms.ts';
 import type { ToolTerms } from '../framework/tool-body.ts';
 

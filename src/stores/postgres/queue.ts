@@ -45,7 +45,7 @@ export class Queue {
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
-      while (this.#waiting.size > 0 && this.#inFlight.size < MAX_IN_FLIGHT) void this.#fly(this.#next());
+      while (this.#waiting.size > 0 && this.#inFlight.size < MAX_IN_FLIGHT) void this.#send(this.#next());
     });
   }
 
@@ -61,7 +61,7 @@ export class Queue {
     return calls;
   }
 
-  async #fly(calls: readonly Call[]): Promise<void> {
+  async #send(calls: readonly Call[]): Promise<void> {
     this.#inFlight.add(calls);
     try {
       const request = decideRequest(

@@ -1,3 +1,5 @@
+import { ENDED_MS, VOID_MS } from '../retention.ts';
+
 /**
  * Holds, a key of its own each. The value begins with a letter and, but for `V`, what was asked for: the number of lines (two
  * bytes), the print of their counters (22 characters), the amounts. Then comes, for
@@ -14,8 +16,8 @@
  * (both 0: as in the line before), field of the counter, span, 1 if booked when reserved, cap. In the script those of a line
  * become its scope, `lost` or `shut` if what it counted is gone, the counter, span, true if booked when reserved, cap.
  */
-export const LUA_HOLDS = `
-local ENDED, ENDED_LIFE, VOID_LIFE = 300000, '300000', '3600000'
+export const LUA_HOLDS: string = `
+local ENDED, ENDED_LIFE, VOID_LIFE = ${ENDED_MS}, '${ENDED_MS}', '${VOID_MS}'
 -- Values by key, as read or as they will be written; and what to write: key, value, milliseconds that it lives or false.
 local holds, puts, put = {a = nil}, {nil, nil, nil}, 0
 -- Of both sorted sets: ends of leases and keys, and keys. How long the second must last.

@@ -1,3 +1,5 @@
+import { SHUT_MS } from '../retention.ts';
+
 /**
  * All but reservations and settlements. KEYS: the two sorted sets, the marker of a store that was made, then scopes. ARGV: what
  * to do, and:
@@ -8,8 +10,8 @@
  * - `sweep`: at most so many leases. Answers the ids;
  * - `shut`, `resume`: a name; `stop`: a name and a generation; `initialize`.
  */
-export const LUA_MANAGE = `
-local SHUT = 86400000
+export const LUA_MANAGE: string = `
+local SHUT = ${SHUT_MS}
 local answer = {'ok'}
 
 local function scope_named(name)

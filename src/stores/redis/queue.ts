@@ -11,7 +11,7 @@ const MAX_ITEMS = 64;
 const MAX_IN_FLIGHT = 2;
 
 /** What one caller asks together. */
-export class Question<T> implements Awaited {
+class Question<T> implements Awaited {
   readonly items: readonly Item[];
   readonly #read: (reply: Reply) => T;
   readonly #resolve: (answer: T) => void;

@@ -1,15 +1,11 @@
 import { addUnits } from '../../money.ts';
 import type { Extension, Granted, Holds, Scopes } from '../ledger.ts';
+import { ENDED_MS, SHUT_MS, VOID_MS } from '../retention.ts';
 import type { Line, Reserve } from '../store.ts';
 import { CounterRow, type SavedCounter } from './counter-row.ts';
 import { HoldRow, placed, type SavedHold, textOf } from './hold-row.ts';
 import { type SavedScope, ScopeRow } from './scope-row.ts';
 import type { Statements } from './statements.ts';
-
-/** For how long what is over is still known. */
-const ENDED_HOLD_MS = 300_000;
-const TOMBSTONE_MS = 3_600_000;
-const SHUT_SCOPE_MS = 86_400_000;
 
 /**
  * What the ledger decides on, for one transaction: rows become objects when they are asked for, new ones are inserted at
@@ -51,7 +47,7 @@ export class Rows implements Scopes, Holds {
   /** Its counters go at once; that it is shut is known for a while. */
   shut(scope: ScopeRow): void {
     scope.shut = true;
-    scope.dueMs = this.#time + SHUT_SCOPE_MS;
+    scope.dueMs = this.#time + SHUT_MS;
     for (const [id, counter] of this.#counters) if (counter.scope === scope) this.#counters.delete(id);
     this.#statements.deleteCounters.run(scope.id);
   }
@@ -118,7 +114,7 @@ export class Rows implements Scopes, Holds {
   }
 
   bury(name: string): void {
-    this.#statements.insertHold.run(name, 'void', 0, '[]', 0, this.#time + TOMBSTONE_MS);
+    this.#statements.insertHold.run(name, 'void', 0, '[]', 0, this.#time + VOID_MS);
   }
 
   extend({ id }: Reserve, hold: HoldRow, granted: Granted): void {
@@ -138,7 +134,7 @@ export class Rows implements Scopes, Holds {
   }
 
   ended(_: string, hold: HoldRow): void {
-    hold.dueMs = addUnits(this.#time, Math.max(hold.keepMs, ENDED_HOLD_MS));
+    hold.dueMs = addUnits(this.#time, Math.max(hold.keepMs, ENDED_MS));
   }
 
   /** Open holds whose lease has ended, the oldest first. */

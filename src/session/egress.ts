@@ -1,23 +1,35 @@
 import { randomUUID } from 'node:crypto';
-import { quote } from './audit/event.ts';
-import { type ActiveCall, activeCall } from './call.ts';
-import { refusalOf } from './egress/open-request.ts';
-import { Passes } from './egress/passes.ts';
-import { isSameProxy } from './egress/proxy.ts';
-import type { EgressScope } from './egress/scope.ts';
+import { quote } from '../audit/event.ts';
+import { type ActiveCall, activeCall } from '../call.ts';
+import type { EgressCoverage } from '../egress/coverage.ts';
+import { refusalOf } from '../egress/open-request.ts';
+import { Passes } from '../egress/passes.ts';
+import { isSameProxy } from '../egress/proxy.ts';
+import type { EgressScope } from '../egress/scope.ts';
+import type { Egress, EgressProxy, Guard } from '../guard.ts';
+import { copyUnheld, type SessionClient } from './client.ts';
 import { heldHere, holdEgress, holdEverywhere } from './egress-context.ts';
 import { coverageNow, holdsCode, proveAgain } from './egress-proof.ts';
+import { type Asker, holdsClients, type SessionNetwork, SessionScope } from './egress-scope.ts';
 import type { Ending } from './ending.ts';
-import type { Egress, EgressProxy, Guard } from './guard.ts';
-import type { LeashEgress } from './leash-contract.ts';
+import { sessionFetch } from './fetch.ts';
+import type { SessionRecord } from './record.ts';
 import type { Attempt } from './refusal.ts';
 import type { Rules } from './rules.ts';
-import { copyUnheld, type SessionClient } from './session-client.ts';
-import { sessionFetch } from './session-fetch.ts';
-import type { SessionRecord } from './session-record.ts';
-import { type Asker, holdsClients, type SessionNetwork, SessionScope } from './session-scope.ts';
 
 const everyGuard = (): boolean => true;
+
+/** What the egress guards of a leash hold. */
+export interface LeashEgress {
+  /** By entry point, as the last self-test saw it. */
+  coverage(): EgressCoverage;
+  /**
+   * Sends a canary by every entry point, none of which gets out: no packet leaves and no name is resolved.
+   *
+   * @throws {EgressUnenforcedError} an entry point is not held.
+   */
+  selfTest(): EgressCoverage;
+}
 
 export interface SessionEgressInit {
   readonly rules: Rules;

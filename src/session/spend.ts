@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { charge, quote } from '../audit/event.ts';
+import type { AuditLog } from '../audit/log.ts';
+import { activeCall } from '../call.ts';
+import { after, type MaybePromise } from '../internal/maybe-promise.ts';
+import { checkName } from '../internal/options.ts';
+import type { ExactMoney, Money } from '../money.ts';
 import type { Admission } from './admission.ts';
-import { charge, quote } from './audit/event.ts';
-import type { AuditLog } from './audit/log.ts';
-import { activeCall } from './call.ts';
 import { HeldSpend, type Hold } from './hold.ts';
-import { after, type MaybePromise } from './internal/maybe-promise.ts';
-import { checkName } from './internal/options.ts';
-import type { ExactMoney, Money } from './money.ts';
 import { type Attempt, sessionEnded } from './refusal.ts';
 import type { Reservations } from './reservations.ts';
 import { overdrawn } from './reserved.ts';

@@ -1,9 +1,9 @@
-import type { EntryPoint } from './egress/canary.ts';
-import { coverageOf, type EgressCoverage } from './egress/coverage.ts';
-import { egressHooks, type Hooks } from './egress/hooks.ts';
-import { EgressUnenforcedError } from './errors.ts';
-import type { Egress } from './guard.ts';
-import { runtimeName } from './internal/runtime.ts';
+import type { EntryPoint } from '../egress/canary.ts';
+import { coverageOf, type EgressCoverage } from '../egress/coverage.ts';
+import { egressHooks, type Hooks } from '../egress/hooks.ts';
+import { EgressUnenforcedError } from '../errors.ts';
+import type { Egress } from '../guard.ts';
+import { runtimeName } from '../internal/runtime.ts';
 import type { Rules } from './rules.ts';
 
 type Proof = ReadonlyMap<EntryPoint, boolean>;

@@ -1,14 +1,14 @@
-import { guardedFetch } from './egress/fetch.ts';
-import { OwnPool } from './egress/own-pool.ts';
-import { runtimeAgent } from './egress/runtime-agent.ts';
+import { guardedFetch } from '../egress/fetch.ts';
+import { OwnPool } from '../egress/own-pool.ts';
+import { runtimeAgent } from '../egress/runtime-agent.ts';
+import { EgressUnenforcedError, findLeashError } from '../errors.ts';
+import { ALLOW } from '../guard.ts';
+import { after, type MaybePromise } from '../internal/maybe-promise.ts';
+import type { SessionClient } from './client.ts';
 import { asClient } from './egress-context.ts';
 import type { Ending } from './ending.ts';
-import { EgressUnenforcedError, findLeashError } from './errors.ts';
-import { ALLOW } from './guard.ts';
-import { after, type MaybePromise } from './internal/maybe-promise.ts';
+import type { SessionRecord } from './record.ts';
 import type { Rules } from './rules.ts';
-import type { SessionClient } from './session-client.ts';
-import type { SessionRecord } from './session-record.ts';
 
 type Fetch = typeof globalThis.fetch;
 

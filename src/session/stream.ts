@@ -1,4 +1,4 @@
-import { isPromiseLike } from './internal/maybe-promise.ts';
+import { isPromiseLike } from '../internal/maybe-promise.ts';
 
 /** The call that a stream is: each step runs within it, and the first ending that is told is its only one. */
 export interface StreamLife {

@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { type ActiveCall, activeCall } from './call.ts';
-import { bothOf } from './egress/both-scopes.ts';
-import { egressHooks, type Hooks } from './egress/hooks.ts';
-import type { EgressScope } from './egress/scope.ts';
-import { isOwnWork, notOwnStep, notOwnWork, ownWorkIsHeldWhere } from './internal/own-work.ts';
+import { type ActiveCall, activeCall } from '../call.ts';
+import { bothOf } from '../egress/both-scopes.ts';
+import { egressHooks, type Hooks } from '../egress/hooks.ts';
+import type { EgressScope } from '../egress/scope.ts';
+import { isOwnWork, notOwnStep, notOwnWork, ownWorkIsHeldWhere } from '../internal/own-work.ts';
 
 interface Client {
   readonly scope: EgressScope;

@@ -1,10 +1,10 @@
-import { denialOf, type EgressReason, environmentProxyMessage, unroutedDenial } from './egress/denial.ts';
-import { environmentProxyAt } from './egress/environment-proxy.ts';
-import { inUrl } from './egress/host.ts';
-import type { Passes, Verified } from './egress/passes.ts';
-import { isSameProxy } from './egress/proxy.ts';
-import { type EgressScope, targetOf, type Way } from './egress/scope.ts';
-import { AuditUnavailableError } from './errors.ts';
+import { denialOf, type EgressReason, environmentProxyMessage, unroutedDenial } from '../egress/denial.ts';
+import { environmentProxyAt } from '../egress/environment-proxy.ts';
+import { inUrl } from '../egress/host.ts';
+import type { Passes, Verified } from '../egress/passes.ts';
+import { isSameProxy } from '../egress/proxy.ts';
+import { type EgressScope, targetOf, type Way } from '../egress/scope.ts';
+import { AuditUnavailableError } from '../errors.ts';
 import {
   ALLOW,
   type Connection,
@@ -14,12 +14,12 @@ import {
   type OutgoingRequest,
   type Target,
   type Verdict,
-} from './guard.ts';
-import type { MaybePromise } from './internal/maybe-promise.ts';
-import { ownWork } from './internal/own-work.ts';
+} from '../guard.ts';
+import type { MaybePromise } from '../internal/maybe-promise.ts';
+import { ownWork } from '../internal/own-work.ts';
+import type { SessionRecord } from './record.ts';
 import { type Attempt, fromVerdict, type Refusal } from './refusal.ts';
 import type { Rules } from './rules.ts';
-import type { SessionRecord } from './session-record.ts';
 
 /** What all scopes of a session have in common. */
 export interface SessionNetwork {

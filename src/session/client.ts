@@ -1,9 +1,9 @@
-import type { DispatchSnapshot } from './egress/dispatch-snapshot.ts';
-import type { EgressScope } from './egress/scope.ts';
-import { EgressUnenforcedError } from './errors.ts';
-import type { EgressProxy } from './guard.ts';
-import { shown } from './internal/options.ts';
-import { runtimeName } from './internal/runtime.ts';
+import type { DispatchSnapshot } from '../egress/dispatch-snapshot.ts';
+import type { EgressScope } from '../egress/scope.ts';
+import { EgressUnenforcedError } from '../errors.ts';
+import type { EgressProxy } from '../guard.ts';
+import { shown } from '../internal/options.ts';
+import { runtimeName } from '../internal/runtime.ts';
 import type { Attempt } from './refusal.ts';
 
 /** What a client of somebody else's needs of a leash to be one of its own. */

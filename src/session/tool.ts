@@ -1,6 +1,6 @@
-import { quote } from './audit/event.ts';
-import { checkInteger, checkName, checkOneOf, checkOptions, kindOf } from './internal/options.ts';
-import { type ExactMoney, FREE, type Money, parseMoney } from './money.ts';
+import { quote } from '../audit/event.ts';
+import { checkInteger, checkName, checkOneOf, checkOptions, kindOf } from '../internal/options.ts';
+import { type ExactMoney, FREE, type Money, parseMoney } from '../money.ts';
 
 /**
  * What of a function's parameters is checked and hashed: the one parameter that a call gives, or all of them as an

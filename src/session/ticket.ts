@@ -1,12 +1,13 @@
-import { type EventKind, toolEnd } from './audit/event.ts';
-import { type ActiveCall, type Call, inCall } from './call.ts';
-import { isLeashError } from './errors.ts';
-import { thawedJson } from './internal/canonical-json.ts';
-import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { type ExactMoney, FREE } from './money.ts';
+import { type EventKind, toolEnd } from '../audit/event.ts';
+import { codeOf } from '../audit/failure.ts';
+import { type ActiveCall, type Call, inCall } from '../call.ts';
+import { isLeashError } from '../errors.ts';
+import { thawedJson } from '../internal/canonical-json.ts';
+import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
+import { type ExactMoney, FREE } from '../money.ts';
+import type { Settle } from '../stores/store.ts';
 import { amountsFor } from './plan.ts';
 import type { Reservation } from './reserved.ts';
-import type { Settle } from './stores/store.ts';
 import { guardStream, isAsyncIterable } from './stream.ts';
 import { type Cost, parseCost, type Tool } from './tool.ts';
 
@@ -258,7 +259,6 @@ function adopted(result: unknown): [result: unknown, promised: boolean] {
   return isPromiseLike(result) ? [Promise.resolve(result), true] : [result, false];
 }
 
-const WORD = /^[A-Z][A-Z0-9_]{1,63}$/;
 const CLASS = /^[A-Za-z_$][\w$]{0,63}$/;
 
 /** The code or class of an error; never its message. */
@@ -266,8 +266,8 @@ function errorName(error: unknown): string {
   try {
     if (isLeashError(error)) return error.code;
     if (typeof error !== 'object' || error === null) return typeof error;
-    const { code } = error as { code?: unknown };
-    if (typeof code === 'string' && WORD.test(code)) return code;
+    const code = codeOf(error);
+    if (code !== undefined) return code;
     // Of its class: an own `constructor` may be content, of a parsed body that was thrown.
     const name: unknown = Object.getPrototypeOf(error)?.constructor?.name;
     return typeof name === 'string' && CLASS.test(name) ? name : 'Error';

@@ -1,5 +1,5 @@
+import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
 import { type Amounts, addAmounts, NO_AMOUNTS } from './allowance.ts';
-import { isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
 
 /** What the store has yet to be told. */
 export interface Untold {

@@ -1,23 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import { type LineRef, toolStart } from './audit/event.ts';
-import { signProof } from './audit/proof.ts';
-import { ActiveCall, type CallOwner, type ProofOptions } from './call.ts';
-import type { EgressScope } from './egress/scope.ts';
+import { type LineRef, toolStart } from '../audit/event.ts';
+import { signProof } from '../audit/proof.ts';
+import { ActiveCall, type CallOwner, type ProofOptions } from '../call.ts';
+import type { EgressScope } from '../egress/scope.ts';
+import { canonicalJson, frozenJson, NotJsonError } from '../internal/canonical-json.ts';
+import type { Clock } from '../internal/clock.ts';
+import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
+import { checkName, checkOptions } from '../internal/options.ts';
+import { addMoney, type ExactMoney, FREE } from '../money.ts';
+import type { Settle } from '../stores/store.ts';
 import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
-import { canonicalJson, frozenJson, NotJsonError } from './internal/canonical-json.ts';
-import type { Clock } from './internal/clock.ts';
-import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { checkOptions } from './internal/options.ts';
 import { Leases } from './leases.ts';
-import { addMoney, type ExactMoney, FREE } from './money.ts';
 import type { Counter, Plan } from './plan.ts';
+import { type Misdeclared, SessionRecord, type SessionRecordInit } from './record.ts';
 import { type Attempt, argumentsNotJson, conflict, type Refusal } from './refusal.ts';
 import type { Reservations } from './reservations.ts';
 import type { Reservation, Reserved } from './reserved.ts';
 import type { Rules } from './rules.ts';
-import { type Misdeclared, SessionRecord, type SessionRecordInit } from './session-record.ts';
-import type { Settle } from './stores/store.ts';
 import { HeldCall, type HeldCallInit, type TicketOwner } from './ticket.ts';
 import { type Tool, unpriced } from './tool.ts';
 
@@ -80,12 +80,13 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     if (closed) throw new TypeError(`the call of tool "${call.tool}" has ended`);
     if (checkpoints === undefined) throw new TypeError("call.proof needs a signed log: `audit.sign` is 'none'");
     checkOptions('call.proof', options, ['audience', 'ttlMs', 'format']);
-    const { audience, ttlMs, format } = options;
+    const aud = checkName('call.proof.audience', options.audience);
+    const { ttlMs, format } = options;
     const { agent, policy, clock } = this.#init;
     return signProof({
       key: checkpoints.key,
       keyId: checkpoints.keyId,
-      claims: { iss: origin, sub: agent, aud: audience, tool: call.tool, args, log, seq, h: hash, pol: policy },
+      claims: { iss: origin, sub: agent, aud, tool: call.tool, args, log, seq, h: hash, pol: policy },
       now: () => clock.wall(),
       ...(ttlMs === undefined ? {} : { ttlMs }),
       ...(format === undefined ? {} : { format }),
@@ -222,7 +223,7 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     const { log } = this.#init;
     let written: MaybePromise<void>;
     try {
-      const { seq } = log.next;
+      const { seq } = log.next();
       const args = log.commit(attempt.canonical as string);
       written = log.write('tool_start', toolStart(call.id, attempt.quoted, args, held, attempt.raw));
       // Where calls go on without the log, the event may have been dropped.

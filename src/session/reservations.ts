@@ -1,15 +1,15 @@
+import { StoreUnavailableError, type Unbooked } from '../errors.ts';
+import type { Clock } from '../internal/clock.ts';
+import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
+import { displayUnits, type ExactMoney } from '../money.ts';
+import type { Settle, Settled, Store, Units } from '../stores/store.ts';
 import { Allowance, type Amounts, amountsByUnit, unbookedOf } from './allowance.ts';
 import { Backlog } from './backlog.ts';
 import { Booking } from './booking.ts';
-import { StoreUnavailableError, type Unbooked } from './errors.ts';
-import type { Clock } from './internal/clock.ts';
-import { after, isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { displayUnits, type ExactMoney } from './money.ts';
 import { amountsFor, type Counter, type Plan } from './plan.ts';
 import { stateLost, storeFailed } from './refusal.ts';
 import { NOTHING_TO_RESERVE, no, type Reservation, type Reserved, reserved } from './reserved.ts';
 import { StoreLink } from './store-link.ts';
-import type { Settle, Settled, Store, Units } from './stores/store.ts';
 import type { Readings, Standing } from './usage.ts';
 
 export interface ReserveOptions {
@@ -91,11 +91,11 @@ export class Reservations {
     this.#flush();
     const booking = this.#booking(id, plan, units);
     return after(booking.attempt(), (done) => {
-      const { verdict, failure } = booking;
+      const { answer, failure } = booking;
       const admits = this.#admits(plan, units);
       if (!done && isSome(units)) booking.keep();
-      if (verdict !== undefined)
-        return this.#noteLost(reserved(id, verdict.decision, verdict.plan, verdict.lines, verdict.units));
+      if (answer !== undefined)
+        return this.#noteLost(reserved(id, answer.decision, answer.plan, answer.lines, answer.units));
       return admits ? lentFor(id, plan, units, failure) : no(storeFailed(failure));
     });
   }

@@ -1,4 +1,4 @@
-import { kindOf } from './internal/options.ts';
+import { kindOf } from '../internal/options.ts';
 import type { Level } from './plan.ts';
 import type { Rules } from './rules.ts';
 import { type Cost, declareTool, type OnError, type Tool, type Urls, unpriced } from './tool.ts';

@@ -1,9 +1,9 @@
+import type { MaybePromise } from '../internal/maybe-promise.ts';
+import type { Decision, Line, Units } from '../stores/store.ts';
 import { type Allowance, type Amounts, amountsByUnit, NO_AMOUNTS } from './allowance.ts';
 import type { Backlog, Untold } from './backlog.ts';
-import type { MaybePromise } from './internal/maybe-promise.ts';
 import type { Counter, Plan } from './plan.ts';
 import type { StoreLink } from './store-link.ts';
-import type { Decision, Line, Units } from './stores/store.ts';
 
 /** For how long the store knows what it has not been told the end of: the reply may be lost, and is asked for again. */
 const LEASE_MS = 24 * 3_600_000;
@@ -20,7 +20,7 @@ export interface BookingInit {
 }
 
 /** What the store said of spend that it was told of. */
-export interface Verdict {
+interface Answer {
   readonly decision: Decision;
   readonly plan: Plan;
   readonly lines: readonly Line[];
@@ -42,7 +42,7 @@ export class Booking implements Untold {
   #full = false;
   #lent: Amounts = NO_AMOUNTS;
   #lost: { readonly counter: Counter; readonly units: Units }[] = [];
-  #verdict: Verdict | undefined;
+  #answer: Answer | undefined;
   #failure: unknown;
 
   constructor(init: BookingInit) {
@@ -53,8 +53,8 @@ export class Booking implements Untold {
   }
 
   /** The first answer that told something: what is left, or why not all of it could be booked. */
-  get verdict(): Verdict | undefined {
-    return this.#verdict;
+  get answer(): Answer | undefined {
+    return this.#answer;
   }
 
   get unbooked(): Amounts {
@@ -95,7 +95,7 @@ export class Booking implements Untold {
   }
 
   #decided(decision: Decision, lines: readonly Line[]): MaybePromise<boolean> {
-    this.#verdict ??= { decision, plan: this.#plan, lines, units: this.#units };
+    this.#answer ??= { decision, plan: this.#plan, lines, units: this.#units };
     if (decision.ok) {
       this.#init.allowance?.learn(this.#plan, decision.left);
       this.#held = true;

@@ -1,5 +1,5 @@
-import { budgetDenied, type DeniedFields, type EventKind, egress, toolDenied } from './audit/event.ts';
-import { parseAddress } from './egress/address.ts';
+import { budgetDenied, type DeniedFields, type EventKind, egress, toolDenied } from '../audit/event.ts';
+import { parseAddress } from '../egress/address.ts';
 import {
   type ArgsIssue,
   type BudgetDetail,
@@ -18,12 +18,12 @@ import {
   StateLostError,
   StoreUnavailableError,
   ToolArgsInvalidError,
-} from './errors.ts';
-import type { Denial, Target } from './guard.ts';
-import type { NotJsonError } from './internal/canonical-json.ts';
-import { displayUnits, formatUnits, type MoneyUnit } from './money.ts';
+} from '../errors.ts';
+import type { Denial, Target } from '../guard.ts';
+import type { NotJsonError } from '../internal/canonical-json.ts';
+import { displayUnits, formatUnits, type MoneyUnit } from '../money.ts';
+import type { Units } from '../stores/store.ts';
 import { type Counter, limitName, type PlacedLimit } from './plan.ts';
-import type { Units } from './stores/store.ts';
 
 /** A decision against a call, before it becomes an event and an error. */
 export interface Refusal {
@@ -65,9 +65,14 @@ export interface RecordedAttempt {
 
 const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
 
+/** Whether it can be the code of a denial, of this package or of a guard of the user's own. */
+export function isDenialCode(value: unknown): value is string {
+  return typeof value === 'string' && CODE.test(value);
+}
+
 export function fromVerdict(guard: string, verdict: unknown): Refusal {
   const { allow, code, reason, message, retryAfterMs, issues, target } = (verdict ?? {}) as Partial<Denial>;
-  const told = allow === false && typeof code === 'string' && CODE.test(code) && typeof reason === 'string';
+  const told = allow === false && isDenialCode(code) && typeof reason === 'string';
   const waits = retryAfterMs === undefined || (Number.isFinite(retryAfterMs) && retryAfterMs >= 0);
   const says = message === undefined || typeof message === 'string';
   if (!told || !waits || !says || (target !== undefined && !isTarget(target))) return guardFailed(guard, undefined);

@@ -1,6 +1,6 @@
+import { isPromiseLike } from '../internal/maybe-promise.ts';
 import type { Admission, Admitted } from './admission.ts';
-import { isPromiseLike } from './internal/maybe-promise.ts';
-import type { Misdeclared } from './session-record.ts';
+import type { Misdeclared } from './record.ts';
 import { isAsyncGeneratorFunction, pendingStream, refusedResult } from './stream.ts';
 import { argsOf, checkedParams, type Tool } from './tool.ts';
 

@@ -1,9 +1,9 @@
-import { type EventKind, egress } from './audit/event.ts';
-import type { AuditLog } from './audit/log.ts';
+import { type EventKind, egress } from '../audit/event.ts';
+import type { AuditLog } from '../audit/log.ts';
+import type { LeashError } from '../errors.ts';
+import type { Target } from '../guard.ts';
+import { after, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import type { Ending } from './ending.ts';
-import type { LeashError } from './errors.ts';
-import type { Target } from './guard.ts';
-import { after, type MaybePromise, quietly } from './internal/maybe-promise.ts';
 import type { Counter } from './plan.ts';
 import {
   type Attempt,
@@ -96,7 +96,7 @@ export class SessionRecord {
     const { log, ending, stopsOn, scopeStopped } = this.#init;
     this.denied++;
     if (refusal.stopped !== undefined) scopeStopped(refusal.stopped);
-    const event = log.closed ? log.head : log.next;
+    const event = log.closed ? log.head : log.next();
     const ends = !refusal.code.startsWith('SESSION_') && stopsOn(refusal.code);
     const error = refusalError(refusal, attempt.name, attempt.id, { log: event.log, seq: event.seq }, ends);
     const written = log.closed ? undefined : log.write(...refusalEvent(refusal, this.#recorded(attempt), false));

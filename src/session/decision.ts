@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { ActiveCall, type CallOwner } from './call.ts';
+import { ActiveCall, type CallOwner } from '../call.ts';
+import { canonicalJson, frozenJson, NotJsonError } from '../internal/canonical-json.ts';
+import { FREE } from '../money.ts';
+import { whyShort } from '../stores/shortfall.ts';
 import type { Ending } from './ending.ts';
-import { canonicalJson, frozenJson, NotJsonError } from './internal/canonical-json.ts';
-import { FREE } from './money.ts';
 import { amountOn, type Level } from './plan.ts';
 import {
   type Attempt,
@@ -17,7 +18,6 @@ import {
 } from './refusal.ts';
 import type { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
-import { whyShort } from './stores/shortfall.ts';
 import type { Tool } from './tool.ts';
 import type { Readings } from './usage.ts';
 

@@ -1,7 +1,7 @@
-import type { Guard, Limit } from './guard.ts';
-import { type Span, spanOf, type Window, windowName } from './internal/window.ts';
-import { addUnits, type ExactMoney, formatUnits, type Money, type MoneyUnit, parseMoney } from './money.ts';
-import type { Line, Units } from './stores/store.ts';
+import type { Guard, Limit } from '../guard.ts';
+import { type Span, spanOf, type Window, windowName } from '../internal/window.ts';
+import { addUnits, type ExactMoney, formatUnits, type Money, type MoneyUnit, parseMoney } from '../money.ts';
+import type { Line, Units } from '../stores/store.ts';
 
 /** The user's own rate: what an amount is in another unit. */
 export type Convert = (from: Money, unit: MoneyUnit) => Money;

@@ -1,7 +1,7 @@
-import { invariant } from './internal/invariant.ts';
+import { invariant } from '../internal/invariant.ts';
+import type { Decision, HoldState, Line, Units } from '../stores/store.ts';
 import type { Counter, PlacedLimit, Plan } from './plan.ts';
 import { conflict, fromLimit, type Refusal, scopeStopped, sessionEnded, stateLost, storeFailed } from './refusal.ts';
-import type { Decision, HoldState, Line, Units } from './stores/store.ts';
 
 /** A reservation that was made. */
 export interface Reservation {

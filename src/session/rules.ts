@@ -1,8 +1,8 @@
-import type { ActiveCall } from './call.ts';
-import { ALLOW, type Egress, type Guard, type Verdict } from './guard.ts';
-import { isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
-import { TextCache } from './internal/text-cache.ts';
-import type { ExactMoney } from './money.ts';
+import type { ActiveCall } from '../call.ts';
+import { ALLOW, type Egress, type Guard, type Verdict } from '../guard.ts';
+import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
+import { TextCache } from '../internal/text-cache.ts';
+import type { ExactMoney } from '../money.ts';
 import { amountOn, isCurrent, type Level, makePlan, type Plan, uncovered } from './plan.ts';
 import { type Attempt, fromLimit, fromVerdict, guardFailed, noBudgetFor, type Refusal } from './refusal.ts';
 

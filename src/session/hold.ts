@@ -1,9 +1,9 @@
-import { charge, type EventKind } from './audit/event.ts';
-import { after, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { type ExactMoney, FREE } from './money.ts';
+import { charge, type EventKind } from '../audit/event.ts';
+import { after, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
+import { type ExactMoney, FREE } from '../money.ts';
+import type { Settle } from '../stores/store.ts';
 import { amountsFor } from './plan.ts';
 import type { Reservation } from './reserved.ts';
-import type { Settle } from './stores/store.ts';
 import { type Cost, DEFAULT_LEASE_MS, parseCost } from './tool.ts';
 
 /** Spend that is no tool call, held until it is known. It ends once; later attempts do nothing. */

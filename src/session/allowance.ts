@@ -1,8 +1,8 @@
-import type { Unbooked } from './errors.ts';
-import { checkInteger, checkOptions, shown } from './internal/options.ts';
-import { type Amount, addUnits, formatUnits, parseCap } from './money.ts';
+import type { Unbooked } from '../errors.ts';
+import { checkInteger, checkOptions, shown } from '../internal/options.ts';
+import { type Amount, addUnits, formatUnits, parseCap } from '../money.ts';
+import type { Units } from '../stores/store.ts';
 import type { Counter, Plan } from './plan.ts';
-import type { Units } from './stores/store.ts';
 
 /**
  * While the store fails: `'deny'` lets no call run that is counted. `allowUpTo` lets calls run as long as what they hold and

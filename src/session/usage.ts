@@ -1,9 +1,9 @@
-import type { Unbooked } from './errors.ts';
-import { calendarBounds } from './internal/calendar.ts';
-import { windowName } from './internal/window.ts';
-import { formatUnits, type MoneyUnit } from './money.ts';
+import type { Unbooked } from '../errors.ts';
+import { calendarBounds } from '../internal/calendar.ts';
+import { windowName } from '../internal/window.ts';
+import { formatUnits, type MoneyUnit } from '../money.ts';
+import type { Reading, Units } from '../stores/store.ts';
 import { type Counter, limitName, type PlacedLimit, type Plan } from './plan.ts';
-import type { Reading, Units } from './stores/store.ts';
 
 interface LimitUsageCommon<Value> {
   readonly guard: string;

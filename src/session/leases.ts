@@ -1,5 +1,5 @@
-import { MAX_TIMER_MS } from './internal/deadline.ts';
-import { isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';
+import { MAX_TIMER_MS } from '../internal/deadline.ts';
+import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
 import type { Reservation } from './reserved.ts';
 
 /** Something that holds an amount in the store until it ends. */

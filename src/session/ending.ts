@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import type { LeashError, SessionEndedCode } from './errors.ts';
+import type { LeashError, SessionEndedCode } from '../errors.ts';
 
 export interface Over {
   readonly code: SessionEndedCode;

@@ -1,9 +1,10 @@
-import type { Clock } from './internal/clock.ts';
-import { before, type Deadline } from './internal/deadline.ts';
-import { isPromiseLike, type MaybePromise, quietly } from './internal/maybe-promise.ts';
-import { ownWork } from './internal/own-work.ts';
+import { isWallMs } from '../internal/calendar.ts';
+import type { Clock } from '../internal/clock.ts';
+import { before, type Deadline } from '../internal/deadline.ts';
+import { isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
+import { ownWork } from '../internal/own-work.ts';
+import type { Decision, Lifetime, Line, Reserve, Settle, Settled, Store, Units } from '../stores/store.ts';
 import { type Counter, linesFor, type Plan } from './plan.ts';
-import type { Decision, Lifetime, Line, Reserve, Settle, Settled, Store, Units } from './stores/store.ts';
 
 /** A reservation that the store is asked for. */
 export interface Placement extends Omit<Reserve, 'lines' | 'onto'> {
@@ -214,19 +215,13 @@ function ignore(): undefined {
 
 const STATES: ReadonlySet<unknown> = new Set(['settled', 'void', 'forfeited', 'unknown']);
 const SHORT: ReadonlySet<unknown> = new Set(['exceeds_cap', 'exhausted', 'in_flight']);
-const NO_ROOM_ASKED: ReadonlySet<unknown> = new Set([
-  'closed',
-  'stopped',
-  'conflict',
-  'terminal',
-  'stale',
-  'state_lost',
-]);
+const NO_ROOM_ASKED: ReadonlySet<unknown> = new Set(['closed', 'stopped', 'conflict', 'terminal', 'state_lost']);
 
 /** Whether a store's answer is one: a store that says something else has not admitted anything. */
 function isDecision(decision: Decision | undefined, lines: number): decision is Decision {
   if (decision?.ok === true) return Array.isArray(decision.left) && decision.left.length === lines;
   if (decision?.ok !== false) return false;
+  if (decision.why === 'stale') return isWallMs(decision.nowMs);
   if (!SHORT.has(decision.why)) return NO_ROOM_ASKED.has(decision.why);
   return Number.isInteger(decision.line) && decision.line >= 0 && decision.line < lines;
 }

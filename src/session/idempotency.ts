@@ -1,6 +1,6 @@
-import { sha256 } from './audit/chain.ts';
-import { after, type MaybePromise } from './internal/maybe-promise.ts';
-import type { ExactMoney } from './money.ts';
+import { sha256 } from '../audit/chain.ts';
+import { after, type MaybePromise } from '../internal/maybe-promise.ts';
+import type { ExactMoney } from '../money.ts';
 import type { Plan } from './plan.ts';
 import type { Reservations } from './reservations.ts';
 import type { Reserved } from './reserved.ts';

@@ -1,7 +1,7 @@
-import { type DispatchOptions, type DispatchSnapshot, readDispatch } from './egress/dispatch-snapshot.ts';
-import type { EgressScope } from './egress/scope.ts';
-import type { EgressProxy } from './guard.ts';
-import type { SessionClient } from './session-client.ts';
+import { type DispatchOptions, type DispatchSnapshot, readDispatch } from '../egress/dispatch-snapshot.ts';
+import type { EgressScope } from '../egress/scope.ts';
+import type { EgressProxy } from '../guard.ts';
+import type { SessionClient } from './client.ts';
 
 export interface Route {
   readonly client: SessionClient;
