@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { attacks } from './egress/attacks/list.ts';
-import { examplesIn, expectPrintsWhatItSays, promisedBy, sourceOf } from './helpers/example.ts';
+import { examplesAnywhere, examplesIn, expectPrintsWhatItSays, promisedBy, sourceOf } from './helpers/example.ts';
 import { renderNames } from './helpers/names.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -125,11 +125,15 @@ describe('the ways out of a process', () => {
 });
 
 describe('examples', () => {
+  it.each(examplesAnywhere())('%s is short enough to be read: 80 lines', (file) => {
+    expect(sourceOf(file).trimEnd().split('\n').length).toBeLessThanOrEqual(80);
+  });
+
   it.each(examplesIn())('%s prints what it says', (file) => expectPrintsWhatItSays(file));
 
-  it('isolated.ts says on an older Node that nothing was started, and what to do', async () => {
+  it('untrusted-code.ts says on an older Node that nothing was started, and what to do', async () => {
     const node = join(root, 'node_modules/node/bin/node');
-    const { stdout } = await promisify(execFile)(node, [join(root, 'examples/isolated.ts')]);
+    const { stdout } = await promisify(execFile)(node, [join(root, 'examples/untrusted-code.ts')]);
     expect(stdout).toMatch(/^isolated\(\) needs Node >= 26, .+ Run the program with Node 26 or later, or .+\n$/);
   });
 });

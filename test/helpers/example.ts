@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
 
@@ -13,6 +13,13 @@ export function examplesIn(folder = ''): string[] {
     (name) => name.endsWith('.ts') && suits(join(folder, name)),
   );
   return names.map((name) => (folder === '' ? name : `${folder}/${name}`));
+}
+
+/** Every file of every folder of examples, whichever test runs it. */
+export function examplesAnywhere(): string[] {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && /\.(ts|py)$/.test(entry.name));
+  return files.map(({ parentPath, name }) => relative(directory, join(parentPath, name))).sort();
 }
 
 function suits(example: string): boolean {
