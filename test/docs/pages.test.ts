@@ -1,139 +1,69 @@
-import { execFile } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { attacks } from './egress/attacks/list.ts';
-import { examplesAnywhere, examplesIn, expectPrintsWhatItSays, promisedBy, sourceOf } from './helpers/example.ts';
-import { renderNames } from './helpers/names.ts';
+import { promisedBy, regionOf } from '../helpers/example.ts';
+import { anchorsIn, fencesIn, linksIn, PAGES, textOfPage } from '../helpers/pages.ts';
 
-const root = join(import.meta.dirname, '..');
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const root = join(import.meta.dirname, '../..');
+const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly scripts: object };
 
-/** As GitHub makes anchors of headings. */
-function anchorOf(title: string): string {
-  return title
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{N}\- ]/gu, '')
-    .replaceAll(' ', '-');
+/** What a reader may type, and whether it is there. */
+function isCommand(line: string): boolean {
+  const [, rest = ''] = /^npx --package leashkit leash (.+)$/.exec(line) ?? [];
+  if (rest !== '') return isLeashCommand(rest);
+  const [, example] = /^npx node (examples\/\S+)$/.exec(line) ?? [];
+  if (example !== undefined) return existsSync(join(root, example));
+  return line.split(' && ').every((part) => {
+    const [, script] = /^npm (?:run )?(\S+)$/.exec(part) ?? [];
+    return (
+      part === 'npm install leashkit' || script === 'ci' || (script !== undefined && Object.hasOwn(scripts, script))
+    );
+  });
 }
 
-/** The lines between `// #region <name>` and its end, without their common indent. */
-function region(file: string, name: string): string {
-  const lines = sourceOf(file).split('\n');
-  const start = lines.indexOf(`// #region ${name}`);
-  const end = lines.indexOf('// #endregion', start);
-  if (start === -1 || end === -1) throw new Error(`${file} has no region ${name}`);
-  return lines.slice(start + 1, end).join('\n');
+function isLeashCommand(line: string): boolean {
+  const [command = '', ...rest] = line.split(' ');
+  const help = execFileSync(process.execPath, [join(root, 'dist/cli.js'), command, '--help'], { encoding: 'utf8' });
+  return rest.filter((word) => word.startsWith('-')).every((option) => help.includes(`${option} `));
 }
 
-/** Fences as `[info, code]`. */
-const fences = [...readme.matchAll(/^```(\S*)([^\n]*)\n([\s\S]*?)^```$/gm)].map((match) => ({
-  language: match[1] as string,
-  source: /source="([^"]+)"/.exec(match[2] as string)?.[1],
-  code: (match[3] as string).trimEnd(),
-}));
-
-describe('README', () => {
-  const code = fences.filter(({ language }) => language === 'ts');
-
-  it('shows code', () => {
-    expect(code.length).toBeGreaterThan(4);
+describe.each(PAGES)('%s', (page) => {
+  it.each(fencesIn(page))('shows what is there, and nothing else: $language $source', ({ language, source, code }) => {
+    if (language === 'sh') {
+      for (const line of code.split('\n')) expect(line).toSatisfy(isCommand);
+      return;
+    }
+    expect(source, `a fence names no source:\n${code}`).toBeDefined();
+    const [file = '', region] = (source as string).split('#');
+    expect(language).toBe(region === undefined ? 'text' : 'ts');
+    expect(code).toBe(region === undefined ? promisedBy(file).join('\n') : regionOf(file, region));
   });
-
-  it.each(code)('shows code of an example as it is: $source', ({ source, code }) => {
-    const [file, name] = (source ?? '').split('#');
-    if (file === undefined || name === undefined) throw new Error(`a fence names no source:\n${code}`);
-    expect(code).toBe(region(file, name));
-  });
-
-  it.each(fences.filter(({ language }) => language === 'text'))(
-    'shows output as it is: $source',
-    ({ source, code }) => {
-      if (source === undefined) throw new Error(`a fence names no source:\n${code}`);
-      expect(code).toBe(promisedBy(source).join('\n'));
-    },
-  );
 
   it('leads somewhere with every link', () => {
-    const headings = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) => anchorOf(title));
-    const links = [...readme.matchAll(/\]\((?!https:)([^)\s]+)\)/g)].map(([, target = '']) => target);
-    expect(links.length).toBeGreaterThan(40);
-    const dead = links.filter((target) =>
-      target.startsWith('#') ? !headings.includes(target.slice(1)) : !existsSync(join(root, target)),
-    );
-    expect(dead).toEqual([]);
+    const dead = linksIn(page).filter(({ path, anchor }) => {
+      if (!existsSync(join(root, path))) return true;
+      return anchor !== undefined && !(path.endsWith('.md') && anchorsIn(path).includes(anchor));
+    });
+    expect(dead.map(({ target }) => target)).toEqual([]);
   });
+
+  it('has no heading twice, so that a link leads to one', () => {
+    const anchors = anchorsIn(page);
+    expect([...new Set(anchors)]).toEqual(anchors);
+  });
+});
+
+describe('README.md', () => {
+  const lines = textOfPage('README.md').split('\n');
 
   it('has its first code within the first forty lines', () => {
-    expect(readme.split('\n').findIndex((line) => line.startsWith('```ts'))).toBeLessThan(40);
-  });
-});
-
-describe('the list of names', () => {
-  const [, list = ''] = /<!-- npm run names -->\n\n([\s\S]*)\n<!-- end of the names -->/.exec(readme) ?? [];
-
-  it('is what `npm run names` writes', () => {
-    expect(list).toBe(renderNames());
+    expect(lines.findIndex((line) => line.startsWith('```ts'))).toBeLessThan(40);
   });
 
-  it('has a line of every value that can be imported, and of no other', async () => {
-    const folds = list.split('<details>').slice(1);
-    const named = folds.map((fold) => {
-      const [values = ''] = fold.split('| type | |');
-      return [
-        /<code>(.+)<\/code>/.exec(fold)?.[1] ?? '',
-        [...values.matchAll(/^\| `(\w+)` /gm)].map(([, name]) => name),
-      ];
-    });
-    const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-    const exported = Object.entries<string | { readonly default: string }>(exports).flatMap(([subpath, target]) =>
-      typeof target === 'string' ? [] : [{ subpath, file: join(root, target.default) }],
-    );
-    const imported = await Promise.all(
-      exported.map(async ({ subpath, file }) => [
-        `leashkit${subpath.slice(1)}`,
-        Object.keys((await import(pathToFileURL(file).href)) as object).sort((a, b) => a.localeCompare(b, 'en')),
-      ]),
-    );
-    expect(Object.fromEntries(named)).toEqual(Object.fromEntries(imported));
-  });
-});
-
-describe('the ways out of a process', () => {
-  const table = readme.slice(readme.indexOf('| way out of the process |'));
-  const rows = table.slice(0, table.indexOf('\n\n')).split('\n').slice(2);
-  const clients = new Set(attacks.map(({ client }) => client));
-
-  it.each(rows.map((row) => row.split(' | ').map((cell) => cell.replace(/^\| | ?\|$/g, ''))))(
-    'has tests of what it says of %s',
-    (_way, _held, shown = '') => {
-      for (const [, name = ''] of shown.matchAll(/`([^`]+)`/g)) expect(clients).toContain(name);
-    },
-  );
-
-  it('are all in the table', () => {
-    const shown = new Set(
-      rows
-        .join(' ')
-        .match(/`[^`]+`/g)
-        ?.map((name) => name.slice(1, -1)),
-    );
-    expect([...clients].filter((client) => client !== 'the allowed host' && !shown.has(client))).toEqual([]);
-  });
-});
-
-describe('examples', () => {
-  it.each(examplesAnywhere())('%s is short enough to be read: 80 lines', (file) => {
-    expect(sourceOf(file).trimEnd().split('\n').length).toBeLessThanOrEqual(80);
-  });
-
-  it.each(examplesIn())('%s prints what it says', (file) => expectPrintsWhatItSays(file));
-
-  it('untrusted-code.ts says on an older Node that nothing was started, and what to do', async () => {
-    const node = join(root, 'node_modules/node/bin/node');
-    const { stdout } = await promisify(execFile)(node, [join(root, 'examples/untrusted-code.ts')]);
-    expect(stdout).toMatch(/^isolated\(\) needs Node >= 26, .+ Run the program with Node 26 or later, or .+\n$/);
+  it('is a page to read from the top to its end: what is looked up stands on the others, and it leads to all of them', () => {
+    expect(lines.length).toBeLessThan(500);
+    const led = new Set(linksIn('README.md').map(({ path }) => path));
+    expect(PAGES.filter((page) => page !== 'README.md' && !led.has(page))).toEqual([]);
   });
 });

@@ -31,6 +31,19 @@ export function sourceOf(example: string): string {
   return readFileSync(join(directory, example), 'utf8');
 }
 
+/** The lines between `// #region <name>` and its end, without the indent of these two. */
+export function regionOf(example: string, name: string): string {
+  const lines = sourceOf(example).split('\n');
+  const start = lines.findIndex((line) => line.trimStart() === `// #region ${name}`);
+  const end = lines.findIndex((line, i) => i > start && line.trimStart() === '// #endregion');
+  if (start === -1 || end === -1) throw new Error(`${example} has no region ${name}`);
+  const indent = (lines[start] as string).indexOf('//');
+  return lines
+    .slice(start + 1, end)
+    .map((line) => line.slice(indent))
+    .join('\n');
+}
+
 /** What an example says that it prints. */
 export function promisedBy(example: string): string[] {
   const [, output] = sourceOf(example).split('\n// Output:\n');
