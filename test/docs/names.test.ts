@@ -36,7 +36,7 @@ import { describe, expect, it } from 'vitest';
 import { declarationsOf } from '../helpers/declarations.ts';
 import { renderNames } from '../helpers/names.ts';
 import { optionsIn } from '../helpers/options.ts';
-import { textOfPage } from '../helpers/pages.ts';
+import { tableIn, textOfPage, wordsIn } from '../helpers/pages.ts';
 
 const root = join(import.meta.dirname, '../..');
 const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
@@ -55,13 +55,10 @@ describe('the page of names', () => {
   });
 
   it('has a line of every value that can be imported, and of no other', async () => {
-    const folds = list.split('<details>').slice(1);
-    const named = folds.map((fold) => {
-      const [values = ''] = fold.split('| type | |');
-      return [
-        /<code>(.+)<\/code>/.exec(fold)?.[1] ?? '',
-        [...values.matchAll(/^\| `(\w+)` /gm)].map(([, name]) => name),
-      ];
+    const parts = list.split(/^## /m).slice(1);
+    const named = parts.map((part) => {
+      const [values = ''] = part.split('| type | |');
+      return [part.split('\n')[0] ?? '', [...values.matchAll(/^\| `(\w+)` /gm)].map(([, name]) => name)];
     });
     const imported = await Promise.all(
       entries.map(async ({ subpath, file }) => [
@@ -82,6 +79,18 @@ describe('options', () => {
         .map((name) => [`${subpath} ${name}`.trim(), optionsIn(declarations, name)] as const);
     }),
   );
+
+  it('of a leash and of its tools are all in the README too, which alone is in the npm package', () => {
+    const [ofLeash = [], ofTool = []] = tableIn('README.md', '| | takes,');
+    for (const [row, type] of [
+      [ofLeash, 'LeashOptions'],
+      [ofTool, 'ToolOptions'],
+    ] as const) {
+      const names = documented.get(type)?.map(({ name }) => name) ?? [];
+      expect(names.length).toBeGreaterThan(5);
+      expect(names.filter((name) => !wordsIn(row[1] ?? '').includes(name))).toEqual([]);
+    }
+  });
 
   it.each([...documented])('of %s that may be left out say what is so then', (_name, options) => {
     expect(options.filter(({ isOptional, says }) => isOptional && !says.includes('Default: '))).toEqual([]);

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { promisedBy, regionOf } from '../helpers/example.ts';
-import { anchorsIn, fencesIn, linksIn, PAGES, textOfPage } from '../helpers/pages.ts';
+import { anchorsIn, fencesIn, linksIn, PAGES, tableIn, textOfPage } from '../helpers/pages.ts';
 
 const root = join(import.meta.dirname, '../..');
 const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly scripts: object };
@@ -51,6 +51,17 @@ describe.each(PAGES)('%s', (page) => {
   it('has no heading twice, so that a link leads to one', () => {
     const anchors = anchorsIn(page);
     expect([...new Set(anchors)]).toEqual(anchors);
+  });
+});
+
+describe('src/audit/README.md', () => {
+  it('has every command, and what it says of itself', () => {
+    const help = execFileSync(process.execPath, [join(root, 'dist/cli.js'), '--help'], { encoding: 'utf8' });
+    const [, list = ''] = /^Commands:\n([\s\S]*?)\n\n/m.exec(help) ?? [];
+    const commands = list.split('\n').map((line) => line.trim().split(/ {2,}/));
+    const rows = tableIn('src/audit/README.md', '| `leash` |');
+    expect(rows.map(([name = '']) => name)).toEqual(commands.map(([name = '']) => `\`${name}\``));
+    for (const [i, [, summary]] of commands.entries()) expect(rows[i]?.[1]).toContain(summary);
   });
 });
 

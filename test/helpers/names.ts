@@ -86,19 +86,19 @@ function optionTables(names: readonly Name[]): string {
   return tables.join('');
 }
 
-/** Every name that every subpath exports, and every option, as Markdown: tables for each subpath, folded up. */
+/** Every name that every subpath exports, and every option, as Markdown: tables for each subpath. */
 export function renderNames(): string {
   const { name: packageName, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
     readonly name: string;
     readonly exports: Readonly<Record<string, string | object>>;
   };
   const subpaths = Object.keys(exports).filter((subpath) => typeof exports[subpath] !== 'string');
-  const folds = subpaths.sort().map((subpath) => {
+  const parts = subpaths.sort().map((subpath) => {
     const names = namesOf(subpath.slice(2) || 'index');
-    const summary = `<code>${packageName}${subpath.slice(1)}</code>: ${counted(names)}`;
     const values = names.filter(({ isValue }) => isValue);
     const types = names.filter(({ isValue }) => !isValue);
-    return `<details>\n<summary>${summary}</summary>\n${table('value', values)}${table('type', types)}${optionTables(types)}\n</details>\n`;
+    const heading = `## ${packageName}${subpath.slice(1)}\n\n${counted(names)}\n`;
+    return heading + table('value', values) + table('type', types) + optionTables(types);
   });
-  return folds.join('\n');
+  return parts.join('\n');
 }
