@@ -32,7 +32,7 @@ import { redisStore } from 'leashkit/redis';
 import { sqliteSink, sqliteStore } from 'leashkit/sqlite';
 import { fakeClock, runScriptedAgent } from 'leashkit/testing';
 import { leashDispatcher } from 'leashkit/undici';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { declarationsOf } from '../helpers/declarations.ts';
 import { renderNames } from '../helpers/names.ts';
 import { optionsIn } from '../helpers/options.ts';
@@ -100,6 +100,7 @@ describe('options', () => {
   const model = { modelId: 'm', specificationVersion: 'v3', doGenerate: () => {}, doStream: () => {} } as never;
   const client = { callTool: async () => {} };
   const leash = createLeash({ guards: [callCap(1), egress({ allow: [] })] });
+  afterAll(() => leash.close());
   it.each<readonly [string, () => unknown]>([
     ['LeashOptions', () => createLeash(unknown)],
     ['AuditOptions', () => createLeash({ guards: [], audit: unknown })],
