@@ -18,6 +18,7 @@ import { memoryStore } from './stores/memory.ts';
 import type { Store } from './stores/store.ts';
 
 export interface AuditOptions {
+  /** Where the lines go. */
   readonly sink: AuditSink;
   /** How arguments appear: salted hash, keyed hash or plain hash. Default: `'s1'`. */
   readonly args?: ArgsHash;
@@ -42,7 +43,7 @@ export interface AuditOptions {
   readonly signer?: RootSigner;
   /** After how many checkpoints the session key is replaced, and the old one forgotten. Integer >= 1. Default: never. */
   readonly rotateEvery?: number;
-  /** Gets each checkpoint as a C2SP signed note, to be kept elsewhere: the only thing that shows a log cut off. */
+  /** Gets each checkpoint as a C2SP signed note, to be kept elsewhere: the only thing that shows a log cut off. Default: nobody. */
   readonly onCheckpoint?: (note: string) => void;
   /**
    * When the log cannot be written: `'deny'` lets no call run, `'allow'` lets them run, keeps 10 000 events for later and
@@ -97,7 +98,7 @@ export interface LeashOptions {
   readonly convert?: Convert;
 }
 
-/** A sub-agent's leash: all about the store and the clock is its parent's, and its default sink too. */
+/** A sub-agent's leash: guards and an id of its own, the store and the clock of its parent, and what is left out as its parent has it. */
 export type ChildOptions = Omit<LeashOptions, 'store' | 'storeTimeoutMs' | 'onStoreError' | 'clock'>;
 
 /** The options with every default in its place. */

@@ -19,7 +19,7 @@ export async function stopScope(store: Store, scope: string): Promise<void> {
 }
 
 /**
- * Undoes it: leashes that are created from now on may count on the scope again. Those that it has ended stay ended.
+ * Undoes `stopScope`: leashes that are created from now on may count on the scope again. Those that it has ended stay ended.
  *
  * @throws as `stopScope`.
  */

@@ -43,7 +43,7 @@ export interface LeashToolsOptions<Tools extends object> extends ToolTerms<Input
 
 /** `price`, and the options of `leashTools` and `leashModel`. */
 export interface WithLeashOptions<Tools extends object> extends LeashToolsOptions<Tools>, LeashModelOptions {
-  /** As the third parameter of `leashModel`. Needed where the settings have a `model`. */
+  /** As the third parameter of `leashModel`. Needed where the settings have a `model`. Default: none. */
   readonly price?: Price | 'free' | undefined;
 }
 

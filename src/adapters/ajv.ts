@@ -27,8 +27,8 @@ export type FormatsPlugin = (ajv: Ajv) => unknown;
 
 export interface JsonSchemaArgsOptions extends ArgsOptions {
   /**
-   * What `import addFormats from 'ajv-formats'` gives: without it a schema that uses `format` does not compile. A
-   * function of your own that calls `ajv.addFormat` will do.
+   * What `import addFormats from 'ajv-formats'` gives. A function of your own that calls `ajv.addFormat` will do. Default:
+   * none, so that a schema that uses `format` does not compile.
    */
   readonly formats?: FormatsPlugin | { readonly default: FormatsPlugin } | undefined;
 }

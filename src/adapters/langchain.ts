@@ -138,7 +138,7 @@ export interface LeashMiddlewareOptions extends ChatModelOptions {
    * `stopOn: 'none'`. In all three a refused tool call is told to the model. Default: `'end'`.
    */
   readonly onBreach?: 'end' | 'throw' | 'continue' | undefined;
-  /** As in `leashTools`, for the tools that the agent has when it asks its model. */
+  /** As in `leashTools`, for the tools that the agent has when it asks its model. Default: none. */
   readonly unguarded?: readonly string[] | 'all' | undefined;
 }
 

@@ -90,7 +90,10 @@ function proofText(
 
 /** Whose proofs `verifyEventProof` takes. */
 export interface EventProofOptions {
-  /** Base64 of the raw 32-byte Ed25519 root keys; the session key must have a certificate of one of them. */
+  /**
+   * Base64 of the raw 32-byte Ed25519 root keys; the session key must have a certificate of one of them. Default:
+   * certificates are not looked at.
+   */
   readonly trust?: readonly string[];
   /** Takes the session key as the proof gives it. Default: `false`. */
   readonly tofu?: boolean;

@@ -22,6 +22,7 @@ export interface OpenCommitmentOptions {
   readonly log: string;
   /** Sequence number of the event. */
   readonly seq: number;
+  /** The arguments of that event. */
   readonly args: unknown;
 }
 

@@ -12,7 +12,7 @@ export interface SeenProofs {
 }
 
 export interface MemorySeenOptions {
-  /** Epoch ms now; the clock that `verifyProof` is given. Default `Date.now`. */
+  /** Epoch ms now; the clock that `verifyProof` is given. Default: `Date.now`. */
   readonly now?: (() => number) | undefined;
 }
 

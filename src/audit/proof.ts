@@ -68,7 +68,7 @@ Object.defineProperty(ProofInvalidError.prototype, 'name', {
 });
 
 export interface SignProofOptions {
-  /** Default 'paseto'. */
+  /** Default: `'paseto'`. */
   readonly format?: ProofFormat | undefined;
   /** The session's Ed25519 private key. */
   readonly key: Key;
@@ -77,7 +77,7 @@ export interface SignProofOptions {
   readonly claims: ProofSubject;
   /** How long the proof is good: 1 to 300 000. Default 60 000. A JWS counts whole seconds; there the end is rounded up. */
   readonly ttlMs?: number | undefined;
-  /** Epoch ms now. Default `Date.now`. */
+  /** Epoch ms now. Default: `Date.now`. */
   readonly now?: (() => number) | undefined;
 }
 
@@ -137,13 +137,16 @@ export interface VerifyProofOptions {
   readonly keys: readonly ProofKey[] | ReadonlyMap<string, string>;
   /** Who is verifying: `aud` must be this very string. */
   readonly audience: string;
-  /** The arguments in hand. Where this property is present, even as undefined, they must be those that were allowed. */
+  /**
+   * The arguments in hand. Where this property is present, even as undefined, they must be those that were allowed. Default:
+   * nobody looks at them.
+   */
   readonly args?: unknown;
-  /** Epoch ms now. Default `Date.now`. */
+  /** Epoch ms now. Default: `Date.now`. */
   readonly now?: (() => number) | undefined;
-  /** How far the two clocks may be apart: 0 to 300 000. Default 0. */
+  /** How far the two clocks may be apart: 0 to 300 000. Default: 0. */
   readonly leewayMs?: number | undefined;
-  /** Makes each proof good for one use. Without it a proof can be shown again until it expires. */
+  /** Makes each proof good for one use. Default: none, so that a proof can be shown again until it expires. */
   readonly seen?: SeenProofs;
 }
 

@@ -37,11 +37,11 @@ export interface VerifyOptions {
    * for a file that was in good hands so far. Not together with `trust`. Default: `false`.
    */
   readonly tofu?: boolean;
-  /** What the source must hold, beyond what it says itself: the only way to see that the end of an open log is missing. */
+  /** What the source must hold, beyond what it says itself: the only way to see that the end of an open log is missing. Default: none. */
   readonly heads?: readonly LogHead[];
   /** Every log must be closed, and there must be one. Default: `false`. */
   readonly requireClosed?: boolean;
-  /** Called with the bytes read so far, after each part of the source. */
+  /** Called with the bytes read so far, after each part of the source. Default: nobody. */
   readonly onProgress?: (bytes: number) => void;
 }
 

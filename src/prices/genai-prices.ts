@@ -26,11 +26,11 @@ export interface GenaiPricesOptions {
    * what genai-prices takes them for, so that a new `claude-sonnet-5-5` costs what `claude-sonnet-5` does. Default: `'exact'`.
    */
   readonly match?: 'exact' | 'fuzzy';
-  /** Model ids that genai-prices does not list, and the one to price in their place: dated ids, deployments. */
+  /** Model ids that genai-prices does not list, and the one to price in their place: dated ids, deployments. Default: none. */
   readonly aliases?: Readonly<Record<string, string>>;
   /**
    * Providers that genai-prices calls otherwise: `{ 'amazon-bedrock': 'aws' }`. Others are looked up by what stands before
-   * the first dot, `'openai'` for the AI SDK's `'openai.responses'`.
+   * the first dot, `'openai'` for the AI SDK's `'openai.responses'`. Default: none.
    */
   readonly providers?: Readonly<Record<string, string>>;
   /** Providers such as gateways whose model ids begin with the provider, `'openai/gpt-5'`: that one is priced. Default: none. */

@@ -32,14 +32,17 @@ export interface ToolOptions<
 > {
   /**
    * Schema of the arguments: a Standard Schema validator (needs `args()` in the leash) or a JSON Schema (needs
-   * `jsonSchemaArgs()` from `leashkit/ajv`).
+   * `jsonSchemaArgs()` from `leashkit/ajv`). Default: none, which is an error where such a guard has none for the tool.
    */
   readonly schema?: object;
-  /** The estimate that is held while the tool runs: an upper bound. A function gets the checked arguments, frozen. */
+  /**
+   * The estimate that is held while the tool runs: an upper bound. A function gets the checked arguments, frozen. Default:
+   * none, which is an error under a budget that is not `unpriced: 'free'`.
+   */
   readonly cost?: Cost | ((args: NoInfer<Args>) => Cost);
   /** What is booked when the tool has succeeded. Default: what `currentCall().charge` told, else the estimate. */
   readonly actualCost?: (result: Result, args: NoInfer<Args>) => Cost;
-  /** Where the tool will connect to; needs an egress guard. Every one is checked before the tool runs. */
+  /** Where the tool will connect to; needs an egress guard. Every one is checked before the tool runs. Default: none. */
   readonly url?: (args: NoInfer<Args>) => Urls;
   /**
    * The tool threw: `'forfeit'` keeps the estimate as spent, or more if `charge` told more; `'refund'` frees all that
@@ -59,6 +62,7 @@ export interface ToolOptions<
    * A call with the key and the arguments of one that was paid for already is not paid again, whatever it tells; it
    * counts as a call all the same. While the first one runs, or with another cost, it is refused (`CONFLICT`). A call that
    * in the end cost nothing has paid for nothing. Without a limit that counts the tool a key has no effect.
+   * Keys are those of one session `id`, for 24 hours. Default: none.
    */
   readonly idempotencyKey?: (args: NoInfer<Args>) => string;
 }

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
 
@@ -15,6 +15,13 @@ export function examplesIn(folder = ''): string[] {
   return names.map((name) => (folder === '' ? name : `${folder}/${name}`));
 }
 
+/** Every file of every folder of examples, whichever test runs it. */
+export function examplesAnywhere(): string[] {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && /\.(ts|py)$/.test(entry.name));
+  return files.map(({ parentPath, name }) => relative(directory, join(parentPath, name))).sort();
+}
+
 function suits(example: string): boolean {
   const [, major = '0'] = /^\/\/ .*\bNeeds Node (\d+)\.$/m.exec(sourceOf(example)) ?? [];
   return Number.parseInt(process.versions.node, 10) >= Number(major);
@@ -22,6 +29,19 @@ function suits(example: string): boolean {
 
 export function sourceOf(example: string): string {
   return readFileSync(join(directory, example), 'utf8');
+}
+
+/** The lines between `// #region <name>` and its end, without the indent of these two. */
+export function regionOf(example: string, name: string): string {
+  const lines = sourceOf(example).split('\n');
+  const start = lines.findIndex((line) => line.trimStart() === `// #region ${name}`);
+  const end = lines.findIndex((line, i) => i > start && line.trimStart() === '// #endregion');
+  if (start === -1 || end === -1) throw new Error(`${example} has no region ${name}`);
+  const indent = (lines[start] as string).indexOf('//');
+  return lines
+    .slice(start + 1, end)
+    .map((line) => line.slice(indent))
+    .join('\n');
 }
 
 /** What an example says that it prints. */

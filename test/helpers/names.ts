@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { declarationsOf, declared } from './declarations.ts';
 import { readEntries } from './entries.ts';
+import { type Option, optionsIn } from './options.ts';
 
 /** An exported name, as the declarations in dist have it. */
 interface Name {
@@ -10,9 +9,9 @@ interface Name {
   readonly isValue: boolean;
   /** The first sentence of its comment. */
   readonly says: string;
+  /** Of options: what they are. */
+  readonly options: readonly Option[];
 }
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What options are of, where their name does not tell, and types whose comments are at their parts. */
 const SAID: Readonly<Record<string, string>> = {
@@ -27,56 +26,7 @@ const SAID: Readonly<Record<string, string>> = {
 /** The longest text that is shown whole. */
 const WHOLE = 160;
 
-interface Declarations {
-  readonly file: string;
-  readonly source: string;
-  /** By the name that the file exports: its own name for it. */
-  readonly exported: ReadonlyMap<string, string>;
-  /** By the file's own name: where it comes from, and what it is exported as there. */
-  readonly imported: ReadonlyMap<string, { readonly file: string; readonly name: string }>;
-}
-
-/** `a as b` as `[a, b]`, `a` as `[a, a]`. */
-function renamed(list: string): readonly (readonly [string, string])[] {
-  return list.split(',').map((item) => {
-    const [from = '', to = from] = item
-      .trim()
-      .replace(/^type /, '')
-      .split(' as ');
-    return [from, to];
-  });
-}
-
-function readDeclarations(file: string): Declarations {
-  const source = readFileSync(file, 'utf8');
-  const [, list] = /^export \{ ([^}]*) \};\s*$/m.exec(source) ?? [];
-  if (list === undefined) throw new Error(`${file} has no list of exports at its end`);
-  const exported = new Map(renamed(list).map(([own, name]) => [name, own]));
-  const imported = new Map<string, { readonly file: string; readonly name: string }>();
-  for (const [, names = '', from = ''] of source.matchAll(/^import \{ ([^}]*) \} from "(\.[^"]+)\.js";$/gm)) {
-    for (const [name, own] of renamed(names)) imported.set(own, { file: join(dirname(file), `${from}.d.ts`), name });
-  }
-  return { file, source, exported, imported };
-}
-
-/** Its kind and comment, wherever the build has put it. */
-function find({ file, source, exported, imported }: Declarations, name: string): { kind: string; comment: string } {
-  const own = exported.get(name) ?? name;
-  const elsewhere = imported.get(own);
-  if (elsewhere !== undefined) return find(readDeclarations(elsewhere.file), elsewhere.name);
-  const comment = String.raw`(?:^/\*\*((?:(?!\*/)[\s\S])*)\*/\n)?`;
-  const declaration = String.raw`^(?:declare (?:abstract )?)?(function|class|const|interface|type) ${own.replace('$', String.raw`\$`)}(?![\w$])`;
-  const found = new RegExp(comment + declaration, 'm').exec(source);
-  if (found === null) throw new Error(`${file} does not declare ${own}`);
-  return { kind: found[2] as string, comment: found[1] ?? '' };
-}
-
-function firstSentence(comment: string): string {
-  const text = comment
-    .split('\n')
-    .map((line) => line.replace(/^\s*\* ?/, ''))
-    .join('\n')
-    .trim();
+function firstSentence(text: string): string {
   const paragraph = (text.split(/\n\s*\n|\n@/)[0] as string).replaceAll(/\s+/g, ' ');
   const sentence = /^.*?\.(?= [^a-z]|$)/.exec(paragraph)?.[0] ?? paragraph;
   if (sentence.length <= WHOLE) return sentence;
@@ -93,15 +43,16 @@ function optionsOf(name: string, names: readonly string[]): string | undefined {
 
 /** @throws {Error} a name has no comment where it is declared, or one and a line in `SAID`. */
 function namesOf(entry: string): readonly Name[] {
-  const declarations = readDeclarations(join(root, 'dist', `${entry}.d.ts`));
+  const declarations = declarationsOf(entry);
   const names = [...declarations.exported.keys()].sort((a, b) => a.localeCompare(b, 'en'));
   return names.map((name) => {
-    const { kind, comment } = find(declarations, name);
+    const { kind, comment } = declared(declarations, name);
     const instead = SAID[name] ?? optionsOf(name, names);
     if (comment === '' && instead === undefined) throw new Error(`${name} of ${entry} has no comment`);
     if (comment !== '' && SAID[name] !== undefined) throw new Error(`${name} has a comment: SAID needs no line of it`);
     const isValue = kind !== 'interface' && kind !== 'type';
-    return { name, isValue, says: comment === '' ? (instead as string) : firstSentence(comment) };
+    const says = comment === '' ? (instead as string) : firstSentence(comment);
+    return { name, isValue, says, options: name.endsWith('Options') ? optionsIn(declarations, name) : [] };
   });
 }
 
@@ -114,19 +65,32 @@ function counted(names: readonly Name[]): string {
 
 function table(title: string, names: readonly Name[]): string {
   if (names.length === 0) return '';
-  const rows = names.map(({ name, says }) => `| \`${name}\` | ${says.replaceAll('|', '\\|')} |\n`);
-  return `\n| ${title} | |\n|---|---|\n${rows.join('')}`;
+  return `\n| ${title} | |\n|---|---|\n${names.map(row).join('')}`;
 }
 
-/** Every name that every subpath exports, as Markdown: a table for each, folded up. */
+function row({ name, says }: { readonly name: string; readonly says: string }): string {
+  return `| \`${name}\` | ${says.replaceAll('|', '\\|')} |\n`;
+}
+
+function optionTables(names: readonly Name[]): string {
+  const tables = names
+    .filter(({ options }) => options.length > 0)
+    .map(({ name, options }) => {
+      const rows = options.map(({ name, isOptional, says }) => row({ name: `${name}${isOptional ? '?' : ''}`, says }));
+      return `\n| in \`${name}\` | |\n|---|---|\n${rows.join('')}`;
+    });
+  return tables.join('');
+}
+
+/** Every name that every subpath exports, and every option, as Markdown: tables for each subpath. */
 export function renderNames(): string {
   const entries = readEntries().toSorted((a, b) => (a.specifier < b.specifier ? -1 : 1));
-  const folds = entries.map(({ specifier, name }) => {
+  const parts = entries.map(({ specifier, name }) => {
     const names = namesOf(name);
-    const summary = `<code>${specifier}</code>: ${counted(names)}`;
     const values = names.filter(({ isValue }) => isValue);
     const types = names.filter(({ isValue }) => !isValue);
-    return `<details>\n<summary>${summary}</summary>\n${table('value', values)}${table('type', types)}\n</details>\n`;
+    const heading = `## ${specifier}\n\n${counted(names)}\n`;
+    return heading + table('value', values) + table('type', types) + optionTables(types);
   });
-  return folds.join('\n');
+  return parts.join('\n');
 }

@@ -7,7 +7,7 @@ import { type ClaudeTerms, OpenCalls, readClaudeTerms } from './open-calls.ts';
 import { toldRefusal } from './refusal.ts';
 
 export interface LeashHooksOptions<Hooks extends object = object> extends ClaudeTerms {
-  /** Hooks of your own, which run beside those of the leash. */
+  /** Hooks of your own, which run beside those of the leash. Default: none. */
   readonly hooks?: Hooks | undefined;
 }
 

@@ -30,7 +30,7 @@ export interface LeashModelOptions extends ModelCallOptions {
   /**
    * The tokens of a prompt at most: to hold less than one for each byte of its text, and for a request with files, with
    * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that turns
-   * out too small lets the budget be overrun once.
+   * out too small lets the budget be overrun once. Default: one for each byte.
    */
   readonly inputTokens?: ((request: PromptParts) => number) | undefined;
   /**

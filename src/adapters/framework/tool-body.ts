@@ -7,11 +7,11 @@ export type AnyFunction = (...params: never[]) => unknown;
 
 /** What the leash has to know of several tools, by name. `Inputs` has the type of each tool's input. */
 export interface ToolTerms<Inputs extends object> {
-  /** What a call costs: an upper bound, or a function of the input that gives one. Needed under a budget. */
+  /** What a call costs: an upper bound, or a function of the input that gives one. Needed under a budget. Default: none. */
   readonly costs?: { readonly [Name in keyof Inputs]?: CostOf<Inputs[Name]> | undefined } | undefined;
-  /** What the input must match before the body runs; needs `args()` or `jsonSchemaArgs()` in the leash. */
+  /** What the input must match before the body runs; needs `args()` or `jsonSchemaArgs()` in the leash. Default: none. */
   readonly schemas?: { readonly [Name in keyof Inputs]?: object | undefined } | undefined;
-  /** Where the tool will connect to; needs `egress()` in the leash. */
+  /** Where the tool will connect to; needs `egress()` in the leash. Default: none. */
   readonly urls?: { readonly [Name in keyof Inputs]?: UrlOf<Inputs[Name]> | undefined } | undefined;
 }
 

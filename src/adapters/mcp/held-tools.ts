@@ -12,7 +12,7 @@ export interface McpTerms extends Omit<ToolTerms<Readonly<Record<string, McpArgu
   /**
    * What the arguments must match before the call is sent: schemas by tool name, or `'listed'` for the `inputSchema` of
    * each tool as the server last listed it, through here (needs `jsonSchemaArgs()` in the leash; a tool that was not
-   * listed is an error). That trusts the server with the patterns of its schemas.
+   * listed is an error). That trusts the server with the patterns of its schemas. Default: none.
    */
   readonly schemas?: { readonly [tool: string]: object | undefined } | 'listed' | undefined;
 }

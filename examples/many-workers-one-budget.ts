@@ -11,7 +11,7 @@ import { sqliteStore } from 'leashkit/sqlite';
 const folder = mkdtempSync(join(tmpdir(), 'leashkit-example-'));
 const path = join(folder, 'budgets.sqlite');
 const start = (...args: string[]): ChildProcess =>
-  fork(join(import.meta.dirname, 'fleet/worker.ts'), [path, ...args], { stdio: 'inherit' });
+  fork(join(import.meta.dirname, 'many-workers-one-budget/worker.ts'), [path, ...args], { stdio: 'inherit' });
 
 const hanging = [start('hangs'), start('hangs')];
 await Promise.all(hanging.map((worker) => once(worker, 'message')));

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createLeash, egress, findLeashError } from 'leashkit';
 import { isolated } from 'leashkit/isolated';
-import type * as Tools from './isolated/tools.ts';
+import type * as Tools from './untrusted-code/tools.ts';
 
 process.env['API_KEY'] = 'a secret of the program';
 
@@ -18,7 +18,7 @@ const origin = `http://127.0.0.1:${port}`;
 try {
   // #region isolated
   const leash = createLeash({ guards: [egress({ allow: [origin] })] });
-  await using tools = await isolated<typeof Tools>(new URL('./isolated/tools.ts', import.meta.url), { leash });
+  await using tools = await isolated<typeof Tools>(new URL('./untrusted-code/tools.ts', import.meta.url), { leash });
   const search = leash.wrap('search', tools.exports.search);
 
   await show('search', search(`${origin}/lamps`));
