@@ -1,5 +1,5 @@
 import { checkOptions, kindOf } from '../../internal/options.ts';
-import type { ToolOptions } from '../../tool.ts';
+import type { ToolOptions } from '../../session/tool.ts';
 import { readTerms, TERMS, type Terms } from './tool-body.ts';
 import { readUnguarded } from './unguarded.ts';
 
