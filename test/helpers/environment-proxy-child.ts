@@ -1,6 +1,6 @@
 /**
  * Reaches for a server by every client that takes proxies of the environment, in a call and outside of one, and tells what
- * came of it. Run by test/held-environment-proxy.test.ts.
+ * came of it. Run by test/held/environment-proxy.test.ts.
  */
 import http from 'node:http';
 import https from 'node:https';

@@ -1,6 +1,6 @@
 /**
  * Opens a leash in a process where something was changed before, and tells what came of it and what left the process.
- * Run by test/held-self-test.test.ts.
+ * Run by test/held/self-test.test.ts.
  */
 import { createHook } from 'node:async_hooks';
 import { setServers } from 'node:dns';

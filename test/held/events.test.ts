@@ -14,11 +14,11 @@ import { Worker } from 'node:worker_threads';
 import * as undici8 from 'undici';
 import * as undici7 from 'undici-7';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findLeashError } from '../src/errors.ts';
-import type { EgressOptions } from '../src/guards/egress.ts';
-import { type HeldLeash, holdWith } from './helpers/held-leash.ts';
-import { httpGet, openWebSocket } from './helpers/http-get.ts';
-import { certificate, type Place, startPlace, startSecurePlace } from './helpers/places.ts';
+import { findLeashError } from '../../src/errors.ts';
+import type { EgressOptions } from '../../src/guards/egress.ts';
+import { type HeldLeash, holdWith } from '../helpers/held-leash.ts';
+import { httpGet, openWebSocket } from '../helpers/http-get.ts';
+import { certificate, type Place, startPlace, startSecurePlace } from '../helpers/places.ts';
 
 const { cert: ca } = certificate;
 let plain: Place;

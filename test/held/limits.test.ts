@@ -11,9 +11,9 @@ import { Worker as WorkerNow } from 'node:worker_threads';
 import * as undici8 from 'undici';
 import * as undici7 from 'undici-7';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findLeashError } from '../src/errors.ts';
-import { holdWith } from './helpers/held-leash.ts';
-import { type Place, startPlace } from './helpers/places.ts';
+import { findLeashError } from '../../src/errors.ts';
+import { holdWith } from '../helpers/held-leash.ts';
+import { type Place, startPlace } from '../helpers/places.ts';
 
 /** What code can do that lets go of its context, and how far it gets. What is not held here is in the README. */
 

@@ -6,17 +6,17 @@ import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { memorySink } from '../src/audit/memory-sink.ts';
-import { findLeashError, isLeashError } from '../src/errors.ts';
-import { ALLOW, type Guard } from '../src/guard.ts';
-import { callCap } from '../src/guards/call-cap.ts';
-import { type EgressOptions, egress } from '../src/guards/egress.ts';
-import { createLeash } from '../src/leash.ts';
-import type { Leash } from '../src/leash-contract.ts';
-import { type HeldLeash, heldBy, holdWith, onLoopback } from './helpers/held-leash.ts';
-import { httpGet } from './helpers/http-get.ts';
-import { type Place, startPlace } from './helpers/places.ts';
-import { rootKey } from './helpers/signed-session.ts';
+import { memorySink } from '../../src/audit/memory-sink.ts';
+import { findLeashError, isLeashError } from '../../src/errors.ts';
+import { ALLOW, type Guard } from '../../src/guard.ts';
+import { callCap } from '../../src/guards/call-cap.ts';
+import { type EgressOptions, egress } from '../../src/guards/egress.ts';
+import { createLeash } from '../../src/leash.ts';
+import type { Leash } from '../../src/leash-contract.ts';
+import { type HeldLeash, heldBy, holdWith, onLoopback } from '../helpers/held-leash.ts';
+import { httpGet } from '../helpers/http-get.ts';
+import { type Place, startPlace } from '../helpers/places.ts';
+import { rootKey } from '../helpers/signed-session.ts';
 
 let place: Place;
 beforeAll(async () => {

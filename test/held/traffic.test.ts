@@ -4,11 +4,11 @@ import type { LookupFunction } from 'node:net';
 import * as undici8 from 'undici';
 import * as undici7 from 'undici-7';
 import { expect, it } from 'vitest';
-import { findLeashError } from '../src/errors.ts';
-import type { Leash } from '../src/leash-contract.ts';
-import { type EgressLine, type HeldLeash, holdWith } from './helpers/held-leash.ts';
-import { httpGet, openWebSocket } from './helpers/http-get.ts';
-import { certificate, startPlace, startSecurePlace } from './helpers/places.ts';
+import { findLeashError } from '../../src/errors.ts';
+import type { Leash } from '../../src/leash-contract.ts';
+import { type EgressLine, type HeldLeash, holdWith } from '../helpers/held-leash.ts';
+import { httpGet, openWebSocket } from '../helpers/http-get.ts';
+import { certificate, startPlace, startSecurePlace } from '../helpers/places.ts';
 
 /** `npm run test:egress-traffic` asks for 10 000. */
 const REQUESTS = Number(process.env['LEASH_TRAFFIC'] ?? 1_000);

@@ -13,12 +13,12 @@ import { Worker } from 'node:worker_threads';
 import * as undici8 from 'undici';
 import * as undici7 from 'undici-7';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type EgressDeniedError, findLeashError } from '../src/errors.ts';
-import { egress } from '../src/guards/egress.ts';
-import { createLeash } from '../src/leash.ts';
-import { holdWith } from './helpers/held-leash.ts';
-import { httpGet } from './helpers/http-get.ts';
-import { type Place, startPlace } from './helpers/places.ts';
+import { type EgressDeniedError, findLeashError } from '../../src/errors.ts';
+import { egress } from '../../src/guards/egress.ts';
+import { createLeash } from '../../src/leash.ts';
+import { holdWith } from '../helpers/held-leash.ts';
+import { httpGet } from '../helpers/http-get.ts';
+import { type Place, startPlace } from '../helpers/places.ts';
 
 /** Nothing may come out anywhere else than where the caller looks. */
 const stray: unknown[] = [];

@@ -5,12 +5,12 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { memorySink } from '../src/audit/memory-sink.ts';
-import { ENTRY_POINTS } from '../src/egress/canary.ts';
-import { type EgressOptions, egress } from '../src/guards/egress.ts';
-import { createLeash } from '../src/leash.ts';
-import { readLogs } from './helpers/log-verifier.ts';
-import { thrownBy } from './helpers/refused.ts';
+import { memorySink } from '../../src/audit/memory-sink.ts';
+import { ENTRY_POINTS } from '../../src/egress/canary.ts';
+import { type EgressOptions, egress } from '../../src/guards/egress.ts';
+import { createLeash } from '../../src/leash.ts';
+import { readLogs } from '../helpers/log-verifier.ts';
+import { thrownBy } from '../helpers/refused.ts';
 
 interface Told {
   readonly opened: { readonly code?: string; readonly message?: string; readonly coverage?: object };
@@ -18,7 +18,7 @@ interface Told {
   readonly lines: number;
 }
 
-const program = fileURLToPath(new URL('helpers/self-test-child.ts', import.meta.url));
+const program = fileURLToPath(new URL('../helpers/self-test-child.ts', import.meta.url));
 
 /** The only server that questions go to. */
 let resolver: Socket;

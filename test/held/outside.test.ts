@@ -10,11 +10,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import workerThreads, { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { egressHooks, removeEgressHooks } from '../src/egress/hooks.ts';
-import { dialledHost, trustTunnel, tunnelPlace, unixPathOf } from '../src/egress/sockets.ts';
-import { findLeashError } from '../src/errors.ts';
-import { type HeldLeash, holdWith } from './helpers/held-leash.ts';
-import { type Place, startPlace } from './helpers/places.ts';
+import { egressHooks, removeEgressHooks } from '../../src/egress/hooks.ts';
+import { dialledHost, trustTunnel, tunnelPlace, unixPathOf } from '../../src/egress/sockets.ts';
+import { findLeashError } from '../../src/errors.ts';
+import { type HeldLeash, holdWith } from '../helpers/held-leash.ts';
+import { type Place, startPlace } from '../helpers/places.ts';
 
 type Functions = Record<string, (...args: unknown[]) => unknown>;
 

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { request } from 'undici';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { removeEgressHooks } from '../src/egress/hooks.ts';
-import { findLeashError } from '../src/errors.ts';
-import { type HeldLeash, heldBy, holdWith, onLoopback } from './helpers/held-leash.ts';
-import { type Place, startPlace } from './helpers/places.ts';
+import { removeEgressHooks } from '../../src/egress/hooks.ts';
+import { findLeashError } from '../../src/errors.ts';
+import { type HeldLeash, heldBy, holdWith, onLoopback } from '../helpers/held-leash.ts';
+import { type Place, startPlace } from '../helpers/places.ts';
 
 type Package = typeof import('leashkit');
 
@@ -18,7 +18,7 @@ let folder: string;
 let place: Place;
 const original = Socket.prototype.connect;
 beforeAll(async () => {
-  const dist = fileURLToPath(new URL('../dist', import.meta.url));
+  const dist = fileURLToPath(new URL('../../dist', import.meta.url));
   folder = mkdtempSync(join(tmpdir(), 'leash-copy-'));
   cpSync(dist, join(folder, 'dist'), { recursive: true });
   cpSync(join(dist, '../package.json'), join(folder, 'package.json'));

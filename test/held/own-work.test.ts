@@ -1,18 +1,18 @@
 import { sign } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { memorySink } from '../src/audit/memory-sink.ts';
-import type { AuditSink } from '../src/audit/sink.ts';
-import { webhookSink } from '../src/audit/webhook-sink.ts';
-import { findLeashError } from '../src/errors.ts';
-import { callCap } from '../src/guards/call-cap.ts';
-import { type EgressOptions, egress } from '../src/guards/egress.ts';
-import { createLeash } from '../src/leash.ts';
-import type { Store } from '../src/stores/store.ts';
-import { heldBy, holdWith, onLoopback } from './helpers/held-leash.ts';
-import { httpGet } from './helpers/http-get.ts';
-import { type Place, startPlace } from './helpers/places.ts';
-import { rootKey } from './helpers/signed-session.ts';
-import { storeThrough } from './helpers/store-around.ts';
+import { memorySink } from '../../src/audit/memory-sink.ts';
+import type { AuditSink } from '../../src/audit/sink.ts';
+import { webhookSink } from '../../src/audit/webhook-sink.ts';
+import { findLeashError } from '../../src/errors.ts';
+import { callCap } from '../../src/guards/call-cap.ts';
+import { type EgressOptions, egress } from '../../src/guards/egress.ts';
+import { createLeash } from '../../src/leash.ts';
+import type { Store } from '../../src/stores/store.ts';
+import { heldBy, holdWith, onLoopback } from '../helpers/held-leash.ts';
+import { httpGet } from '../helpers/http-get.ts';
+import { type Place, startPlace } from '../helpers/places.ts';
+import { rootKey } from '../helpers/signed-session.ts';
+import { storeThrough } from '../helpers/store-around.ts';
 
 /** Where the user's own services are; no leash here may go there. */
 let services: Place;
