@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
 
@@ -17,9 +17,9 @@ export function examplesIn(folder = ''): string[] {
 
 /** Every file of every folder of examples, whichever test runs it. */
 export function examplesAnywhere(): string[] {
-  const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile() && /\.(ts|py)$/.test(entry.name));
-  return files.map(({ parentPath, name }) => relative(directory, join(parentPath, name))).sort();
+  // Where frameworks and clients are installed, they stand beside their examples.
+  const exclude = (name: string): boolean => name === 'node_modules';
+  return globSync('**/*.{ts,py}', { cwd: directory, exclude }).sort();
 }
 
 function suits(example: string): boolean {
