@@ -1023,6 +1023,18 @@ describe('a store that fails', () => {
     { name: 'answers a truthy ok', reserve: () => [{ ok: 'yes', left: [0] } as never] },
     { name: 'answers ok without what is left', reserve: () => [{ ok: true } as never] },
     { name: 'answers a reason that is none', reserve: () => [{ ok: false, why: 'mood', line: 0 } as never] },
+    { name: 'answers what is left that is no number', reserve: () => [{ ok: true, left: [Number.NaN] } as never] },
+    { name: 'answers what is left as a text', reserve: () => [{ ok: true, left: ['8'] } as never] },
+    { name: 'refuses without what is left', reserve: () => [{ ok: false, why: 'exhausted', line: 0 } as never] },
+    {
+      name: 'refuses with what is left that is no number',
+      reserve: () => [{ ok: false, why: 'exhausted', line: 0, left: Symbol('left') as never }],
+    },
+    {
+      name: 'refuses for a time that is none',
+      reserve: () => [{ ok: false, why: 'exhausted', line: 0, left: 0, retryMs: '1' as never }],
+    },
+    { name: 'is at a time that is none', reserve: () => [{ ok: false, why: 'stale', line: 0, nowMs: Number.NaN }] },
     { name: 'names a line that is none', reserve: () => [{ ok: false, why: 'exhausted', line: 7, left: 0 }] },
     { name: 'cannot agree on what day it is', reserve: () => [{ ok: false, why: 'stale', line: 0, nowMs: 0 }] },
   ];
