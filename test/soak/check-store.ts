@@ -72,10 +72,6 @@ export async function checkStore(
     const used = readings[scope]?.[meter]?.used ?? 0;
     const expected = totals.get(key) ?? 0;
     if (used !== expected)
-      (await import('node:fs')).writeFileSync(
-        '/tmp/trace.txt',
-        `${key} used ${used} expected ${expected}\n${wire.trace.join('\n')}`,
-    if (used !== expected)
       differences.push(`${key}: the store counts ${used}, and it was ${expected} (${used - expected})`);
     if (cap !== undefined && expected - (beyond.get(key) ?? 0) > cap)
       differences.push(`${key}: ${expected} spent of ${cap}`);
