@@ -4,6 +4,7 @@ import { findLeashError } from '../../src/errors.ts';
 import { holdOf } from '../../src/idempotency.ts';
 import type { SeededRandom } from '../helpers/random.ts';
 import { type Entry, moneyOf, type Unit } from './ledger.ts';
+import { isBrittle, type Plan, planFor, took } from './plan.ts';
 import { gate, isClosed, type Node, nodesOf, type Tree } from './tree.ts';
 
 /** What may happen to an agent: everything else is a finding. */
@@ -36,19 +37,6 @@ export function noted(tally: Tally, error: unknown): void {
   const code = findLeashError(error)?.code ?? '';
   if (EXPECTED.has(code)) tally.refused[code] = (tally.refused[code] ?? 0) + 1;
   else if (tally.unexpected.length < 10) tally.unexpected.push(String((error as Error)?.stack ?? error));
-}
-
-/** What is about to happen in a call, decided before it begins: its arguments. */
-interface Plan {
-  readonly unit: Unit;
-  readonly estimate: number;
-  readonly actual: number;
-  /** Told with `charge` while it runs; 0: nothing is. */
-  readonly reported: number;
-  readonly throws: boolean;
-  /** It listens to the signal of its session. */
-  readonly listens: boolean;
-  readonly takesMs: number;
 }
 
 const ON_ERROR = ['forfeit', 'refund', 'reported'] as const;
@@ -96,24 +84,6 @@ export class Agent {
     return this.#charge(node);
   }
 
-  #plan(node: Node): Plan {
-    const random = this.#random;
-    const unit = random.happens(4) ? 'sat' : 'usd';
-    const estimate = random.integer(1, 30_000_000);
-    // What becomes of a log that breaks cannot be read there, so that it must not matter.
-    const isFixed = ['breaks', 'short disk'].includes(node.tree.sink.kind);
-    const share = random.integer(0, 9);
-    const actual =
-      isFixed || share < 5
-        ? estimate
-        : share < 9
-          ? random.integer(0, estimate)
-          : estimate + random.integer(1, 5_000_000);
-    const reported = isFixed || random.happens(2) ? 0 : random.integer(1, estimate);
-    const takesMs = random.happens(4) ? 0 : random.happens(30) ? random.integer(100, 800) : random.integer(0, 12);
-    return { unit, estimate, actual, reported, throws: random.happens(8), listens: random.happens(2), takesMs };
-  }
-
   #entry(node: Node, kind: Entry['kind'], id: string, unit: Unit, estimate: number, more: Partial<Entry> = {}): Entry {
     const entry: Entry = { kind, id, unit, estimate, ...more };
     node.entries.push(entry);
@@ -122,8 +92,8 @@ export class Agent {
 
   #call(node: Node): Promise<unknown> {
     const { leash } = node;
-    const plan = this.#plan(node);
-    const onError = ['breaks', 'short disk'].includes(node.tree.sink.kind) ? 'forfeit' : this.#random.pick(ON_ERROR);
+    const plan = planFor(node, this.#random);
+    const onError = isBrittle(node) ? 'forfeit' : this.#random.pick(ON_ERROR);
     const tool = async (): Promise<Plan> => {
       const call = currentCall();
       if (call === undefined) throw new Error('a tool is not in its call');
@@ -167,7 +137,7 @@ export class Agent {
   }
 
   async #ticket(node: Node): Promise<void> {
-    const plan = this.#plan(node);
+    const plan = planFor(node, this.#random);
     const cost = moneyOf(plan.unit, plan.estimate);
     const ticket = await node.leash.enter({ tool: 'entered', args: { amount: plan.estimate }, cost });
     this.#tally.calls++;
@@ -180,7 +150,7 @@ export class Agent {
         entry.booked = plan.estimate;
         return ticket.fail(new ToolFailed('failed'));
       }
-      if (plan.throws && !['breaks', 'short disk'].includes(node.tree.sink.kind)) {
+      if (plan.throws && !isBrittle(node)) {
         entry.booked = 0;
         entry.released = true;
         return ticket.release();
@@ -193,7 +163,7 @@ export class Agent {
   }
 
   async #stream(node: Node): Promise<void> {
-    const plan = this.#plan(node);
+    const plan = planFor(node, this.#random);
     const parts = this.#random.integer(1, 5);
     const leavesAfter = this.#random.happens(3) ? this.#random.integer(1, parts) : undefined;
     // What is told is never more than what was held: a session that ends in the middle books the one or the other.
@@ -262,7 +232,7 @@ export class Agent {
   }
 
   async #hold(node: Node): Promise<void> {
-    const plan = this.#plan(node);
+    const plan = planFor(node, this.#random);
     const hold = await node.leash.hold(moneyOf(plan.unit, plan.estimate), 'model');
     this.#tally.holds++;
     const entry = this.#entry(node, 'hold', hold.id, plan.unit, plan.estimate);
@@ -291,16 +261,5 @@ export class Agent {
     // Booked whatever comes of it: it has been spent.
     this.#entry(node, 'charge', '', unit, 0, { booked: amount });
     await node.leash.charge(moneyOf(unit, amount), 'after the fact');
-  }
-}
-
-/** Waits as long as the work takes. @returns whether its session has ended meanwhile, and it has noticed. */
-async function took({ takesMs, listens }: Plan, signal: AbortSignal): Promise<boolean> {
-  if (takesMs === 0) return false;
-  try {
-    await pause(takesMs, undefined, listens ? { signal } : {});
-    return false;
-  } catch {
-    return true;
   }
 }
