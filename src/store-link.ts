@@ -215,14 +215,14 @@ const NO_ROOM_ASKED: ReadonlySet<unknown> = new Set([
 /** Whether a store's answer is one: a store that says something else has not admitted anything. */
 function isDecision(decision: Decision | undefined, lines: number): decision is Decision {
   if (decision?.ok === true) {
-    return Array.isArray(decision.left) && decision.left.length === lines && decision.left.every(Number.isSafeInteger);
+    return Array.isArray(decision.left) && decision.left.length === lines && decision.left.every(Number.isFinite);
   }
   if (decision?.ok !== false) return false;
   if (!SHORT.has(decision.why)) {
-    return NO_ROOM_ASKED.has(decision.why) && (decision.why !== 'stale' || Number.isSafeInteger(decision.nowMs));
+    return NO_ROOM_ASKED.has(decision.why) && (decision.why !== 'stale' || isTime(decision.nowMs));
   }
   const { line, left, retryMs = 0 } = decision as Extract<Decision, { readonly left: number; readonly line: number }>;
-  return Number.isInteger(line) && line >= 0 && line < lines && Number.isSafeInteger(left) && isTime(retryMs);
+  return Number.isInteger(line) && line >= 0 && line < lines && Number.isFinite(left) && isTime(retryMs);
 }
 
 function isTime(ms: number): boolean {
