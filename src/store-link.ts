@@ -85,7 +85,7 @@ export class StoreLink {
       if (!this.#generations.has(counter.scope)) (counter.shared === undefined ? own : shared).add(counter.scope);
     }
     const unsent = (error: unknown): MaybePromise<R> => failed(error, false);
-    const place = (): MaybePromise<R> => this.#place(placement, decided, failed, this.#wallOf, 0);
+    const place = (): MaybePromise<R> => this.#placeLater(placement, decided, failed, this.#wallOf, 0);
     return this.#open([...own], 'temporary', () => this.#open([...shared], 'kept', place, unsent), unsent);
   }
 
@@ -106,6 +106,19 @@ export class StoreLink {
       return next();
     };
     return this.ask(() => this.store.open(scopes, lifetime), opened, failed);
+  }
+
+  /** After an answer of the store: a session that has ended meanwhile has no generation, which the store would call lost. */
+  #placeLater<R>(
+    placement: Placement,
+    decided: Decided<R>,
+    failed: Failed<R>,
+    wallOf: (scope: string) => number,
+    repeats: number,
+  ): MaybePromise<R> {
+    const isKnown = placement.plan.counters.every(({ scope }) => this.#generations.has(scope));
+    if (!isKnown) return failed(new Error('a session has ended before the store was asked'), false);
+    return this.#place(placement, decided, failed, wallOf, repeats);
   }
 
   #place<R>(
@@ -131,7 +144,7 @@ export class StoreLink {
         const { nowMs, line } = decision;
         const stale = lines[line]?.scope;
         const wallIn = (scope: string): number => (scope === stale ? nowMs : wallOf(scope));
-        return this.#place(placement, decided, failed, wallIn, repeats + 1);
+        return this.#placeLater(placement, decided, failed, wallIn, repeats + 1);
       },
       (error) => failed(error, true),
     );

@@ -6,6 +6,7 @@ import type { SeededRandom } from '../helpers/random.ts';
 import { type Entry, moneyOf, type Unit } from './ledger.ts';
 import { isBrittle, type Plan, planFor, took } from './plan.ts';
 import { gate, isClosed, type Node, nodesOf, type Tree } from './tree.ts';
+import { LEASE_MS } from './wire.ts';
 
 /** What may happen to an agent: everything else is a finding. */
 const EXPECTED: ReadonlySet<string> = new Set([
@@ -226,7 +227,7 @@ export class Agent {
         await gate(node);
         entry.booked = amount;
       },
-      { cost: (given) => moneyOf('usd', given.amount), leaseMs: 1_000, idempotencyKey: (given) => given.order },
+      { cost: (given) => moneyOf('usd', given.amount), leaseMs: LEASE_MS, idempotencyKey: (given) => given.order },
     );
     return order(args);
   }

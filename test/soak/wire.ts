@@ -13,6 +13,15 @@ const AT_ONCE: readonly Fault[] = ['refused', 'reply lost'];
 export const STORE_TIMEOUT_MS = 500;
 const LATE_MS = 600;
 
+/** Of a hold that nobody has renewed yet. */
+export const LEASE_MS = 1_000;
+
+/** The hold of a keyed call: whether its caller may not know what became of it, and when it was asked for first. */
+interface KeyedHold {
+  readonly unsure: boolean;
+  readonly since: number;
+}
+
 /** When a reservation was asked for first and answered last, and on which rates it counted. */
 export interface Asked {
   readonly from: number;
@@ -26,8 +35,8 @@ export class Wire {
   faults = 0;
   /** Until then nothing gets through. */
   downUntil = 0;
-  /** Ids of the holds of keyed calls, and of which of them the caller may not know that it has them. */
-  readonly keyed: Map<string, { unsure: boolean }> = new Map();
+  /** By the ids of the holds. */
+  readonly keyed: Map<string, KeyedHold> = new Map();
   readonly asked: Map<string, Asked> = new Map();
   /** Scopes whose sessions have ended: they are shut when their counters were read. */
   readonly shut: Set<string> = new Set();
@@ -56,7 +65,7 @@ export class Wire {
   #reserve(batch: readonly Reserve[]): ReturnType<Store['reserve']> {
     const from = performance.now();
     const keyed = batch.filter(({ id }) => id.startsWith('key:'));
-    for (const { id } of keyed) if (!this.keyed.has(id)) this.keyed.set(id, { unsure: false });
+    for (const { id } of keyed) if (!this.keyed.has(id)) this.keyed.set(id, { unsure: false, since: from });
     const note = (decisions: readonly Decision[]): readonly Decision[] => {
       for (const [i, { id, lines }] of batch.entries()) {
         const rates = lines.flatMap(({ span, scope, meter }) =>
@@ -82,8 +91,10 @@ export class Wire {
     const faults = this.faults;
     const from = performance.now();
     const note = (): void => {
-      for (const id of ids) this.keyed.set(id, { unsure: true });
+      for (const id of ids) this.keyed.set(id, { since: this.keyed.get(id)?.since ?? from, unsure: true });
     };
+    // Its lease may have ended before its end was told, while its call waited for a slow sink.
+    if (ids.some((id) => from - (this.keyed.get(id)?.since ?? from) > LEASE_MS / 2)) note();
     const isLate = (): boolean => performance.now() - from > STORE_TIMEOUT_MS / 2;
     try {
       const answer = ask();
