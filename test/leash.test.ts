@@ -1972,3 +1972,19 @@ describe('usage', () => {
     ]);
   });
 });
+
+describe('session_close', () => {
+  it('tells as many refused calls as stand before it, whenever they came', async () => {
+    const { leash, sink } = leashOf([callCap(9)]);
+    const closing = leash.close();
+    // One attempt in each step of the close.
+    for (let step = 0; step < 100; step++) {
+      const refused = leash.run({ tool: 't' }, () => 1);
+      expect(await rejection(refused)).toMatchObject({ code: 'SESSION_CLOSED' });
+    }
+    const { denied } = await closing;
+    const lines = linesOf(sink);
+    expect(lines.filter(({ kind }) => kind === 'tool_denied')).toHaveLength(denied);
+    expect(lines.find(({ kind }) => kind === 'session_close')).toMatchObject({ denied });
+  });
+});

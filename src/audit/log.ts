@@ -279,7 +279,8 @@ export class AuditLog {
     const left = (users.get(this.#sink) ?? 1) - 1;
     users.set(this.#sink, left);
     try {
-      await this.#opening;
+      // Not in another step than the one that made the body, where nothing has to be waited for: events may come between.
+      if (this.#opening !== undefined) await this.#opening;
       this.#closing = true;
       const written = this.write('session_close', body);
       if (this.#checkpoints !== undefined && !this.#delivery.broken) this.#sign(this.#checkpoints);

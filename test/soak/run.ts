@@ -48,7 +48,7 @@ async function rounds(worlds: readonly World[], sums: ReadonlyMap<World, Sums>):
     worlds.reduce((sum, { tally }) => sum + tally.calls + tally.streams + tally.holds + tally.charges, 0);
   for (let round = 1; ; round++) {
     const passed = (performance.now() - began) / 60_000;
-    if (passed >= minutes || differences.length > 0) return heap;
+    if (passed >= minutes || differences.length > MAX_SHOWN) return heap;
     await Promise.all(
       worlds.map(async (world) => {
         const found = await world.round(ROUND_MS);
