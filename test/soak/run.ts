@@ -26,7 +26,8 @@ if (!(minutes > 0)) throw new RangeError('--minutes must be a number above 0');
 
 /** How long agents work between two checks. */
 const ROUND_MS = Math.min(20_000, Math.max(2_000, (minutes * 60_000) / 20));
-const MAX_SHOWN = 20;
+/** After so many it is no use to go on. */
+const MAX_DIFFERENCES = 20;
 
 interface Sums {
   agents: number;
@@ -36,10 +37,16 @@ interface Sums {
 }
 
 const differences: string[] = [];
+
+function differs(what: string): void {
+  differences.push(what);
+  console.error(`  ${what}`);
+}
+
 process.on('unhandledRejection', (error) =>
-  differences.push(`a rejection that nobody handles: ${String((error as Error)?.stack ?? error)}`),
+  differs(`a rejection that nobody handles: ${String((error as Error)?.stack ?? error)}`),
 );
-process.on('warning', (warning) => differences.push(`a warning: ${String(warning.stack)}`));
+process.on('warning', (warning) => differs(`a warning: ${String(warning.stack)}`));
 
 async function rounds(worlds: readonly World[], sums: ReadonlyMap<World, Sums>): Promise<readonly HeapPoint[]> {
   const began = performance.now();
@@ -48,13 +55,13 @@ async function rounds(worlds: readonly World[], sums: ReadonlyMap<World, Sums>):
     worlds.reduce((sum, { tally }) => sum + tally.calls + tally.streams + tally.holds + tally.charges, 0);
   for (let round = 1; ; round++) {
     const passed = (performance.now() - began) / 60_000;
-    if (passed >= minutes || differences.length > MAX_SHOWN) return heap;
+    if (passed >= minutes || differences.length > MAX_DIFFERENCES) return heap;
     await Promise.all(
       worlds.map(async (world) => {
         const found = await world.round(ROUND_MS);
         const sum = sums.get(world) as Sums;
         for (const what of ['agents', 'leashes', 'events', 'faults'] as const) sum[what] += found[what];
-        differences.push(...found.differences);
+        for (const what of found.differences) differs(what);
       }),
     );
     heap.push(measureHeap(calls()));
@@ -118,10 +125,10 @@ async function main(): Promise<void> {
   rmSync(folder, { recursive: true });
   await pause(500);
   const open = process.getActiveResourcesInfo();
-  if (open.length > before) differences.push(`${open.length - before} things are still open: ${open.join(', ')}`);
+  if (open.length > before) differs(`${open.length - before} things are still open: ${open.join(', ')}`);
   const slope = slopeOf(heap);
   if (slope !== undefined && slope > MAX_BYTES_PER_CALL)
-    differences.push(`the heap grows by ${slope.toFixed(1)} bytes with each call`);
+    differs(`the heap grows by ${slope.toFixed(1)} bytes with each call`);
   const rows = worlds.map((world) => rowOf(world, sums.get(world) as Sums));
   const bytesPerCall = slope === undefined ? null : Number(slope.toFixed(2));
   if (given.json) console.log(JSON.stringify({ seed: given.seed, minutes, bytesPerCall, stores: rows, differences }));
@@ -131,7 +138,6 @@ async function main(): Promise<void> {
       `heap: ${slope === undefined ? 'too few rounds to tell a slope' : `${slope.toFixed(1)} bytes more with each call, at most ${MAX_BYTES_PER_CALL}`}`,
     );
   }
-  for (const what of differences.slice(0, MAX_SHOWN)) console.error(`  ${what}`);
   console.error(`${differences.length} differences, seed ${given.seed}`);
   if (differences.length > 0) process.exitCode = 1;
 }
