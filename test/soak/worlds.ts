@@ -1,8 +1,9 @@
 import { memoryStore } from '../../src/stores/memory.ts';
+import type { Store } from '../../src/stores/store.ts';
 import { backends } from '../helpers/backends.ts';
 import { lateStore } from '../helpers/late-store.ts';
-import type { SeededRandom } from '../helpers/random.ts';
-import { SeededRandom as Seeded } from '../helpers/random.ts';
+import { SeededRandom } from '../helpers/random.ts';
+import { storeWith } from '../helpers/store-around.ts';
 import { World } from './world.ts';
 
 export interface Worlds {
@@ -13,11 +14,20 @@ export interface Worlds {
 /** Those that are installed here, each reached in one way. */
 const ENGINES = ['SQLite', 'Redis', 'PostgreSQL'];
 
+/** No answer of this store is ever lost, so that it forgets ends soon; here they are lost, and it is asked again. */
+const KEEP_MS = 60_000;
+
+function remembering(store: Store): Store {
+  const reserve: Store['reserve'] = (batch) =>
+    store.reserve(batch.map((item) => ({ ...item, keepMs: item.keepMs ?? KEEP_MS })));
+  return storeWith({ reserve }, store);
+}
+
 export async function openWorlds(seed: string, folder: string): Promise<Worlds> {
-  const random = (name: string): SeededRandom => new Seeded(`${seed} ${name}`);
+  const random = (name: string): SeededRandom => new SeededRandom(`${seed} ${name}`);
   const worlds = [
-    new World('memory', memoryStore(), true, random('memory'), folder),
-    new World('memory later', lateStore(), false, random('memory later'), folder),
+    new World('memory', remembering(memoryStore()), true, random('memory'), folder),
+    new World('memory later', lateStore(remembering(memoryStore())), false, random('memory later'), folder),
   ];
   const ends: (() => Promise<void>)[] = [];
   for (const engine of ENGINES) {
