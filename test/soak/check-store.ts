@@ -9,6 +9,7 @@ export type Totals = Map<string, number>;
 
 /** Holds of keyed calls whose end the store was never told end with their lease, of a second, when they are swept. */
 const SWEPT_WITHIN_MS = 12_000;
+const TOLD_WITHIN_MS = 12_000;
 
 /** What the store counts against what must be booked; and that no cap was passed, and nothing is held any more. */
 export async function checkStore(
@@ -66,7 +67,12 @@ export async function checkStore(
     add(totals, node, 'call', booked);
   }
 
-  const readings = await raw.read(scopes);
+  const compared = [...counters.values()].filter(({ perMs }) => perMs === undefined);
+  const readings = await readingsOf(raw, scopes, (read) =>
+    compared.every(
+      (counter) => (read[counter.scope]?.[counter.meter]?.used ?? 0) === (totals.get(keyOf(counter)) ?? 0),
+    ),
+  );
   for (const [key, { scope, meter, cap, perMs }] of counters) {
     if (perMs !== undefined) continue;
     const used = readings[scope]?.[meter]?.used ?? 0;
@@ -99,6 +105,22 @@ async function heldAfterSweeps(raw: Store, scopes: readonly string[]): Promise<s
         if (reading.held !== 0) held.push(`${scope} ${meter} ${reading.held}`);
     }
     if (held.length === 0 || performance.now() > until) return held.slice(0, 5).join(', ');
+    await pause(200);
+  }
+}
+
+type Readings = Awaited<ReturnType<Store['read']>>;
+
+/** That a call without a cost was given back is told within five seconds, and nothing is held until then that would show it. */
+async function readingsOf(
+  raw: Store,
+  scopes: readonly string[],
+  agrees: (read: Readings) => boolean,
+): Promise<Readings> {
+  const until = performance.now() + TOLD_WITHIN_MS;
+  for (;;) {
+    const read = await raw.read(scopes);
+    if (agrees(read) || performance.now() > until) return read;
     await pause(200);
   }
 }
