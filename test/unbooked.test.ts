@@ -400,3 +400,18 @@ describe('a session that ends while its spend is on its way', () => {
     await leash.close();
   });
 });
+
+describe('a call that ends after the close, of which the store was not told', () => {
+  it('counts with its estimate, as the log says, if it cost less', async () => {
+    const line = new FaultyLine();
+    const shared = [budget({ usd: 9, scope: 'org' })];
+    const { leash } = on(line, shared);
+    const ticket = await leash.enter({ tool: 't', cost: { usd: 2 } });
+    line.fault = 'down';
+    expect(await rejection(leash.close())).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    line.fault = 'up';
+    await ticket.settle({ usd: 1 });
+    await pass(60_000);
+    expect((await line.memory.read(['shared:org']))['shared:org']?.['usd/session']).toEqual({ used: 2 * USD, held: 0 });
+  });
+});
