@@ -1023,6 +1023,18 @@ describe('a store that fails', () => {
     { name: 'answers a truthy ok', reserve: () => [{ ok: 'yes', left: [0] } as never] },
     { name: 'answers ok without what is left', reserve: () => [{ ok: true } as never] },
     { name: 'answers a reason that is none', reserve: () => [{ ok: false, why: 'mood', line: 0 } as never] },
+    { name: 'answers what is left that is no number', reserve: () => [{ ok: true, left: [Number.NaN] } as never] },
+    { name: 'answers what is left as a text', reserve: () => [{ ok: true, left: ['8'] } as never] },
+    { name: 'refuses without what is left', reserve: () => [{ ok: false, why: 'exhausted', line: 0 } as never] },
+    {
+      name: 'refuses with what is left that is no number',
+      reserve: () => [{ ok: false, why: 'exhausted', line: 0, left: Symbol('left') as never }],
+    },
+    {
+      name: 'refuses for a time that is none',
+      reserve: () => [{ ok: false, why: 'exhausted', line: 0, left: 0, retryMs: '1' as never }],
+    },
+    { name: 'is at a time that is none', reserve: () => [{ ok: false, why: 'stale', line: 0, nowMs: Number.NaN }] },
     { name: 'names a line that is none', reserve: () => [{ ok: false, why: 'exhausted', line: 7, left: 0 }] },
     { name: 'cannot agree on what day it is', reserve: () => [{ ok: false, why: 'stale', line: 0, nowMs: 0 }] },
   ];
@@ -1967,5 +1979,21 @@ describe('usage', () => {
       { guard: 'budget', limit: 'usd/session', per: 'session', unit: 'usd', cap: '1', remaining: '0' },
       { guard: 'call-cap', limit: 'call/session', per: 'session', unit: 'call', cap: 9, remaining: 0 },
     ]);
+  });
+});
+
+describe('session_close', () => {
+  it('tells as many refused calls as stand before it, whenever they came', async () => {
+    const { leash, sink } = leashOf([callCap(9)]);
+    const closing = leash.close();
+    // One attempt in each step of the close.
+    for (let step = 0; step < 100; step++) {
+      const refused = leash.run({ tool: 't' }, () => 1);
+      expect(await rejection(refused)).toMatchObject({ code: 'SESSION_CLOSED' });
+    }
+    const { denied } = await closing;
+    const lines = linesOf(sink);
+    expect(lines.filter(({ kind }) => kind === 'tool_denied')).toHaveLength(denied);
+    expect(lines.find(({ kind }) => kind === 'session_close')).toMatchObject({ denied });
   });
 });

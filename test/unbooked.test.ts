@@ -370,3 +370,48 @@ describe('a settlement that fails', () => {
     expect(await leash.usage()).toMatchObject({ limits: [{ spent: '2', held: '0' }] });
   });
 });
+
+describe('a session that ends while its spend is on its way', () => {
+  it('is booked with the others that count it, and owes nothing', async () => {
+    const memory = memoryStore();
+    let down = true;
+    const store = storeWith(
+      {
+        // Two of them, its own and the shared one, take longer than the close waits.
+        open: async (scopes, lifetime) => {
+          if (down) fail();
+          await new Promise((resolve) => setTimeout(resolve, 6_000));
+          return memory.open(scopes, lifetime);
+        },
+        // The end of the session does not get through, so that its scope stays as it is.
+        shut: async (scope) => (scope === 'session:child' ? fail() : memory.shut(scope)),
+      },
+      memory,
+    );
+    const leash = createLeash({ guards: [budget({ usd: 9, scope: 'org' })], store, stopOn: 'none' });
+    const child = leash.child({ id: 'child', guards: [budget({ usd: 5 })] });
+    expect(await rejection(child.charge('$2') as Promise<void>)).toMatchObject(UNAVAILABLE);
+    down = false;
+    const [usage, closing] = [leash.usage(), rejection(child.close())];
+    await pass(60_000);
+    await usage;
+    expect(await closing).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(await leash.usage()).toMatchObject({ limits: [{ spent: '2', held: '0' }], unbooked: NOTHING });
+    await leash.close();
+  });
+});
+
+describe('a call that ends after the close, of which the store was not told', () => {
+  it('counts with its estimate, as the log says, if it cost less', async () => {
+    const line = new FaultyLine();
+    const shared = [budget({ usd: 9, scope: 'org' })];
+    const { leash } = on(line, shared);
+    const ticket = await leash.enter({ tool: 't', cost: { usd: 2 } });
+    line.fault = 'down';
+    expect(await rejection(leash.close())).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    line.fault = 'up';
+    await ticket.settle({ usd: 1 });
+    await pass(60_000);
+    expect((await line.memory.read(['shared:org']))['shared:org']?.['usd/session']).toEqual({ used: 2 * USD, held: 0 });
+  });
+});

@@ -124,6 +124,8 @@ export class AuditLog {
   #open(init: LogInit, cert: string | undefined): void {
     const recovered: Recovered | undefined = ownWork(() => this.#sink.recover?.());
     const { lib, agent, session, mode, guards, egress, args: hash, parent } = init;
+    // The line that this one names comes before it.
+    parent?.catchUp();
     const open = { origin: this.origin, lib, agent, session, mode, hash, guards, egress, parent: parent?.head };
     const key = this.#checkpoints?.publicKey;
     let lines = this.#link('session_open', sessionOpen({ ...open, key, cert, prior: recovered?.prior }));
@@ -251,6 +253,12 @@ export class AuditLog {
     if (!this.#allows) this.#delivery.check();
   }
 
+  /** Hands over what was kept, before somebody names a line of it. @throws {AuditUnavailableError} as `check`. */
+  catchUp(): void {
+    if (this.#allows) this.#delivery.flush();
+    else this.#delivery.check();
+  }
+
   /** Writes the statement that signs every line so far, and names the next key when it is time. */
   #checkpoint(): void {
     const checkpoints = this.#checkpoints;
@@ -279,7 +287,8 @@ export class AuditLog {
     const left = (users.get(this.#sink) ?? 1) - 1;
     users.set(this.#sink, left);
     try {
-      await this.#opening;
+      // Not in another step than the one that made the body, where nothing has to be waited for: events may come between.
+      if (this.#opening !== undefined) await this.#opening;
       this.#closing = true;
       const written = this.write('session_close', body);
       if (this.#checkpoints !== undefined && !this.#delivery.broken) this.#sign(this.#checkpoints);

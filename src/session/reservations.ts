@@ -118,7 +118,10 @@ export class Reservations {
     const before = hold.forfeited;
     if (actual === 'forfeit') hold.forfeited = true;
     if (hold.lent !== undefined) return this.#settleLent(hold, actual, before);
-    return this.#settle({ id: hold.id, actual }, hold, before);
+    // The store may hear of the truth before it hears that the estimate is spent: what it cost less is not given back.
+    const told =
+      before && typeof actual !== 'string' ? actual.map((units, i) => Math.max(units, hold.units[i] ?? 0)) : actual;
+    return this.#settle({ id: hold.id, actual: told }, hold, before);
   }
 
   /**

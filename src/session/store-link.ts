@@ -86,7 +86,7 @@ export class StoreLink {
       if (!this.#generations.has(counter.scope)) (counter.shared === undefined ? own : shared).add(counter.scope);
     }
     const unsent = (error: unknown): MaybePromise<R> => failed(error, false);
-    const place = (): MaybePromise<R> => this.#place(placement, decided, failed, this.#wallOf, 0);
+    const place = (): MaybePromise<R> => this.#placeLater(placement, decided, failed, this.#wallOf, 0);
     return this.#open([...own], 'temporary', () => this.#open([...shared], 'kept', place, unsent), unsent);
   }
 
@@ -107,6 +107,19 @@ export class StoreLink {
       return next();
     };
     return this.ask(() => this.store.open(scopes, lifetime), opened, failed);
+  }
+
+  /** After an answer of the store: a session that has ended meanwhile has no generation, which the store would call lost. */
+  #placeLater<R>(
+    placement: Placement,
+    decided: Decided<R>,
+    failed: Failed<R>,
+    wallOf: (scope: string) => number,
+    repeats: number,
+  ): MaybePromise<R> {
+    const isKnown = placement.plan.counters.every(({ scope }) => this.#generations.has(scope));
+    if (!isKnown) return failed(new Error('a session has ended before the store was asked'), false);
+    return this.#place(placement, decided, failed, wallOf, repeats);
   }
 
   #place<R>(
@@ -132,7 +145,7 @@ export class StoreLink {
         const { nowMs, line } = decision;
         const stale = lines[line]?.scope;
         const wallIn = (scope: string): number => (scope === stale ? nowMs : wallOf(scope));
-        return this.#place(placement, decided, failed, wallIn, repeats + 1);
+        return this.#placeLater(placement, decided, failed, wallIn, repeats + 1);
       },
       (error) => failed(error, true),
     );
@@ -219,9 +232,16 @@ const NO_ROOM_ASKED: ReadonlySet<unknown> = new Set(['closed', 'stopped', 'confl
 
 /** Whether a store's answer is one: a store that says something else has not admitted anything. */
 function isDecision(decision: Decision | undefined, lines: number): decision is Decision {
-  if (decision?.ok === true) return Array.isArray(decision.left) && decision.left.length === lines;
+  if (decision?.ok === true) {
+    return Array.isArray(decision.left) && decision.left.length === lines && decision.left.every(Number.isFinite);
+  }
   if (decision?.ok !== false) return false;
   if (decision.why === 'stale') return isWallMs(decision.nowMs);
   if (!SHORT.has(decision.why)) return NO_ROOM_ASKED.has(decision.why);
-  return Number.isInteger(decision.line) && decision.line >= 0 && decision.line < lines;
+  const { line, left, retryMs = 0 } = decision as Extract<Decision, { readonly left: number; readonly line: number }>;
+  return Number.isInteger(line) && line >= 0 && line < lines && Number.isFinite(left) && isTime(retryMs);
+}
+
+function isTime(ms: number): boolean {
+  return Number.isFinite(ms) && ms >= 0;
 }

@@ -150,6 +150,28 @@ describe('the log of a session', () => {
     expect([child.breach, grandchild.breach]).toEqual([undefined, undefined]);
   });
 
+  it('comes after the line of its parent that it names, also where the sink has refused that one before', async () => {
+    const sink = new ScriptedSink();
+    const refuse = (): never => {
+      throw new Error('full');
+    };
+    const leash = createLeash({ guards: [], audit: { sink, sign: 'none' } });
+    await leash.run({ tool: 't' }, () => {
+      sink.answer = refuse;
+    });
+    expect(() => leash.child({ guards: [] })).toThrow('the audit log cannot be written');
+    sink.answer = () => undefined;
+    leash.child({ guards: [] });
+    const [start, end, opened] = sink.text
+      .trimEnd()
+      .split('\n')
+      .slice(1)
+      .map((line) => JSON.parse(line));
+    expect(start).toMatchObject({ kind: 'tool_start' });
+    expect(end).toMatchObject({ kind: 'tool_ok', log: start.log, seq: 2 });
+    expect(opened).toMatchObject({ kind: 'session_open', parent: { log: start.log, seq: 2 } });
+  });
+
   it('has the same hash of the guards for the same guards, and another for others', async () => {
     const guardsOf = async (guards: readonly Guard[]): Promise<unknown> => {
       const sink = memorySink();
