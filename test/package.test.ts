@@ -76,6 +76,18 @@ async function exportedNames(name: string): Promise<string[]> {
   return Object.keys((await import(pathToFileURL(join(dist, `${name}.js`)).href)) as object).sort();
 }
 
+describe('the repository', () => {
+  it.skipIf(!existsSync(join(root, '.git')))('has nothing else at its top level', () => {
+    const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).trimEnd().split('\n');
+    const top = new Set(tracked.map((path) => path.split('/')[0] as string));
+    const visible = [...top].filter((name) => !name.startsWith('.'));
+    expect(visible.sort()).toEqual([
+      ...['CHANGELOG.md', 'LICENSE', 'README.md', 'bench', 'examples'],
+      ...['package-lock.json', 'package.json', 'src', 'test', 'tsconfig.json'],
+    ]);
+  });
+});
+
 describe('package.json', () => {
   it('has no dependencies but two small ones that it bundles, and nothing that runs at install', () => {
     // npm drops an empty field when it writes the manifest.

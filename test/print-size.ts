@@ -4,11 +4,12 @@
  * process; all modules take turns. Half a minute.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { readEntries } from './helpers/entries.ts';
 import { CEILINGS, type Size, sizeOf } from './helpers/size.ts';
 import { tableOf } from './helpers/table.ts';
 
@@ -21,16 +22,6 @@ interface Row extends Size {
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-
-/** By subpath without its dot: the name of its entry in dist. */
-function readEntries(): ReadonlyMap<string, string> {
-  const { name, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-    readonly name: string;
-    readonly exports: Readonly<Record<string, string | object>>;
-  };
-  const subpaths = Object.keys(exports).filter((subpath) => typeof exports[subpath] !== 'string');
-  return new Map(subpaths.map((subpath) => [`${name}${subpath.slice(1)}`, subpath.slice(2) || 'index']));
-}
 
 /** @returns milliseconds that a new process needed for it. */
 function timeImport(module: string): number {
@@ -59,14 +50,14 @@ async function measure(rounds: number): Promise<readonly Row[]> {
     writeFileSync(join(folder, 'empty.mjs'), '');
     const empty = pathToFileURL(join(folder, 'empty.mjs')).href;
     const entries = readEntries();
-    const times = timeImports([empty, ...entries.keys()], rounds);
+    const times = timeImports([empty, ...entries.map(({ specifier }) => specifier)], rounds);
     const rows: Row[] = [];
-    for (const [module, entry] of entries) {
+    for (const { specifier, name } of entries) {
       rows.push({
-        module,
-        ...(await sizeOf(entry)),
-        ceiling: CEILINGS[entry],
-        importMs: times.get(module) as number,
+        module: specifier,
+        ...(await sizeOf(name)),
+        ceiling: CEILINGS[name],
+        importMs: times.get(specifier) as number,
         emptyMs: times.get(empty) as number,
       });
     }

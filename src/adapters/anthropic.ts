@@ -3,7 +3,7 @@ import type { Leash } from '../leash-contract.ts';
 import type { ToolOptions } from '../session/tool.ts';
 import { withMembers } from './framework/members.ts';
 import { leashedOnce } from './framework/once.ts';
-import { eitherSignal } from './framework/signal.ts';
+import { withSignal } from './framework/signal.ts';
 import { type AnyFunction, leashBody } from './framework/tool-body.ts';
 
 /** A tool for `client.beta.messages.toolRunner`, as `betaTool` and `betaZodTool` make it. */
@@ -41,12 +41,7 @@ export function leashRunnable<Tool extends RunnableTool>(
       ...params: unknown[]
     ) => unknown;
     const run = (input: unknown, context: unknown, ...more: unknown[]): unknown =>
-      held(input, withLeashSignal(context, leash.signal), ...more);
+      held(input, withSignal(context, 'signal', leash.signal), ...more);
     return withMembers(tool, { run });
   });
-}
-
-function withLeashSignal(context: unknown, signal: AbortSignal): unknown {
-  if (typeof context !== 'object' || context === null) return context;
-  return withMembers(context, { signal: eitherSignal((context as { readonly signal?: unknown }).signal, signal) });
 }

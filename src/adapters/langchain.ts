@@ -1,16 +1,17 @@
 import { isLeashError } from '../errors.ts';
-import { checkOneOf, checkOptions, kindOf, shown } from '../internal/options.ts';
+import { checkOneOf, checkOptions } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import type { Price } from '../prices/price.ts';
 import type { ToolOptions } from '../session/tool.ts';
 import { type ChatModelOptions, leashChatModel } from './framework/chat-model.ts';
 import { denialIn } from './framework/denial.ts';
 import { withMembers } from './framework/members.ts';
-import { checkModelCallOptions } from './framework/model-call.ts';
+import { checkModelCallOptions, checkPrice } from './framework/model-call.ts';
 import { leashedOnce } from './framework/once.ts';
-import { eitherSignal } from './framework/signal.ts';
-import { type AnyFunction, leashBody, readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
-import { readUnguarded, toolName } from './framework/unguarded.ts';
+import { withSignal } from './framework/signal.ts';
+import { type AnyFunction, leashBody, type ToolTerms } from './framework/tool-body.ts';
+import { leashToolList, toolName } from './framework/tool-list.ts';
+import { readUnguarded } from './framework/unguarded.ts';
 
 export type { Price, PricedModel } from '../prices/price.ts';
 export type { TokenUsage } from '../prices/token-usage.ts';
@@ -76,22 +77,16 @@ export function leashTool<Tool extends { readonly name: string }, Args = InputOf
 function heldBody(leash: Leash, name: string, tool: object, own: unknown, options: ToolOptions): AnyFunction {
   const body = leashBody(leash, name, tool, own, options) as (...params: unknown[]) => unknown;
   return (input: unknown, runManager: unknown, config: unknown, ...more: unknown[]) => {
-    return body(input, runManager, withStop(config, leash), ...more);
+    return body(input, runManager, withSignal(config, 'signal', stopSignal(leash)), ...more);
   };
-}
-
-/** The configuration of a call, whose signal is aborted when the session is stopped by hand too. */
-function withStop(config: unknown, leash: Leash): unknown {
-  if (typeof config !== 'object' || config === null) return config;
-  const { signal } = config as { signal?: unknown };
-  return withMembers(config, { signal: eitherSignal(signal, stopSignal(leash)) });
 }
 
 const stopSignals = new WeakMap<Leash, AbortSignal>();
 
 /**
- * Not the signal of the leash: the framework's tools give up their promise when the signal aborts, while their body runs
- * on. Calls that were let in beside the one that broke the session would be told as failed, and are not.
+ * Aborts when the session is stopped by hand. Not the signal of the leash: the framework's tools give up their promise when
+ * the signal aborts, while their body runs on. Calls that were let in beside the one that broke the session would be told
+ * as failed, and are not.
  */
 function stopSignal(leash: Leash): AbortSignal {
   const known = stopSignals.get(leash);
@@ -121,15 +116,9 @@ export function leashTools<Tools extends readonly object[]>(
   tools: readonly [...Tools],
   options: LeashToolsOptions<NoInfer<Tools>> = {},
 ): Tools {
-  checkOptions('leashTools', options, [...TERMS, 'unguarded']);
-  if (!Array.isArray(tools)) throw new TypeError(`leashTools expects an array of tools, got ${kindOf(tools)}`);
-  const names = tools.map(toolName);
-  const termsOf = readTerms('leashTools', names, options);
-  const mayPass = readUnguarded('leashTools', options.unguarded, names);
-  return tools.map((tool: { readonly name: string }, i) => {
-    const name = names[i] as string;
-    return mayPass(name) && !isHoldable(tool) ? tool : leashTool(leash, tool, termsOf(name) as object);
-  }) as object as Tools;
+  return leashToolList(tools, options, isHoldable, (tool, terms) =>
+    leashTool(leash, tool as { readonly name: string }, terms as object),
+  );
 }
 
 function isHoldable(tool: object): boolean {
@@ -242,9 +231,7 @@ function readOptions(options: LeashMiddlewareOptions): LeashMiddlewareOptions {
   checkOptions('leashMiddleware', options, MIDDLEWARE_OPTIONS);
   checkModelCallOptions('leashMiddleware', options);
   const { price, onBreach } = options;
-  if (price !== 'free' && typeof price !== 'function') {
-    throw new TypeError(`\`leashMiddleware.price\` must be a function or 'free', got ${shown(price)}`);
-  }
+  checkPrice('`leashMiddleware.price`', price);
   if (onBreach !== undefined) checkOneOf('leashMiddleware.onBreach', onBreach, ['end', 'throw', 'continue']);
   return options;
 }

@@ -1,4 +1,4 @@
-import { checkName, checkOptions, kindOf, shown } from '../internal/options.ts';
+import { checkName, checkOptions } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import { normalizeUsage } from '../prices/normalize-usage.ts';
 import type { Price, PricedModel } from '../prices/price.ts';
@@ -9,6 +9,7 @@ import { withMembers } from './framework/members.ts';
 import {
   beginModelCall,
   checkModelCallOptions,
+  checkPrice,
   type ModelCall,
   type ModelCallOptions,
 } from './framework/model-call.ts';
@@ -16,9 +17,9 @@ import { leashedOnce } from './framework/once.ts';
 import { checkOneAnswer, limitsIn } from './framework/provider-parameters.ts';
 import { settledAnswer } from './framework/settled-answer.ts';
 import { settledIterable } from './framework/settled-iterable.ts';
-import { eitherSignal } from './framework/signal.ts';
-import { readTerms, TERMS, type ToolTerms } from './framework/tool-body.ts';
-import { readUnguarded, toolName } from './framework/unguarded.ts';
+import { eitherSignal, withSignal } from './framework/signal.ts';
+import type { ToolTerms } from './framework/tool-body.ts';
+import { leashToolList, toolName } from './framework/tool-list.ts';
 
 export type { Price, PricedModel } from '../prices/price.ts';
 export type { TokenUsage } from '../prices/token-usage.ts';
@@ -58,19 +59,16 @@ export function leashTools<Tools extends readonly object[]>(
   tools: readonly [...Tools],
   options: LeashToolsOptions = {},
 ): Tools {
-  checkOptions('leashTools', options, [...TERMS, 'unguarded']);
-  if (!Array.isArray(tools)) throw new TypeError(`leashTools expects an array of tools, got ${kindOf(tools)}`);
-  const names = tools.map(toolName);
-  const termsOf = readTerms('leashTools', names, options);
-  const mayPass = readUnguarded('leashTools', options.unguarded, names);
-  return tools.map((tool: FunctionTool, i) => {
-    const name = names[i] as string;
-    if (typeof tool.invoke === 'function') return leashedOnce(leash, tool, () => holdTool(leash, tool, termsOf(name)));
-    if (mayPass(name)) return tool;
+  return leashToolList(tools, options, isHoldable, (tool, terms) => {
+    if (isHoldable(tool)) return leashedOnce(leash, tool, () => holdTool(leash, tool, terms));
     throw new TypeError(
-      `tool "${name}" has no \`invoke\` that the leash could hold: the provider or the framework runs it. Name it in \`unguarded\` of leashTools to let it pass`,
+      `tool "${toolName(tool)}" has no \`invoke\` that the leash could hold: the provider or the framework runs it. Name it in \`unguarded\` of leashTools to let it pass`,
     );
-  }) as object as Tools;
+  });
+}
+
+function isHoldable(tool: object): tool is FunctionTool {
+  return typeof (tool as Partial<FunctionTool>).invoke === 'function';
 }
 
 function holdTool(leash: Leash, tool: FunctionTool, terms: object): FunctionTool {
@@ -79,7 +77,7 @@ function holdTool(leash: Leash, tool: FunctionTool, terms: object): FunctionTool
   return withMembers(tool, {
     async invoke(context: unknown, input: string, details?: unknown) {
       try {
-        return await held(context, input, withSignal(details, leash.signal));
+        return await held(context, input, withSignal(details ?? {}, 'signal', leash.signal));
       } catch (error) {
         const told = toldOf(leash, error);
         // Text is no such output.
@@ -88,11 +86,6 @@ function holdTool(leash: Leash, tool: FunctionTool, terms: object): FunctionTool
       }
     },
   });
-}
-
-function withSignal(details: unknown, signal: AbortSignal): unknown {
-  const given = details ?? {};
-  return withMembers(given as object, { signal: eitherSignal((given as { signal?: unknown }).signal, signal) });
 }
 
 /** A model of the framework, as far as the leash knows it. */
@@ -220,9 +213,7 @@ function readModel(model: unknown, price: unknown, options: LeashModelOptions): 
   if (modelId === undefined && price !== 'free') {
     throw new TypeError('this model does not tell its id: leashModel needs the option `modelId`');
   }
-  if (price !== 'free' && typeof price !== 'function') {
-    throw new TypeError(`the price of model "${modelId}" must be a function or 'free', got ${shown(price)}`);
-  }
+  checkPrice(`the price of model "${modelId}"`, price);
   if (provider !== undefined) checkName('leashModel.provider', provider);
   return { provider, modelId: modelId === undefined ? 'model' : checkName('leashModel.modelId', modelId) };
 }

@@ -9,7 +9,7 @@ import { connectThrough } from '../egress/tunnel.ts';
 import { canaryReturns, servesLaterFetch } from '../egress/undici-copy.ts';
 import { findLeashError } from '../errors.ts';
 import type { EgressProxy } from '../guard.ts';
-import { checkOptions } from '../internal/options.ts';
+import { checkInteger, checkOptions } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import { clientOf, copyUnheld, type SessionClient } from '../session/client.ts';
 import { dispatchUnder } from '../session/dispatch.ts';
@@ -61,12 +61,15 @@ type Handler = undici.Dispatcher.DispatchHandler;
  *
  * Make one and keep it: each has pools of its own until it is destroyed, or the leash ends.
  *
- * @throws {TypeError} no leash, one without an egress guard, or an option;
+ * @throws {TypeError | RangeError} no leash, one without an egress guard, or an option;
  * @throws {EgressUnenforcedError} this copy of undici cannot be held by this runtime, or does not fit its `fetch`.
  */
 export function leashDispatcher(leash: Leash, options: LeashDispatcherOptions = {}): undici.Dispatcher {
   checkOptions('leashDispatcher', options, OPTIONS);
-  if (options.tls !== undefined) checkOptions('`leashDispatcher.tls`', options.tls, TLS_OPTIONS);
+  const { tls, connectTimeout } = options;
+  if (tls !== undefined) checkOptions('`leashDispatcher.tls`', tls, TLS_OPTIONS);
+  // All others undici checks.
+  if (connectTimeout !== undefined) checkInteger('leashDispatcher.connectTimeout', connectTimeout, 0);
   return new LeashDispatcher(heldClient(leash, 'leashDispatcher'), options);
 }
 

@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util';
-import { visible } from './escape.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The command cannot be run like this, or on this input. Ends it with exit code 2; the message is for people. */
@@ -82,6 +81,13 @@ export class Input {
     throw new UsageError(`--${name} must be ${words.join(', ')}, got ${value}`);
   }
 
+  /** @throws {UsageError} one of these was given, beside an option with which they have no meaning. */
+  without(names: readonly string[], option: string): void {
+    for (const name of names) {
+      if (this.value(name) !== undefined) throw new UsageError(`--${name} has no meaning with --${option}`);
+    }
+  }
+
   /** The one file that the command takes. @throws {UsageError} none, or more. */
   get file(): string {
     const [file, ...more] = this.files;
@@ -138,31 +144,4 @@ export function helpOf({ name, usage, description, options, example }: Command):
     return [argument === undefined ? flag : `${flag} ${argument}`, help] as const;
   });
   return `Usage: leash ${name} ${usage}\n\n${description}\n\nOptions:\n${columns(rows)}\nExample:\n  leash ${example}\n`;
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file',
-  ENOTDIR: 'no such file',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  EISDIR: 'it is a directory',
-  EEXIST: 'it exists already, and is not overwritten',
-  ENOSPC: 'the disk is full',
-};
-
-/** The system's reason for what went wrong with a file, in words. `undefined` for errors that are not the system's. */
-export function reasonOf(error: unknown): string | undefined {
-  const { code, syscall } = (error ?? {}) as NodeJS.ErrnoException;
-  return code === undefined || syscall === undefined ? undefined : (REASONS[code] ?? visible(code));
-}
-
-/** Does something with a file, and tells of what the system refuses as wrong usage. @throws {UsageError} */
-export async function withFile<T>(verb: 'read' | 'write', file: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    const reason = reasonOf(error);
-    if (reason === undefined) throw error;
-    throw new UsageError(`cannot ${verb} ${file}: ${reason}`, { cause: error });
-  }
 }

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { headOfNote } from '../audit/head.ts';
 import { type LogHead, verifyLog } from '../audit/verify.ts';
-import { UsageError, withFile } from './command.ts';
+import { UsageError } from './command.ts';
+import { readText } from './file.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { Terminal } from './terminal.ts';
  * @throws {UsageError} the file cannot be read, or holds neither.
  */
 export async function readHead(terminal: Terminal, file: string): Promise<LogHead> {
-  const text = await withFile('read', file, () => readFile(terminal.path(file), 'utf8'));
+  const text = await readText(terminal, file);
   try {
     const head = text.startsWith('{') ? headOfJson(text) : headOfNote(text);
     // Nothing to compare it with, but it is looked at.

@@ -4,7 +4,7 @@ import { newLogKey } from '../audit/log-key.ts';
 import { encodeBase64 } from '../internal/base64.ts';
 import { type Command, type Input, UsageError } from './command.ts';
 import { jsonLine, visible } from './escape.ts';
-import { SECRET, writeNewFile } from './new-file.ts';
+import { SECRET, writeNewFile } from './file.ts';
 import { EXIT, type Terminal } from './terminal.ts';
 
 export const keygen: Command = {

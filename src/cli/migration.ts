@@ -1,13 +1,13 @@
 import { checkSchema, DEFAULT_SCHEMA, postgresMigration, SCHEMA_VERSION } from '../stores/postgres/migration.ts';
 import { type Command, type Input, UsageError } from './command.ts';
 import { jsonLine } from './escape.ts';
-import { writeResult } from './new-file.ts';
+import { writeResult } from './file.ts';
 import { EXIT, type Terminal } from './terminal.ts';
 
 export const migration: Command = {
   name: 'migration',
   summary: 'print the SQL that makes the tables of a store',
-  usage: 'postgres [--schema NAME] [--out FILE]',
+  usage: 'postgres [--schema NAME] [--out FILE] [--json]',
   description:
     'Prints the SQL that makes the tables and functions of postgresStore, or brings them to this version of leashkit: one\n' +
     'statement, for PostgreSQL 13 or later. Applied again it changes nothing.',

@@ -1,17 +1,17 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { LOG_KEY_VARIABLE, readLogKey } from '../audit/log-key.ts';
 import { checkOpening, matchesCommitment, type Opening, openCommitment } from '../audit/opening.ts';
 import { decodeBase64 } from '../internal/base64.ts';
-import { type Command, type Input, UsageError, withFile } from './command.ts';
+import { type Command, type Input, UsageError } from './command.ts';
 import { jsonLine, visible } from './escape.ts';
+import { readJson, SECRET, withFile, writeResult } from './file.ts';
 import { findEvent, placeOf } from './find-event.ts';
-import { SECRET, writeResult } from './new-file.ts';
 import { EXIT, type Terminal } from './terminal.ts';
 
 export const open: Command = {
   name: 'open',
   summary: 'show which arguments an event stands for, or check what was shown',
-  usage: 'FILE [--log ID] --seq N --args FILE [--key-file FILE] [--out FILE] | --check OPENING FILE',
+  usage: 'FILE [--log ID] --seq N --args FILE [--key-file FILE] [--out FILE] | --check OPENING FILE [--json]',
   description:
     'With the log key, makes the opening of one event: whoever gets it can check the arguments of this event, and of no\n' +
     'other. With --check, checks one against the log, which needs no key. An opening holds the arguments in the clear.\n' +
@@ -35,7 +35,7 @@ export const open: Command = {
 async function make(input: Input, terminal: Terminal): Promise<number> {
   const { file } = input;
   const place = placeOf(input);
-  const args = await readJson(terminal, input.required('args'));
+  const args = await readJson(terminal, input.required('args'), 'JSON');
   const key = await readKey(input, terminal);
   const event = await findEvent(terminal, file, place);
   if (event === undefined) return EXIT.bad;
@@ -58,9 +58,7 @@ async function make(input: Input, terminal: Terminal): Promise<number> {
 }
 
 async function check(input: Input, terminal: Terminal): Promise<number> {
-  for (const other of ['log', 'seq', 'args', 'key-file', 'out']) {
-    if (input.value(other) !== undefined) throw new UsageError(`--${other} has no meaning with --check`);
-  }
+  input.without(['log', 'seq', 'args', 'key-file', 'out'], 'check');
   const { file } = input;
   const opening = await readOpening(terminal, input.required('check'));
   const event = await findEvent(terminal, file, opening);
@@ -125,18 +123,8 @@ async function readKey(input: Input, terminal: Terminal): Promise<Uint8Array | u
   }
 }
 
-async function readJson(terminal: Terminal, file: string): Promise<unknown> {
-  const text = await withFile('read', file, () => readFile(terminal.path(file), 'utf8'));
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    // The error's own message shows a part of the text.
-    throw new UsageError(`${file} holds no JSON`, { cause: error });
-  }
-}
-
 async function readOpening(terminal: Terminal, file: string): Promise<Opening> {
-  const opening = (await readJson(terminal, file)) as Partial<Opening> | null;
+  const opening = (await readJson(terminal, file, 'opening')) as Partial<Opening> | null;
   const { log, seq, salt, args } = opening ?? {};
   const whole = typeof log === 'string' && Number.isSafeInteger(seq) && typeof salt === 'string' && args !== undefined;
   if (!whole) throw new UsageError(`${file} holds no opening`);

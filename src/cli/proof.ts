@@ -1,12 +1,11 @@
-import { readFile as readWhole } from 'node:fs/promises';
 import { type EventProofReport, proveEvent, verifyEventProof } from '../audit/inclusion.ts';
 import { readFile } from '../audit/line-reader.ts';
 import { LeashError } from '../errors.ts';
-import { type Command, type Input, UsageError, withFile } from './command.ts';
+import { type Command, type Input, UsageError } from './command.ts';
 import { jsonLine, visible } from './escape.ts';
 import { eventText } from './event-text.ts';
+import { readJson, writeResult } from './file.ts';
 import { placeOf } from './find-event.ts';
-import { writeResult } from './new-file.ts';
 import type { Progress } from './progress.ts';
 import { chooseLog, type LogEvent, readLog, withLog } from './read-log.ts';
 import { EXIT, type Terminal } from './terminal.ts';
@@ -16,7 +15,7 @@ import { WRONG } from './verify-report.ts';
 export const proof: Command = {
   name: 'proof',
   summary: 'prove that one event is in a log, or check such a proof',
-  usage: 'FILE [--log ID] --seq N [--out FILE] | --check PROOF [--trust KEY]... [--tofu]',
+  usage: 'FILE [--log ID] --seq N [--out FILE] | --check PROOF [--trust KEY]... [--tofu] [--json]',
   description:
     'Makes the proof that an event is in the log, under the last checkpoint that covers it. Whoever gets it can check it\n' +
     'offline, sees this one event, and needs no other line of the log.',
@@ -69,12 +68,10 @@ async function onlyLog(terminal: Terminal, file: string): Promise<string> {
 }
 
 async function check(input: Input, terminal: Terminal): Promise<number> {
-  for (const other of ['log', 'seq', 'out']) {
-    if (input.value(other) !== undefined) throw new UsageError(`--${other} has no meaning with --check`);
-  }
+  input.without(['log', 'seq', 'out'], 'check');
   if (input.files.length > 0) throw new UsageError('--check needs no log: the proof says it all');
   const trusted = readTrustOptions(input);
-  const report = verifyEventProof(await readProof(terminal, input.required('check')), trusted);
+  const report = verifyEventProof(await readJson(terminal, input.required('check'), 'proof'), trusted);
   const text = input.flag('json') ? jsonLine(report) : textOf(terminal, report, trusted.tofu === true);
   await terminal.out.write(text);
   return report.ok ? EXIT.ok : EXIT.bad;
@@ -87,13 +84,4 @@ function textOf(terminal: Terminal, report: EventProofReport, tofu: boolean): st
   const doubt = open === undefined ? '' : `  ${terminal.paint('yellow', 'Not proven:')}\n  - ${open}\n`;
   const verdict = terminal.paint('green', 'ok');
   return `${verdict}: ${visible(origin)} held this event when it had ${size} lines\n  ${eventText(terminal, event as LogEvent)}\n${doubt}`;
-}
-
-async function readProof(terminal: Terminal, file: string): Promise<unknown> {
-  const text = await withFile('read', file, () => readWhole(terminal.path(file), 'utf8'));
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    throw new UsageError(`${file} holds no proof`, { cause: error });
-  }
 }

@@ -4,8 +4,10 @@ import type { LogLine, VerifyCode } from '../audit/line.ts';
 import { readFile } from '../audit/line-reader.ts';
 import type { LogCheck } from '../audit/log-check.ts';
 import { checkSource } from '../audit/verify.ts';
-import { UsageError, withFile } from './command.ts';
+import type { MoneyUnit } from '../money.ts';
+import { UsageError } from './command.ts';
 import { visible } from './escape.ts';
+import { withFile } from './file.ts';
 import { Progress } from './progress.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -26,7 +28,7 @@ export interface LogEvent extends LogLine {
   readonly us?: number;
   readonly usd?: string;
   readonly sat?: string;
-  readonly unit?: 'usd' | 'sat';
+  readonly unit?: MoneyUnit;
   readonly cap?: string;
   readonly requested?: string;
   readonly remaining?: string;

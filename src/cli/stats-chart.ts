@@ -1,17 +1,18 @@
+import type { MoneyUnit } from '../money.ts';
 import { moneyText } from './event-text.ts';
 import type { Totals } from './stats-totals.ts';
-import { type Bucket, bucketLabel, type Unit, widthText } from './time-buckets.ts';
+import { type Bucket, bucketLabel, widthText } from './time-buckets.ts';
 
 const BAR_WIDTH = 32;
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 /** The units in which something was spent. */
-function unitsOf(totals: Totals): readonly Unit[] {
+function unitsOf(totals: Totals): readonly MoneyUnit[] {
   return (['usd', 'sat'] as const).filter((unit) => !totals[unit].isZero);
 }
 
 /** How long each bar is, of 1. */
-function sharesOf(buckets: readonly Bucket[], unit: Unit): readonly number[] {
+function sharesOf(buckets: readonly Bucket[], unit: MoneyUnit): readonly number[] {
   const amounts = buckets.map((bucket) => bucket[unit].toNumber());
   const highest = Math.max(...amounts);
   return amounts.map((amount) => (Number.isFinite(highest) && highest > 0 ? amount / highest : 0));
@@ -55,7 +56,7 @@ export function chartSvg(totals: Totals): string {
   );
 }
 
-function panelSvg(totals: Totals, unit: Unit, top: number): string {
+function panelSvg(totals: Totals, unit: MoneyUnit, top: number): string {
   const { width } = totals.spend;
   const buckets = totals.spend.list();
   const shares = sharesOf(buckets, unit);

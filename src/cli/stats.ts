@@ -1,7 +1,7 @@
 import { type Command, columns, type Input } from './command.ts';
 import { jsonLine, visible } from './escape.ts';
 import { moneyText } from './event-text.ts';
-import { writeNewFile } from './new-file.ts';
+import { writeNewFile } from './file.ts';
 import { readLog, tellBad } from './read-log.ts';
 import { chartSvg, chartText } from './stats-chart.ts';
 import { Totals } from './stats-totals.ts';

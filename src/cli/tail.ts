@@ -2,9 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { parseLine } from '../audit/line.ts';
 import { LineReader } from '../audit/line-reader.ts';
-import { type Command, type Input, withFile } from './command.ts';
+import type { Command, Input } from './command.ts';
 import { jsonLine, visible, visibleJson } from './escape.ts';
 import { eventText } from './event-text.ts';
+import { withFile } from './file.ts';
 import type { LogEvent } from './read-log.ts';
 import { EXIT, type Terminal } from './terminal.ts';
 

@@ -22,8 +22,6 @@ const WIDTHS = [
   364_000 * DAY,
 ];
 
-export type Unit = 'usd' | 'sat';
-
 export interface Bucket {
   /** Epoch ms. */
   readonly from: number;

@@ -81,7 +81,7 @@ class BothScopes implements EgressScope {
     return this.#inner.mayLeave(way, detail) ?? this.#outer.mayLeave(way, detail);
   }
 
-  way(way: Way, detail?: string): Error | undefined {
+  leave(way: Way, detail?: string): Error | undefined {
     return this.mayLeave(way, detail) ?? this.reached(targetOf(way));
   }
 

@@ -89,7 +89,7 @@ export class Canary implements EgressScope {
     return this.#see(way);
   }
 
-  way(way: Way): Error {
+  leave(way: Way): Error {
     return this.#see(way);
   }
 

@@ -14,7 +14,7 @@ export function holdChildProcesses(current: CurrentScope): Restore {
   const guarded =
     (original: (this: unknown, ...args: unknown[]) => unknown) =>
     (self: unknown, args: unknown[]): unknown => {
-      const refusal = current()?.way('child-process');
+      const refusal = current()?.leave('child-process');
       if (refusal !== undefined) throw refusal;
       const before = admitted;
       admitted = true;

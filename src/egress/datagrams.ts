@@ -13,12 +13,12 @@ export function holdDatagrams(current: CurrentScope): Restore {
   const waiting = new WeakMap<object, number>();
 
   const refusalOf = (scope: EgressScope, socket: Socket, method: string): Error | undefined => {
-    if (method !== 'send') return scope.way('udp');
+    if (method !== 'send') return scope.leave('udp');
     const before = waiting.get(socket) ?? 0;
     const bound = isBound(socket);
     // The platform calls `send` once more when the socket is bound; that is on record.
     const repeated = bound && before > 0;
-    const refusal = repeated ? scope.mayLeave('udp') : scope.way('udp');
+    const refusal = repeated ? scope.mayLeave('udp') : scope.leave('udp');
     if (repeated) waiting.set(socket, before - 1);
     else if (!bound && refusal === undefined) waiting.set(socket, before + 1);
     return refusal;

@@ -37,7 +37,7 @@ function questions(owner: object): readonly string[] {
 function withCallback(current: CurrentScope, owner: object, name: string): Restore {
   return replace(holder(owner, name), name, (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const refusal = current()?.way('dns-query');
+      const refusal = current()?.leave('dns-query');
       if (refusal === undefined) return Reflect.apply(original, this, args);
       const callback = args.findLast((arg) => typeof arg === 'function');
       if (callback === undefined) throw refusal;
@@ -50,7 +50,7 @@ function withCallback(current: CurrentScope, owner: object, name: string): Resto
 function withPromise(current: CurrentScope, owner: object, name: string): Restore {
   return replace(holder(owner, name), name, (original) => {
     return function (this: unknown, ...args: unknown[]): unknown {
-      const refusal = current()?.way('dns-query');
+      const refusal = current()?.leave('dns-query');
       return refusal === undefined ? Reflect.apply(original, this, args) : Promise.reject(refusal);
     };
   });
@@ -103,7 +103,7 @@ function optionsOf(name: unknown, given: unknown): LookupOptions {
 
 async function resolve(scope: EgressScope, name: unknown): Promise<readonly string[]> {
   const host = typeof name === 'string' ? canonicalHost(name) : undefined;
-  const refusal = host === undefined ? scope.way('dns-query') : undefined;
+  const refusal = host === undefined ? scope.leave('dns-query') : undefined;
   if (refusal !== undefined) throw refusal;
   // An address is no question, and gives nothing away.
   if (host?.kind === 'address') return [formatHost(host)];

@@ -105,7 +105,7 @@ export class OpenRequest {
   #verifyUnix(socket: object, path: string): Error | undefined {
     const { unixSockets } = this.scope.passes;
     if (unixSockets.has(socket)) return undefined;
-    const error = this.scope.way('unix-socket', path);
+    const error = this.scope.leave('unix-socket', path);
     if (error === undefined) unixSockets.add(socket);
     return error;
   }

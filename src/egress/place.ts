@@ -43,18 +43,18 @@ export function judgePlace(
   const goal = address === undefined ? undefined : reached(addresses, address);
   const hosts: Host[] = goal === undefined || goal === address ? [host] : [host, { kind: 'address', address: goal }];
   const denied = deny.filter((rule) =>
-    hosts.some((each) => differenceOf(rule.place, each, carried, port) === undefined),
+    hosts.some((each) => differenceOf(rule.host, each, carried, port) === undefined),
   );
   const closed = denied.find((rule) => !isConditional(rule));
   if (closed !== undefined) return refuse(lastNamed(closed));
 
-  const differences = allow.map((rule) => differenceOf(rule.place, host, scheme, port));
+  const differences = allow.map((rule) => differenceOf(rule.host, host, scheme, port));
   const matching = allow.filter((_, i) => differences[i] === undefined);
   if (matching.length === 0) return refuse(nearest(differences));
 
   const refused = address === undefined ? undefined : refusedClass(addresses, address);
   const alone = refused === 'cloud-metadata' || goal !== address;
-  const allowed = refused === undefined ? matching : matching.filter((rule) => opensRefused(rule.place, alone));
+  const allowed = refused === undefined ? matching : matching.filter((rule) => opensRefused(rule.host, alone));
   if (refused !== undefined && allowed.length === 0) return refuse(`address:${refused}`);
   const open = allowed.some((rule) => !isConditional(rule));
   return { target, verdict: open && denied.length === 0 ? ALLOW : undefined, allow: allowed, deny: denied };
@@ -71,10 +71,10 @@ export function judgeAt(place: Place, method: string | undefined, path: string |
 
 /** Whether an allow rule speaks of this host with some scheme and port that no deny rule closes. */
 export function mayOpen({ allow, deny }: PolicyRules, host: Host): boolean {
-  return allow.some(({ place }) => {
+  return allow.some(({ host: opening }) => {
     const closes = (rule: Rule): boolean =>
-      !isConditional(rule) && differenceOf(rule.place, host, place.scheme, place.port) === undefined;
-    return matchesHost(place, host) && !deny.some(closes);
+      !isConditional(rule) && differenceOf(rule.host, host, opening.scheme, opening.port) === undefined;
+    return matchesHost(opening, host) && !deny.some(closes);
   });
 }
 
@@ -118,10 +118,10 @@ function nearest(differences: readonly (EgressReason | undefined)[]): EgressReas
   return differences.includes('port') ? 'port' : differences.includes('scheme') ? 'scheme' : 'host-not-allowed';
 }
 
-function lastNamed({ place, methods, path }: Rule): EgressReason {
+function lastNamed({ host, methods, path }: Rule): EgressReason {
   if (path !== undefined) return 'path';
   if (methods !== undefined) return 'method';
-  return place.port !== undefined ? 'port' : place.scheme !== undefined ? 'scheme' : 'host-not-allowed';
+  return host.port !== undefined ? 'port' : host.scheme !== undefined ? 'scheme' : 'host-not-allowed';
 }
 
 /** Only ASCII letters change, so that no other letter becomes one. */

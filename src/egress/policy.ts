@@ -138,7 +138,7 @@ function parseUrl(text: string): URL | undefined {
  * when a name has been resolved, and hold for literals alone.
  */
 function closedRanges(rule: Rule): readonly ClosedRange[] {
-  const { pattern, scheme, port } = rule.place;
+  const { pattern, scheme, port } = rule.host;
   return pattern.kind === 'range' && scheme === undefined && !isConditional(rule)
     ? [{ range: pattern.range, port }]
     : [];

@@ -51,7 +51,7 @@ export function listen(listeners: Readonly<Record<string, (message: unknown) => 
 export function throwing(current: CurrentScope, way: Way): (original: Method) => Method {
   return (original) =>
     function (this: unknown, ...args: unknown[]): unknown {
-      const refusal = current()?.way(way);
+      const refusal = current()?.leave(way);
       if (refusal !== undefined) throw refusal;
       return Reflect.apply(original, this, args);
     };

@@ -29,7 +29,7 @@ export interface EgressRuleOptions {
 }
 
 export interface Rule {
-  readonly place: HostRule;
+  readonly host: HostRule;
   /** Upper case, sorted. */
   readonly methods: readonly string[] | undefined;
   readonly path: string | undefined;
@@ -46,16 +46,16 @@ export function parseRules(option: string, rules: unknown, unsaid: Unsaid): read
 
 /** The rules as JSON in an order of their own: what they mean does not depend on the order they were given in. */
 export function formatRules(rules: readonly Rule[]): readonly unknown[] {
-  const texts = rules.map(({ place, methods, path }) => {
-    const host = formatHostRule(place);
-    return JSON.stringify(methods === undefined && path === undefined ? host : { host, methods, path });
+  const texts = rules.map(({ host, methods, path }) => {
+    const text = formatHostRule(host);
+    return JSON.stringify(methods === undefined && path === undefined ? text : { host: text, methods, path });
   });
   return [...new Set(texts)].sort().map((text) => JSON.parse(text) as unknown);
 }
 
 function parseRule(option: string, rule: unknown, unsaid: Unsaid): Rule {
   if (typeof rule === 'string') {
-    return { place: parseHostRule(option, rule, unsaid), methods: undefined, path: undefined };
+    return { host: parseHostRule(option, rule, unsaid), methods: undefined, path: undefined };
   }
   if (typeof rule !== 'object' || rule === null || Array.isArray(rule)) {
     throw new TypeError(`\`${option}\` must be a host or { host, methods?, path? }, got ${shown(rule)}`);
@@ -63,7 +63,7 @@ function parseRule(option: string, rule: unknown, unsaid: Unsaid): Rule {
   checkOptions(`\`${option}\``, rule, ['host', 'methods', 'path']);
   const { host, methods, path } = rule as Partial<Record<keyof EgressRuleOptions, unknown>>;
   return {
-    place: parseHostRule(`${option}.host`, host, unsaid),
+    host: parseHostRule(`${option}.host`, host, unsaid),
     methods: methods === undefined ? undefined : parseMethods(`${option}.methods`, methods),
     path: path === undefined ? undefined : parsePath(`${option}.path`, path),
   };

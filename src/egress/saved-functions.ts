@@ -21,10 +21,10 @@ export function holdSavedFunctions(current: CurrentScope): Restore {
   const asking = Object.getOwnPropertyNames(channel).filter((name) => /^(?:query|getHostByAddr)/.test(name));
   const restores = [
     replace(resolver, 'getaddrinfo', (original) => ask(current, original, nameRefusal)),
-    replace(resolver, 'getnameinfo', (original) => ask(current, original, (scope) => scope.way('dns-query'))),
+    replace(resolver, 'getnameinfo', (original) => ask(current, original, (scope) => scope.leave('dns-query'))),
     ...asking.map((name) =>
       replace(channel as Record<string, unknown>, name, (original) =>
-        ask(current, original, (scope) => scope.way('dns-query')),
+        ask(current, original, (scope) => scope.leave('dns-query')),
       ),
     ),
     // What starts by a function that is held has been asked about.
@@ -48,7 +48,7 @@ function binding(name: string): Record<string, unknown> {
 function nameRefusal(scope: EgressScope, name: unknown): Error | undefined {
   const host = typeof name === 'string' ? canonicalHost(name) : undefined;
   if (host?.kind === 'address') return undefined;
-  return host === undefined ? scope.way('dns-query') : scope.name(formatHost(host));
+  return host === undefined ? scope.leave('dns-query') : scope.name(formatHost(host));
 }
 
 function ask(

@@ -33,10 +33,10 @@ export interface EgressScope {
   dialable(host: string, port: number, answers: readonly string[]): readonly string[] | Error;
   /** Whether an address that a connection already has may be used for a host. */
   address(target: Target, address: string): Error | undefined;
-  /** @param detail the socket's path; never on record. */
+  /** Whether code may leave by it. @param detail the socket's path; never on record. */
   mayLeave(way: Way, detail?: string): Error | undefined;
-  /** The same, and puts on record that code leaves by it. */
-  way(way: Way, detail?: string): Error | undefined;
+  /** The same, and puts on record that it does. */
+  leave(way: Way, detail?: string): Error | undefined;
   /** Refuses a request or connection that contradicts what was judged, unless what is refused is only observed. */
   refuse(reason: EgressReason, target: Target): Error | undefined;
   /** Puts on record what was reached. The error says that it could not be recorded. */

@@ -133,7 +133,7 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
 function connectUnix(scope: EgressScope, socket: Socket, options: Options, dial: () => unknown): unknown {
   const given = options['path'];
   const path = typeof given === 'string' ? given : '';
-  const refusal = scope.way('unix-socket', path);
+  const refusal = scope.leave('unix-socket', path);
   if (refusal !== undefined) return fail(socket, refusal);
   // A socket that was bound before takes the host beside a path.
   delete options['host'];

@@ -10,7 +10,7 @@ export function holdWorkers(current: CurrentScope): Restore {
   const { Worker } = workerThreads;
   const held: typeof WorkerThread = new Proxy(Worker, {
     construct(target, args, newTarget): object {
-      const refusal = current()?.way('worker');
+      const refusal = current()?.leave('worker');
       if (refusal !== undefined) throw refusal;
       admitted = true;
       try {
@@ -23,7 +23,7 @@ export function holdWorkers(current: CurrentScope): Restore {
   // Whoever took the class before this was in place starts one all the same: it is ended as it starts.
   let admitted = false;
   const started = (message: unknown): void => {
-    if (admitted || current()?.way('worker') === undefined) return;
+    if (admitted || current()?.leave('worker') === undefined) return;
     (message as { worker: WorkerThread }).worker.terminate().catch(() => {});
   };
   Reflect.set(workerThreads, 'Worker', held);

@@ -155,7 +155,7 @@ export function egress(options: EgressOptions): Guard {
 }
 
 function warnOfShared(allow: readonly Rule[]): void {
-  const shared = allow.flatMap(({ place: { pattern } }) =>
+  const shared = allow.flatMap(({ host: { pattern } }) =>
     pattern.kind === 'subdomains' && isShared(pattern.base) ? [`'*.${pattern.base}'`] : [],
   );
   if (shared.length === 0) return;

@@ -64,7 +64,7 @@ export async function isolated<Exports extends object = AnyExports>(
   })();
   if (over !== undefined) throw over;
   checkRuntime();
-  const refusal = activeCall()?.scope?.way('worker');
+  const refusal = activeCall()?.scope?.leave('worker');
   if (refusal !== undefined) throw refusal;
   const worker = new WorkerHandle(await startWorkerProcess(settings), client, settings);
   const names = await worker.load(settings.module);

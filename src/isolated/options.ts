@@ -1,6 +1,7 @@
 import { realpathSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { checkTimerMs } from '../internal/deadline.ts';
 import { checkInteger, checkOptions, shown } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 
@@ -18,7 +19,7 @@ export interface IsolatedOptions {
   readonly maxHeapMb?: number;
   /**
    * How long loading the module may take, and each call. What takes longer ends the worker, for nothing else stops code that
-   * never gives way. Integer >= 1. Default: 30 000.
+   * never gives way. Integer from 1 to 2^31 - 1. Default: 30 000.
    */
   readonly timeoutMs?: number;
 }
@@ -35,7 +36,6 @@ export interface IsolatedSettings {
 
 /** The least with which Node starts and loads a module. */
 const MIN_HEAP_MB = 16;
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 export function readIsolatedOptions(module: unknown, options: unknown): IsolatedSettings {
   checkOptions('isolated', options, ['leash', 'read', 'env', 'maxHeapMb', 'timeoutMs']);
@@ -45,16 +45,13 @@ export function readIsolatedOptions(module: unknown, options: unknown): Isolated
   if (!(module instanceof URL) && !isAbsolute(module as string)) {
     throw new RangeError(`the module of \`isolated\` must be a file: URL or an absolute path, got ${shown(module)}`);
   }
-  checkInteger('isolated.timeoutMs', timeoutMs, 1);
-  // A longer timer would fire at once.
-  if (timeoutMs > MAX_TIMEOUT_MS) throw new RangeError(`\`isolated.timeoutMs\` must be at most ${MAX_TIMEOUT_MS}`);
   return {
     leash: leash as Leash,
     module: pathToFileURL(file).href,
     read: [file, ...read.map((path, i) => pathOf(`\`isolated.read[${i}]\``, path))].flatMap(withTarget),
     env: readEnv(env),
     maxHeapMb: checkInteger('isolated.maxHeapMb', maxHeapMb, MIN_HEAP_MB),
-    timeoutMs,
+    timeoutMs: checkTimerMs('isolated.timeoutMs', timeoutMs),
   };
 }
 

@@ -1,4 +1,3 @@
-import { failed } from '../audit/failure.ts';
 import { EgressUnenforcedError } from '../errors.ts';
 import type { SessionClient } from '../session/client.ts';
 import { Bodies } from './bodies.ts';
@@ -160,5 +159,5 @@ export class WorkerHandle {
 }
 
 function ended(why: string): Error {
-  return failed('WORKER_ENDED', `the isolated worker has ended: ${why}`);
+  return Object.assign(new Error(`the isolated worker has ended: ${why}`), { code: 'WORKER_ENDED' });
 }

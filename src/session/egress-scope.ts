@@ -153,7 +153,7 @@ export class SessionScope implements EgressScope {
     });
   }
 
-  way(way: Way, detail?: string): Error | undefined {
+  leave(way: Way, detail?: string): Error | undefined {
     return this.mayLeave(way, detail) ?? this.reached(targetOf(way));
   }
 

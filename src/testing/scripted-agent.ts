@@ -1,6 +1,7 @@
 import { findLeashError } from '../errors.ts';
 import type { MaybePromise } from '../internal/maybe-promise.ts';
 import { checkInteger, checkOptions, kindOf, shown } from '../internal/options.ts';
+import { unlessAborted } from '../internal/unless-aborted.ts';
 
 /** One call that the model asks for. */
 export interface ScriptedCall {
@@ -91,7 +92,8 @@ export async function runScriptedAgent(options: AgentOptions): Promise<AgentRun>
     const asked = readTurn(turn);
     // All of them begin before any of them is waited for.
     const made = Promise.all(asked.map((call) => make(call, step, tools)));
-    calls.push(...(await (signal === undefined ? made : unlessAborted(signal, made))));
+    // A tool that hangs does not keep the run from ending.
+    calls.push(...(await (signal === undefined ? made : unlessAborted(made, signal))));
   }
   return ended('max-steps', maxSteps);
 }
@@ -162,14 +164,4 @@ function textOf(result: unknown): string {
 function traceOf({ step, tool, outcome, code, error }: AgentCall): string {
   const why = outcome === 'ran' ? '' : outcome === 'refused' ? `: ${code}` : `: ${String(error)}`;
   return `${step} ${tool} ${outcome}${why}`;
-}
-
-/** A tool that hangs does not keep the run from ending. */
-function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-    if (signal.aborted) abort();
-  });
 }

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { readEntries } from '../helpers/entries.ts';
 
 const here = import.meta.dirname;
 const root = join(here, '../..');
@@ -71,15 +72,10 @@ function project(folder: string, model: string, packages: readonly string[]): st
 
 /** By the manifest; their names as the build has them here, where every peer is at hand. */
 async function readModules(): Promise<readonly Module[]> {
-  const { name, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-    readonly name: string;
-    readonly exports: Readonly<Record<string, string | { readonly default: string }>>;
-  };
   const modules: Module[] = [];
-  for (const [subpath, target] of Object.entries(exports)) {
-    if (typeof target === 'string') continue;
-    const module = (await import(pathToFileURL(join(root, target.default)).href)) as object;
-    modules.push({ specifier: `${name}${subpath.slice(1)}`, names: Object.keys(module).sort() });
+  for (const { specifier, name } of readEntries()) {
+    const module = (await import(pathToFileURL(join(root, 'dist', `${name}.js`)).href)) as object;
+    modules.push({ specifier, names: Object.keys(module).sort() });
   }
   return modules;
 }

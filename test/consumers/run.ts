@@ -6,6 +6,7 @@
  */
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { mapAtOnce } from '../helpers/at-once.ts';
 import { tableOf } from '../helpers/table.ts';
 import { COMPILERS, runCompiler } from './compilers.ts';
 import type { Check, Outcome } from './outcome.ts';
@@ -32,21 +33,15 @@ async function attempt({ name, run }: Consumer, packed: Packed): Promise<Outcome
   }
 }
 
-async function runAll(consumers: readonly Consumer[], packed: Packed): Promise<readonly Outcome[]> {
-  const outcomes: Outcome[] = [];
-  let begun = 0;
+function runAll(consumers: readonly Consumer[], packed: Packed): Promise<readonly Outcome[]> {
   let ended = 0;
-  const work = async (): Promise<void> => {
-    for (let at = begun++; at < consumers.length; at = begun++) {
-      const consumer = consumers[at] as Consumer;
-      const start = performance.now();
-      outcomes[at] = await attempt(consumer, packed);
-      const seconds = ((performance.now() - start) / 1000).toFixed(1);
-      console.error(`${++ended} of ${consumers.length}: ${consumer.name}, ${seconds} s`);
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return outcomes;
+  return mapAtOnce(AT_ONCE, consumers, async (consumer) => {
+    const start = performance.now();
+    const outcome = await attempt(consumer, packed);
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    console.error(`${++ended} of ${consumers.length}: ${consumer.name}, ${seconds} s`);
+    return outcome;
+  });
 }
 
 function cell({ result, problems }: Check): string {

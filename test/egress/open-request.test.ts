@@ -31,7 +31,7 @@ class Scope implements EgressScope {
     return this.#ask(`address ${address}`);
   }
   mayLeave = (): undefined => undefined;
-  way = (): undefined => undefined;
+  leave = (): undefined => undefined;
   refuse(reason: EgressReason, { scheme, host, port }: Target): Error | undefined {
     this.asked.push(`${reason} ${scheme} ${host} ${port}`);
     return this.observes ? undefined : new Error(reason);

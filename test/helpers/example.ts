@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -34,10 +34,18 @@ export function promisedBy(example: string): string[] {
     .map((line) => line.replace(/^\/\/ ?/, ''));
 }
 
+async function run(example: string): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const cwd = mkdtempSync(join(tmpdir(), 'leashkit-example-'));
+  try {
+    return await promisify(execFile)(process.execPath, [join(directory, example)], { cwd });
+  } finally {
+    rmSync(cwd, { recursive: true });
+  }
+}
+
 /** Runs an example and compares. */
 export async function expectPrintsWhatItSays(example: string): Promise<void> {
-  const cwd = mkdtempSync(join(tmpdir(), 'leashkit-example-'));
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [join(directory, example)], { cwd });
+  const { stdout, stderr } = await run(example);
   const printed = stdout.trimEnd().split('\n');
   const expected = promisedBy(example);
   expect(stderr).toBe('');

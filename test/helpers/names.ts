@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readEntries } from './entries.ts';
 
 /** An exported name, as the declarations in dist have it. */
 interface Name {
@@ -119,14 +120,10 @@ function table(title: string, names: readonly Name[]): string {
 
 /** Every name that every subpath exports, as Markdown: a table for each, folded up. */
 export function renderNames(): string {
-  const { name: packageName, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
-    readonly name: string;
-    readonly exports: Readonly<Record<string, string | object>>;
-  };
-  const subpaths = Object.keys(exports).filter((subpath) => typeof exports[subpath] !== 'string');
-  const folds = subpaths.sort().map((subpath) => {
-    const names = namesOf(subpath.slice(2) || 'index');
-    const summary = `<code>${packageName}${subpath.slice(1)}</code>: ${counted(names)}`;
+  const entries = readEntries().toSorted((a, b) => (a.specifier < b.specifier ? -1 : 1));
+  const folds = entries.map(({ specifier, name }) => {
+    const names = namesOf(name);
+    const summary = `<code>${specifier}</code>: ${counted(names)}`;
     const values = names.filter(({ isValue }) => isValue);
     const types = names.filter(({ isValue }) => !isValue);
     return `<details>\n<summary>${summary}</summary>\n${table('value', values)}${table('type', types)}\n</details>\n`;

@@ -98,7 +98,7 @@ describe('isolated', () => {
     {
       given: [MODULE, { leash, timeoutMs: 2 ** 31 }],
       type: RangeError,
-      message: /^`isolated\.timeoutMs` must be at most 2147483647$/,
+      message: /^`isolated\.timeoutMs` must be at most 2147483647 ms, got \d+$/,
     },
     {
       given: [MODULE, {}],

@@ -56,6 +56,9 @@ interface ReasoningItem {
   readonly providerData?: unknown;
 }
 
+/** Of one model. */
+const MAX_REMEMBERED = 4096;
+
 /** How many tokens reasoning had that requests name by its id alone. Remembers the last few thousand. */
 export class KeptReasoning {
   readonly #tokens = new Map<string, number>();
@@ -65,7 +68,7 @@ export class KeptReasoning {
     for (const { id } of reasoningIn(output)) {
       this.#tokens.set(id, tokens);
       const [oldest] = this.#tokens.keys();
-      if (this.#tokens.size > 4096) this.#tokens.delete(oldest as string);
+      if (this.#tokens.size > MAX_REMEMBERED) this.#tokens.delete(oldest as string);
     }
   }
 

@@ -1,4 +1,4 @@
-import { isCount, limitsIn, type ProviderParameters } from './provider-parameters.ts';
+import { isLimit, limitsIn, type ProviderParameters } from './provider-parameters.ts';
 
 /** A chat model of LangChain, or what `bindTools` and `withConfig` make of one, as far as the leash knows it. */
 export interface ChatModel {
@@ -36,7 +36,7 @@ export function chatRequest(model: ChatModel, config: ProviderParameters): ChatR
   const parameters = parametersOf(chat, options);
   const { ls_provider, ls_model_name, ls_max_tokens } = Object(chat.getLsParams?.(options)) as ProviderParameters;
   const { model: name = chat.constructor.name } = chat as { model?: unknown };
-  const limits = [...limitsIn(parameters), ls_max_tokens].filter(isCount);
+  const limits = [...limitsIn(parameters), ls_max_tokens].filter(isLimit);
   return {
     provider: typeof ls_provider === 'string' ? ls_provider : undefined,
     modelId: String(ls_model_name ?? name),

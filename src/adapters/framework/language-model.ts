@@ -3,7 +3,13 @@ import type { Leash } from '../../leash-contract.ts';
 import { normalizeUsage } from '../../prices/normalize-usage.ts';
 import type { Price } from '../../prices/price.ts';
 import { withMembers } from './members.ts';
-import { beginModelCall, checkModelCallOptions, type ModelCall, type ModelCallOptions } from './model-call.ts';
+import {
+  beginModelCall,
+  checkModelCallOptions,
+  checkPrice,
+  type ModelCall,
+  type ModelCallOptions,
+} from './model-call.ts';
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
 import { answerOf } from './settled-answer.ts';
@@ -58,9 +64,7 @@ export function leashLanguageModel<M extends LanguageModel>(
   options: LeashModelOptions = {},
 ): M {
   checkModel(model);
-  if (price !== 'free' && typeof price !== 'function') {
-    throw new TypeError(`the price of model "${model.modelId}" must be a function or 'free', got ${shown(price)}`);
-  }
+  checkPrice(`the price of model "${model.modelId}"`, price);
   checkModelOptions(options);
   return leashedOnce(leash, model, () => {
     const held = (method: 'doGenerate' | 'doStream') => (request: CallOptions) =>

@@ -42,6 +42,12 @@ export function checkModelCallOptions(
   if (onError !== undefined) checkOneOf(`${where}.onError`, onError, ['forfeit', 'refund']);
 }
 
+/** @param what the price, in the words of the message. @throws {TypeError} it is none. */
+export function checkPrice(what: string, price: unknown): void {
+  if (price === 'free' || typeof price === 'function') return;
+  throw new TypeError(`${what} must be a function or 'free', got ${shown(price)}`);
+}
+
 /** An admitted request. It ends once; later endings do nothing. */
 export interface ModelCall {
   /** What to send as the largest number of output tokens; undefined: what the request says. */

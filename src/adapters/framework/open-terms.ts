@@ -1,5 +1,5 @@
 import type { ToolOptions } from '../../session/tool.ts';
-import { readTerms, TERMS } from './tool-body.ts';
+import { readTerms, TERMS, type Terms } from './tool-body.ts';
 
 /** What `readTerms` gives, and the tools that the terms name. */
 export interface OpenTerms {
@@ -8,10 +8,7 @@ export interface OpenTerms {
 }
 
 /** The terms of tools that are known only when they are called: there is no list of them to compare the names with. */
-export function readOpenTerms(
-  where: string,
-  terms: { readonly [Term in (typeof TERMS)[number]]?: object | undefined },
-): OpenTerms {
+export function readOpenTerms(where: string, terms: Terms): OpenTerms {
   const named = [...new Set(TERMS.flatMap((term) => Object.keys(terms[term] ?? {})))];
   return { named, termsOf: readTerms(where, named, terms) };
 }

@@ -11,10 +11,10 @@ export function limitsIn(parameters: ProviderParameters): number[] {
   const all = Object.entries(parameters).flatMap(([name, value]) =>
     typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [[name, value]],
   );
-  return all.flatMap(([name, value]) => (LIMIT.test(name as string) && isCount(value) ? [value] : []));
+  return all.flatMap(([name, value]) => (LIMIT.test(name as string) && isLimit(value) ? [value] : []));
 }
 
-export function isCount(value: unknown): value is number {
+export function isLimit(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0;
 }
 

@@ -1,6 +1,6 @@
+import { unlessAborted } from '../../internal/unless-aborted.ts';
 import { normalizeUsage } from '../../prices/normalize-usage.ts';
 import type { ModelCall } from './model-call.ts';
-import { unlessAborted } from './signal.ts';
 
 /**
  * The answer to a request that was let begin, which is settled with the usage that the answer has. Where the signal aborts

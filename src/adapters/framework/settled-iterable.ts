@@ -1,5 +1,6 @@
+import { quietly } from '../../internal/maybe-promise.ts';
+import { unlessAborted } from '../../internal/unless-aborted.ts';
 import type { AnswerLife } from './settled-stream.ts';
-import { unlessAborted } from './signal.ts';
 
 export interface IterableLife extends AnswerLife {
   /** It failed before there was any part of an answer. Must not throw. */
@@ -34,7 +35,7 @@ export async function* settledIterable<Part>(
     if (!ended) {
       await life.cut();
       // What it says no longer matters to anyone.
-      void Promise.resolve(iterator?.return?.()).catch(() => {});
+      quietly(() => iterator?.return?.());
     }
   }
 }

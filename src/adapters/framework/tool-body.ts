@@ -1,8 +1,7 @@
 import { checkOptions, kindOf } from '../../internal/options.ts';
 import type { Leash } from '../../leash-contract.ts';
 import type { Cost, ToolOptions } from '../../session/tool.ts';
-import { withMembers } from './members.ts';
-import { eitherSignal } from './signal.ts';
+import { withSignal } from './signal.ts';
 
 export type AnyFunction = (...params: never[]) => unknown;
 
@@ -21,7 +20,8 @@ type UrlOf<Input> = NonNullable<ToolOptions<[Input], unknown, Input>['url']>;
 
 export const TERMS = ['costs', 'schemas', 'urls'] as const;
 
-type Terms = { readonly [Term in (typeof TERMS)[number]]?: object | undefined };
+/** The same of tools of any type. */
+export type Terms = { readonly [Term in (typeof TERMS)[number]]?: object | undefined };
 
 /**
  * The terms of each tool, as options of `leash.wrap`.
@@ -60,16 +60,12 @@ export function leashBody(
   const bound = body.bind(tool) as (...params: unknown[]) => unknown;
   const held = leash.wrap(name, bound, { ...options, args: options.args ?? inputOf } as ToolOptions<unknown[]>);
   return (input: unknown, context: unknown, ...more: unknown[]) => {
-    return held(input, withSignal(context, leash.signal), ...more);
+    const hasSignal = 'abortSignal' in Object(context);
+    return held(input, hasSignal ? withSignal(context, 'abortSignal', leash.signal) : context, ...more);
   };
 }
 
 /** A tool that is called without an input is called without arguments. */
 function inputOf(input: unknown): unknown {
   return input === undefined ? [] : input;
-}
-
-function withSignal(context: unknown, signal: AbortSignal): unknown {
-  if (typeof context !== 'object' || context === null || !('abortSignal' in context)) return context;
-  return withMembers(context, { abortSignal: eitherSignal(context.abortSignal, signal) });
 }

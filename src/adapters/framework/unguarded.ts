@@ -1,14 +1,4 @@
-import { checkTools, kindOf, shown } from '../../internal/options.ts';
-
-/** What guards and the log call a tool; one of a provider may have its type alone. @throws {TypeError} no tool. */
-export function toolName(tool: unknown): string {
-  const { name, type } = Object(tool) as { name?: unknown; type?: unknown };
-  const found = name ?? type;
-  if (typeof found === 'string') return found;
-  throw new TypeError(
-    `leashTools expects tools with a \`name\`, or of a provider with a \`type\`, got ${kindOf(tool)}`,
-  );
-}
+import { checkTools, shown } from '../../internal/options.ts';
 
 /**
  * Which tools may pass although the leash cannot hold them.

@@ -79,17 +79,25 @@ describe('settledIterable', () => {
     expect(atOnce.told).toEqual(['failed', 'cut']);
   });
 
+  const whatever = new Error('whatever');
   it.each([
-    { when: 'before it begins', parts: 0 },
-    { when: 'midway', parts: 1 },
-  ])('is broken off by the signal $when, though its source heeds none', async ({ parts }) => {
+    { when: 'before it begins', parts: 0, leave: () => Promise.reject(whatever) },
+    { when: 'midway', parts: 1, leave: () => Promise.reject(whatever) },
+    {
+      when: 'midway',
+      parts: 1,
+      leave: () => {
+        throw whatever;
+      },
+    },
+  ])('is broken off by the signal $when, though its source heeds none', async ({ parts, leave }) => {
     const controller = new AbortController();
     const of = life(controller.signal);
     let given = 0;
     const source = {
       [Symbol.asyncIterator]: () => ({
         next: () => (given++ < parts ? Promise.resolve({ done: false, value: given }) : new Promise<never>(() => {})),
-        return: () => Promise.reject(new Error('whatever')),
+        return: leave,
       }),
     };
     const reading = settledIterable(() => source, of);

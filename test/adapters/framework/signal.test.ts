@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { eitherSignal, unlessAborted } from '../../../src/adapters/framework/signal.ts';
-import { rejection } from '../../helpers/refused.ts';
+import { eitherSignal } from '../../../src/adapters/framework/signal.ts';
 
 describe('eitherSignal', () => {
   it('aborts with either of the two', () => {
@@ -21,24 +20,5 @@ describe('eitherSignal', () => {
   it('leaves alone what it cannot join', () => {
     const foreign = { aborted: false };
     expect(eitherSignal(foreign, new AbortController().signal)).toBe(foreign);
-  });
-});
-
-describe('unlessAborted', () => {
-  it('is the work, while the signal is quiet', async () => {
-    const { signal } = new AbortController();
-    const error = new Error('own');
-    expect(await unlessAborted(Promise.resolve(5), signal)).toBe(5);
-    expect(await rejection(unlessAborted(Promise.reject(error), signal))).toBe(error);
-  });
-
-  it('is the reason of the signal, whatever the work does later', async () => {
-    const controller = new AbortController();
-    const reason = new Error('enough');
-    const late = unlessAborted(new Promise((_, reject) => setImmediate(reject, new Error('late'))), controller.signal);
-    controller.abort(reason);
-    expect(await rejection(late)).toBe(reason);
-    expect(await rejection(unlessAborted(Promise.resolve(5), controller.signal))).toBe(reason);
-    await new Promise(setImmediate);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readUnguarded, toolName } from '../../../src/adapters/framework/unguarded.ts';
+import { readUnguarded } from '../../../src/adapters/framework/unguarded.ts';
 
 describe('readUnguarded', () => {
   it.each([
@@ -21,18 +21,5 @@ describe('readUnguarded', () => {
     { option: ['d'], message: "`leashTools.unguarded` names 'd', which is no tool" },
   ])('refuses $option', ({ option, message }) => {
     expect(() => readUnguarded('leashTools', option, ['a'])).toThrow(message);
-  });
-});
-
-describe('toolName', () => {
-  it.each([
-    { tool: { name: 'search', type: 'function' }, name: 'search' },
-    { tool: { type: 'web_search' }, name: 'web_search' },
-  ])('of $tool is $name', ({ tool, name }) => {
-    expect(toolName(tool)).toBe(name);
-  });
-
-  it.each([undefined, null, 5, 'search', {}, { name: 5 }])('refuses %j', (tool) => {
-    expect(() => toolName(tool)).toThrow('leashTools expects tools with a `name`, or of a provider with a `type`, got');
   });
 });

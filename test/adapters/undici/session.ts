@@ -69,6 +69,13 @@ export function belongsToItsSession({ undici, adapter }: Copy): void {
       expect(error.message).toContain(`unknown option \`${name}\``);
     });
 
+    it.each([-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '5s'])('hold no connectTimeout of %o', async (given) => {
+      await using held = holdWith(rules());
+      const error = thrownBy(() => adapter.leashDispatcher(held.leash, { connectTimeout: given as number }));
+      expect(error).toBeInstanceOf(typeof given === 'number' ? RangeError : TypeError);
+      expect(error.message).toMatch(/^`leashDispatcher\.connectTimeout` must be an integer >= 0, got /);
+    });
+
     it('reach undici, which checks them', async () => {
       await using held = holdWith(rules());
       const { leash } = held;

@@ -44,7 +44,7 @@ export type Reason =
  * `'fails'`: the client refuses by itself, on every Node. `'held'`: in whatever way, for clients that answer in several.
  * `'reaches'`: nothing holds it, and the attacker is reached. `'answers'`: no attack, the allowed host is reached and answers.
  */
-export type Expected = Reason | readonly Reason[] | 'fails' | 'held' | 'reaches' | 'answers';
+type Expected = Reason | readonly Reason[] | 'fails' | 'held' | 'reaches' | 'answers';
 
 /** How a server was reached. `lookup`: a name was asked for, of the system's resolver, the leash's or a DNS server. */
 export type Contact = 'connection' | 'request' | 'upgrade' | 'tunnel' | 'pipe' | 'packet' | 'lookup';

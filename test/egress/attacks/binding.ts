@@ -1,6 +1,6 @@
 export type Native = (this: unknown, ...args: never[]) => unknown;
 
-export interface LookupRequest {
+interface LookupRequest {
   oncomplete(error: string | null, ...results: unknown[]): void;
 }
 

@@ -8,6 +8,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { mapAtOnce } from '../../helpers/at-once.ts';
 import { tableOf } from '../../helpers/table.ts';
 import { countReached, judgeLeashed, judgeOpen } from '../attacks/judge.ts';
 import { attacks } from '../attacks/list.ts';
@@ -117,19 +118,13 @@ async function runCombination({ node, undici }: Combination): Promise<Outcome> {
 }
 
 async function runAll(combinations: readonly Combination[]): Promise<readonly Outcome[]> {
-  const outcomes: Outcome[] = [];
-  let begun = 0;
   const progress = (text: string): void => void (process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`));
-  const work = async (): Promise<void> => {
-    for (let at = begun++; at < combinations.length; at = begun++) {
-      const { node, undici } = combinations[at] as Combination;
-      progress(
-        `${at + 1} of ${combinations.length}: Node ${node.version}, ${undici === undefined ? 'no undici' : `undici ${undici.version}`}`,
-      );
-      outcomes[at] = await runCombination({ node, undici });
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  const outcomes = await mapAtOnce(AT_ONCE, combinations, ({ node, undici }, at) => {
+    progress(
+      `${at + 1} of ${combinations.length}: Node ${node.version}, ${undici === undefined ? 'no undici' : `undici ${undici.version}`}`,
+    );
+    return runCombination({ node, undici });
+  });
   progress('');
   return outcomes;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'vitest';
 
-export function runs(pid: number): boolean {
+function runs(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch {

@@ -7,9 +7,9 @@ import { describe, expect, it } from 'vitest';
 import type { Reading, Store } from '../../../src/stores/store.ts';
 import { freshStores } from '../../helpers/backends/backend.ts';
 import { durableBackends } from '../../helpers/backends.ts';
-import type { HeldTask } from '../../helpers/held-worker.ts';
+import type { HoldingTask } from '../../helpers/holding-worker.ts';
 
-const WORKER = fileURLToPath(new URL('../../helpers/held-worker.ts', import.meta.url));
+const WORKER = fileURLToPath(new URL('../../helpers/holding-worker.ts', import.meta.url));
 const CAP = 100;
 
 interface Worker {
@@ -19,7 +19,7 @@ interface Worker {
   line(): Promise<string>;
 }
 
-function start(task: HeldTask): Worker {
+function start(task: HoldingTask): Worker {
   const child = spawn(process.execPath, [WORKER, JSON.stringify(task)], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const line = async (): Promise<string> => {

@@ -6,10 +6,10 @@ import type { Space } from './backends/backend.ts';
 import { openSpace } from './backends.ts';
 
 /**
- * A process with one call: `node held-worker.ts <task as JSON>`. Says `holding` when it runs, ends when it is told to by a line on
+ * A process with one call: `node holding-worker.ts <task as JSON>`. Says `holding` when it runs, ends when it is told to by a line on
  * its input, and says what it cost and what the store has answered.
  */
-export interface HeldTask {
+export interface HoldingTask {
   readonly space: Space;
   readonly as: 'store' | 'leash';
   /** In nano-USD, as all below. */
@@ -19,7 +19,7 @@ export interface HeldTask {
   readonly leaseMs: number;
 }
 
-const task = JSON.parse(process.argv[2] as string) as HeldTask;
+const task = JSON.parse(process.argv[2] as string) as HoldingTask;
 const { store, close } = await openSpace(task.space);
 
 function say(text: string): void {

@@ -1,0 +1,11 @@
+/** The work, or a rejection with the reason of the signal, whichever is first: not all work heeds its signal. */
+export function unlessAborted<T>(work: PromiseLike<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    const over = (): void => signal.removeEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject);
+    work.then(over, over);
+  });
+}
