@@ -59,7 +59,7 @@ function settingsOf(name: string, { mutate, ignoreStatic = false }: Area): objec
     cleanTempDir: 'always',
     incremental: true,
     incrementalFile: `${kept}/${name}-incremental.json`,
-    reporters: ['clear-text', 'json'],
+    reporters: ['progress-append-only', 'clear-text', 'json'],
     clearTextReporter: { allowColor: false, reportTests: false, logTests: false },
     jsonReporter: { fileName: `${kept}/${name}.json` },
     thresholds: { high: 95, low: 90, break: 90 },

@@ -22,7 +22,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
   },
   stores: {
     mutate: ['src/stores/*.ts', '!src/stores/{sqlite,postgres,redis}.ts'],
-    tests: ['test/stores/{compared,linearizability,memory,meter,rolling}.test.ts'],
+    tests: ['test/stores/{linearizability,memory,meter,rolling}.test.ts'],
   },
   sqlite: {
     mutate: ['src/stores/sqlite.ts', 'src/stores/sqlite/*.ts'],
