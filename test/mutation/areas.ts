@@ -18,7 +18,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
   },
   guards: {
     mutate: ['src/guards/**/*.ts'],
-    tests: ['test/guards/*.test.ts', 'test/adapters/ajv.test.ts', 'test/leash-args.test.ts'],
+    tests: ['test/guards/*.test.ts', 'test/adapters/ajv.test.ts'],
   },
   stores: {
     mutate: ['src/stores/*.ts', '!src/stores/{sqlite,postgres,redis}.ts'],
