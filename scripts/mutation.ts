@@ -25,6 +25,10 @@ interface Mutant {
   readonly testsCompleted?: number;
 }
 
+function incrementalFileOf(name: string): string {
+  return `${kept}/${name}-incremental.json`;
+}
+
 /** @see https://stryker-mutator.io/docs/stryker-js/configuration/ */
 function settingsOf(name: string, { mutate, ignoreStatic = false }: Area): object {
   return {
@@ -58,12 +62,26 @@ function settingsOf(name: string, { mutate, ignoreStatic = false }: Area): objec
     tempDirName: `${tmpdir()}/leashkit-mutation-${process.pid}`,
     cleanTempDir: 'always',
     incremental: true,
-    incrementalFile: `${kept}/${name}-incremental.json`,
+    incrementalFile: incrementalFileOf(name),
     reporters: ['progress-append-only', 'clear-text', 'json'],
     clearTextReporter: { allowColor: false, reportTests: false, logTests: false },
     jsonReporter: { fileName: `${kept}/${name}.json` },
     thresholds: { high: 95, low: 90, break: 90 },
   };
+}
+
+/**
+ * Leaves out of what an earlier run found whatever survived, so that it is tried again: Stryker does not see that a new
+ * test might notice what runs while a module loads.
+ */
+function forgetSurvivors(file: string): void {
+  if (!existsSync(file)) return;
+  const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  const files = Object.entries(report.files).map(([name, { mutants, ...rest }]) => [
+    name,
+    { ...rest, mutants: mutants.filter(({ status }) => status !== 'Survived') },
+  ]);
+  writeFileSync(file, JSON.stringify({ ...report, files: Object.fromEntries(files) }));
 }
 
 /** Mutants that count as survived although no test ran: stryker-js issue 6213. */
@@ -78,6 +96,7 @@ function run(name: string, area: Area): boolean {
   const report = `${kept}/${name}.json`;
   mkdirSync(kept, { recursive: true });
   rmSync(report, { force: true });
+  forgetSurvivors(incrementalFileOf(name));
   writeFileSync(file, JSON.stringify(settingsOf(name, area), null, 2));
   const env = { ...process.env, LEASHKIT_MUTATION_TESTS: JSON.stringify(area.tests) };
   const { status } = spawnSync(process.execPath, [stryker, 'run', file], { stdio: 'inherit', env });
