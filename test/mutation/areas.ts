@@ -22,7 +22,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
   },
   stores: {
     mutate: ['src/stores/*.ts', '!src/stores/{sqlite,postgres,redis}.ts'],
-    tests: ['test/stores/{linearizability,memory,meter,rolling}.test.ts'],
+    tests: ['test/stores/{linearizability,memory,meter,rolling,sqlite,sqlite-forgets,store-input}.test.ts'],
   },
   sqlite: {
     mutate: ['src/stores/sqlite.ts', 'src/stores/sqlite/*.ts'],
