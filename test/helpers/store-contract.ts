@@ -928,6 +928,13 @@ function shutsScopes(kit: Kit): void {
       expect(await kit.store.open(['a'])).toMatchObject({ a: kit.token('a') });
       expect(await reserve('r5', 1)).toMatchObject({ ok: false, why: 'closed', line: 0 });
     });
+    it('answers repeats', async () => {
+      await reserve('r', [line(10), line(10, { scope: 'b' })]);
+      await kit.store.shut('a');
+      const again = await reserve('r', [line(10), line(10, { scope: 'b' })]);
+      expect(again).toMatchObject({ ok: true, repeat: 'held' });
+      expect((again as { left: readonly Units[] }).left[1]).toBe(90);
+    });
     it('lets open holds end', async () => {
       await kit.store.reserve(
         ['r1', 'r2', 'r3'].map((id) => item(id, [line(10), line(10, { scope: 'b' })], { leaseMs: 0 })),
