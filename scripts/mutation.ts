@@ -22,6 +22,7 @@ interface Report {
 
 interface Mutant {
   readonly status: string;
+  readonly statusReason?: string;
   readonly testsCompleted?: number;
 }
 
@@ -84,11 +85,15 @@ function forgetSurvivors(file: string): void {
   writeFileSync(file, JSON.stringify({ ...report, files: Object.fromEntries(files) }));
 }
 
-/** Mutants that count as survived although no test ran: stryker-js issue 6213. */
+/** Mutants of which nothing is known: no test ran, which Stryker calls survived (stryker-js issue 6213), or the process ended. */
 function unmeasured(report: string): number {
   const { files } = JSON.parse(readFileSync(report, 'utf8')) as Report;
   const mutants = Object.values(files).flatMap((file) => file.mutants);
-  return mutants.filter(({ status, testsCompleted }) => status === 'Survived' && testsCompleted === 0).length;
+  return mutants.filter(
+    ({ status, statusReason, testsCompleted }) =>
+      (status === 'Survived' && testsCompleted === 0) ||
+      (status === 'RuntimeError' && statusReason?.includes('[vitest-pool]')),
+  ).length;
 }
 
 function run(name: string, area: Area): boolean {
@@ -102,7 +107,7 @@ function run(name: string, area: Area): boolean {
   const { status } = spawnSync(process.execPath, [stryker, 'run', file], { stdio: 'inherit', env });
   if (!existsSync(report)) return false;
   const without = unmeasured(report);
-  if (without > 0) console.error(`${name}: ${without} mutants survived without a test; delete ${kept}/ and try again`);
+  if (without > 0) console.error(`${name}: nothing is known of ${without} mutants; delete ${kept}/ and try again`);
   return status === 0 && without === 0;
 }
 

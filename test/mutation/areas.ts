@@ -26,7 +26,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
   },
   sqlite: {
     mutate: ['src/stores/sqlite.ts', 'src/stores/sqlite/*.ts'],
-    tests: ['test/stores/sqlite{,-failures,-forgets,-model}.test.ts'],
+    tests: ['test/stores/sqlite{,-failures,-forgets}.test.ts'],
   },
   audit: {
     mutate: ['src/audit/*.ts'],
