@@ -72,15 +72,15 @@ function settingsOf(name: string, { mutate, ignoreStatic = false }: Area): objec
 }
 
 /**
- * Leaves out of what an earlier run found whatever survived, so that it is tried again: Stryker does not see that a new
+ * Keeps of what an earlier run found what was noticed, so that the rest is tried again: Stryker does not see that a new
  * test might notice what runs while a module loads.
  */
-function forgetSurvivors(file: string): void {
+function keepNoticed(file: string): void {
   if (!existsSync(file)) return;
   const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
   const files = Object.entries(report.files).map(([name, { mutants, ...rest }]) => [
     name,
-    { ...rest, mutants: mutants.filter(({ status }) => status !== 'Survived') },
+    { ...rest, mutants: mutants.filter(({ status }) => status === 'Killed' || status === 'Timeout') },
   ]);
   writeFileSync(file, JSON.stringify({ ...report, files: Object.fromEntries(files) }));
 }
@@ -101,7 +101,7 @@ function run(name: string, area: Area): boolean {
   const report = `${kept}/${name}.json`;
   mkdirSync(kept, { recursive: true });
   rmSync(report, { force: true });
-  forgetSurvivors(incrementalFileOf(name));
+  keepNoticed(incrementalFileOf(name));
   writeFileSync(file, JSON.stringify(settingsOf(name, area), null, 2));
   const env = { ...process.env, LEASHKIT_MUTATION_TESTS: JSON.stringify(area.tests) };
   const { status } = spawnSync(process.execPath, [stryker, 'run', file], { stdio: 'inherit', env });
