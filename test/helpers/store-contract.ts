@@ -668,6 +668,15 @@ function booksInTheRightWindow(kit: Kit): void {
       kit.clock.advance(1_001);
       expect(await counted()).toEqual({});
     });
+    timed('counts what is settled after the end of its window, also where the same was counted before', async () => {
+      await reserve('r1', [line(5, { span: day(0) })]);
+      await reserve('r2', [line(0, { span: day(0) })]);
+      await settle('r1', [5]);
+      kit.clock.advance(DAY_MS);
+      expect(await settle('r2', [5])).toMatchObject({ overrun: [5] });
+      expect(await counted()).toEqual({ 'a usd': [5, 0] });
+      expect(await reserve('r3', [line(0, { span: day(1) })])).toMatchObject({ ok: true, left: [95] });
+    });
     timed('begins a calendar in the window of the first line that is not refused', async () => {
       const at = (offset: number): Line[] => [line(10, { span: day(offset), book: 'reserve' })];
       const decisions = await kit.store.reserve([item('early', at(1)), item('now', at(0))]);
@@ -806,6 +815,11 @@ function extendsHolds(kit: Kit): void {
       });
       expect(await reserve('x', 5)).toMatchObject({ ok: true, repeat: undefined });
     });
+    it('does not remember a renewal, of which a repeat could add nothing', async () => {
+      await reserve('r', 10);
+      expect(await reserve('x', [], { onto: 'r' })).toEqual({ ok: true, repeat: undefined, left: [] });
+      expect(await reserve('x', 5, { onto: 'r' })).toEqual({ ok: true, repeat: undefined, left: [85] });
+    });
     it('adds nothing a second time', async () => {
       await kit.store.reserve([item('r', 10), item('s', 10)]);
       await reserve('x', 20, { onto: 'r' });
@@ -927,6 +941,21 @@ function shutsScopes(kit: Kit): void {
       expect(await reserve('r4', [line(1, { scope: 'b' })])).toMatchObject({ ok: true, left: [89] });
       expect(await kit.store.open(['a'])).toMatchObject({ a: kit.token('a') });
       expect(await reserve('r5', 1)).toMatchObject({ ok: false, why: 'closed', line: 0 });
+    });
+    it('loses nothing of what is counted elsewhere at the same time', async () => {
+      const lines = (scope: string): Line[] => [line(10, { scope })];
+      await Promise.all([
+        kit.store.reserve([item('r', lines('b')), item('s', lines('a'))]),
+        kit.store.shut('a'),
+        kit.store.reserve([item('t', lines('c'))]),
+      ]);
+      expect(await counted(['b', 'c'])).toEqual({ 'b usd': [0, 10], 'c usd': [0, 10] });
+    });
+    it('renews and extends holds that have lines elsewhere', async () => {
+      await reserve('r', [line(10), line(10, { scope: 'b' })]);
+      await kit.store.shut('a');
+      expect(await reserve('renewal', [], { onto: 'r' })).toMatchObject({ ok: true, left: [] });
+      expect(await reserve('x', [line(5, { scope: 'b' })], { onto: 'r' })).toMatchObject({ ok: true, left: [85] });
     });
     it('answers repeats', async () => {
       await reserve('r', [line(10), line(10, { scope: 'b' })]);

@@ -219,12 +219,6 @@ describe('memoryStore', () => {
       endMany('w', 500);
       expect(reserve('first', 10)).toMatchObject({ ok: true, repeat: 'settled' });
     });
-    it('is no renewal of a lease, to which a repeat could add nothing', () => {
-      reserve('open', 10);
-      const renewal = { ...item('renewal', 0, { onto: 'open' }), lines: [] };
-      expect(store.reserve([renewal])).toEqual([{ ok: true, repeat: undefined, left: [] }]);
-      expect(reserve('renewal', 5, { onto: 'open' })).toMatchObject({ ok: true, repeat: undefined });
-    });
     it('is nothing that a shut scope has counted', () => {
       reserve('open', 10);
       store.shut('a');
