@@ -2,7 +2,7 @@
 export interface Area {
   /** Globs of the sources, from the root of the repository. */
   readonly mutate: readonly string[];
-  /** Globs of test files that run in one process, without a database, and take seconds at most. */
+  /** Globs of test files that run in one process, without a server, and take seconds at most. */
   readonly tests: readonly string[];
   /**
    * Leaves alone what runs while a module loads, each mutant of which needs all the tests: for areas whose tests take
