@@ -659,6 +659,24 @@ function booksInTheRightWindow(kit: Kit): void {
       kit.clock.advance(1_001);
       expect(await counted()).toEqual({});
     });
+    timed('books at the moment of settling where nothing else has happened since: rolling', async () => {
+      await reserve('r1', [line(60, { span: MINUTE })], { leaseMs: MAX - 1_000_000 });
+      kit.clock.advance(30_000);
+      await settle('r1', [50]);
+      kit.clock.advance(59_999);
+      expect(await counted()).toEqual({ 'a usd': [50, 0] });
+      kit.clock.advance(1_001);
+      expect(await counted()).toEqual({});
+    });
+    timed('counts what is settled after the end of its window, also where the same was counted before', async () => {
+      await reserve('r1', [line(5, { span: day(0) })]);
+      await reserve('r2', [line(0, { span: day(0) })]);
+      await settle('r1', [5]);
+      kit.clock.advance(DAY_MS);
+      expect(await settle('r2', [5])).toMatchObject({ overrun: [5] });
+      expect(await counted()).toEqual({ 'a usd': [5, 0] });
+      expect(await reserve('r3', [line(0, { span: day(1) })])).toMatchObject({ ok: true, left: [95] });
+    });
     timed('begins a calendar in the window of the first line that is not refused', async () => {
       const at = (offset: number): Line[] => [line(10, { span: day(offset), book: 'reserve' })];
       const decisions = await kit.store.reserve([item('early', at(1)), item('now', at(0))]);
@@ -797,6 +815,11 @@ function extendsHolds(kit: Kit): void {
       });
       expect(await reserve('x', 5)).toMatchObject({ ok: true, repeat: undefined });
     });
+    it('does not remember a renewal, of which a repeat could add nothing', async () => {
+      await reserve('r', 10);
+      expect(await reserve('x', [], { onto: 'r' })).toEqual({ ok: true, repeat: undefined, left: [] });
+      expect(await reserve('x', 5, { onto: 'r' })).toEqual({ ok: true, repeat: undefined, left: [85] });
+    });
     it('adds nothing a second time', async () => {
       await kit.store.reserve([item('r', 10), item('s', 10)]);
       await reserve('x', 20, { onto: 'r' });
@@ -919,6 +942,28 @@ function shutsScopes(kit: Kit): void {
       expect(await kit.store.open(['a'])).toMatchObject({ a: kit.token('a') });
       expect(await reserve('r5', 1)).toMatchObject({ ok: false, why: 'closed', line: 0 });
     });
+    it('loses nothing of what is counted elsewhere at the same time', async () => {
+      const lines = (scope: string): Line[] => [line(10, { scope })];
+      await Promise.all([
+        kit.store.reserve([item('r', lines('b')), item('s', lines('a'))]),
+        kit.store.shut('a'),
+        kit.store.reserve([item('t', lines('c'))]),
+      ]);
+      expect(await counted(['b', 'c'])).toEqual({ 'b usd': [0, 10], 'c usd': [0, 10] });
+    });
+    it('renews and extends holds that have lines elsewhere', async () => {
+      await reserve('r', [line(10), line(10, { scope: 'b' })]);
+      await kit.store.shut('a');
+      expect(await reserve('renewal', [], { onto: 'r' })).toMatchObject({ ok: true, left: [] });
+      expect(await reserve('x', [line(5, { scope: 'b' })], { onto: 'r' })).toMatchObject({ ok: true, left: [85] });
+    });
+    it('answers repeats', async () => {
+      await reserve('r', [line(10), line(10, { scope: 'b' })]);
+      await kit.store.shut('a');
+      const again = await reserve('r', [line(10), line(10, { scope: 'b' })]);
+      expect(again).toMatchObject({ ok: true, repeat: 'held' });
+      expect((again as { left: readonly Units[] }).left[1]).toBe(90);
+    });
     it('lets open holds end', async () => {
       await kit.store.reserve(
         ['r1', 'r2', 'r3'].map((id) => item(id, [line(10), line(10, { scope: 'b' })], { leaseMs: 0 })),
@@ -969,6 +1014,7 @@ function tellsHowLongToWait(kit: Kit): void {
       { name: 'a hold in the way, rolling', span: () => MINUTE, used: 20, held: 75, ask: 85, why: 'exhausted' },
       { name: 'a hold in the way, calendar', span: () => day(0), used: 20, held: 75, ask: 85, why: 'exhausted' },
       { name: 'holds alone in the way', span: () => MINUTE, used: 20, held: 75, ask: 80, why: 'in_flight' },
+      { name: 'holds that may end before', span: () => MINUTE, used: 50, held: 40, ask: 20, why: 'in_flight' },
       { name: 'more than the cap', span: () => MINUTE, used: 20, held: 0, ask: 101, why: 'exceeds_cap' },
     ];
     it.each(never)('is absent where time alone does not help: $name', async ({ span, used, held, ask, why }) => {

@@ -238,6 +238,16 @@ describe('what the SQLite store forgets', () => {
     expect(left).toEqual({ scope: 1, counter: 0, step: 0, hold: 0, extension: 0 });
   });
 
+  it('goes with the next call too where holds alone are left', async () => {
+    const ids = Array.from({ length: 200 }, (_, i) => `r${i}`);
+    await kit.store.reserve(ids.map((id) => item(id, 0)));
+    await kit.store.settle(ids.map((id) => ({ id, actual: [0] })));
+    await pass(5 * MINUTE_MS);
+    expect(kit.counts()).toMatchObject({ hold: 72 });
+    await kit.store.settle([]);
+    expect(kit.counts()).toMatchObject({ hold: 0 });
+  });
+
   it('is not kept by what is used and was made before it', async () => {
     const used = Array.from({ length: 40 }, (_, i) => `used ${i}`);
     await kit.store.open(used, 'temporary');
