@@ -26,7 +26,7 @@ interface Mutant {
 }
 
 /** @see https://stryker-mutator.io/docs/stryker-js/configuration/ */
-function settingsOf(name: string, mutate: readonly string[]): object {
+function settingsOf(name: string, { mutate, ignoreStatic = false }: Area): object {
   return {
     mutate,
     testRunner: 'vitest',
@@ -35,8 +35,10 @@ function settingsOf(name: string, mutate: readonly string[]): object {
         new URL('../test/mutation/node_modules/@stryker-mutator/vitest-runner/dist/src/index.js', import.meta.url),
       ),
     ],
-    vitest: { configFile: 'test/mutation/vitest.config.ts', related: false },
+    // Processes, as without Stryker: threads have no umask of their own.
+    vitest: { configFile: 'test/mutation/vitest.config.ts', related: false, pool: 'forks' },
     coverageAnalysis: 'perTest',
+    ignoreStatic,
     concurrency: 1,
     timeoutMS: 5_000,
     timeoutFactor: 2,
@@ -71,13 +73,13 @@ function unmeasured(report: string): number {
   return mutants.filter(({ status, testsCompleted }) => status === 'Survived' && testsCompleted === 0).length;
 }
 
-function run(name: string, { tests }: Area, mutate: readonly string[]): boolean {
+function run(name: string, area: Area): boolean {
   const file = `${kept}/${name}-settings.json`;
   const report = `${kept}/${name}.json`;
   mkdirSync(kept, { recursive: true });
   rmSync(report, { force: true });
-  writeFileSync(file, JSON.stringify(settingsOf(name, mutate), null, 2));
-  const env = { ...process.env, LEASHKIT_MUTATION_TESTS: JSON.stringify(tests) };
+  writeFileSync(file, JSON.stringify(settingsOf(name, area), null, 2));
+  const env = { ...process.env, LEASHKIT_MUTATION_TESTS: JSON.stringify(area.tests) };
   const { status } = spawnSync(process.execPath, [stryker, 'run', file], { stdio: 'inherit', env });
   if (!existsSync(report)) return false;
   const without = unmeasured(report);
@@ -102,5 +104,5 @@ if (unknown !== undefined || (values.mutate !== undefined && names.length !== 1)
 process.chdir(root);
 for (const name of names) {
   const area = AREAS[name] as Area;
-  if (!run(name, area, values.mutate ?? area.mutate)) process.exitCode = 1;
+  if (!run(name, { ...area, mutate: values.mutate ?? area.mutate })) process.exitCode = 1;
 }
