@@ -28,14 +28,60 @@ export const AREAS: Readonly<Record<string, Area>> = {
     mutate: ['src/stores/sqlite.ts', 'src/stores/sqlite/*.ts'],
     tests: ['test/stores/sqlite{,-failures,-forgets,-model}.test.ts'],
   },
-  audit: {
-    mutate: ['src/audit/*.ts'],
-    tests: ['test/audit/*.test.ts', '!test/audit/process.test.ts'],
+  // What is decided and what is proved, in small areas: a mutant that acts while modules load needs all tests of its own.
+  'audit-lines': {
+    mutate: ['src/audit/{duplicate-key,file-check,head,line,line-reader,log-check,verify}.ts'],
+    tests: ['test/audit/{line,verify}.test.ts'],
+  },
+  'audit-keys': {
+    mutate: ['src/audit/{chain,checkpoint,inclusion,keys}.ts'],
+    tests: ['test/audit/{checkpoint,inclusion,keys}.test.ts'],
+  },
+  'audit-proofs': {
+    mutate: ['src/audit/{jws,paseto,proof-claims,proof-seen,token}.ts'],
+    tests: ['test/audit/{jws,paseto,proof-claims,proof-seen,token}.test.ts'],
+  },
+  'audit-tokens': {
+    mutate: ['src/audit/proof.ts'],
+    tests: ['test/audit/{proof,proof-claims}.test.ts'],
+  },
+  'audit-events': {
+    mutate: ['src/audit/event.ts'],
+    tests: ['test/audit/event.test.ts'],
+  },
+  'audit-arguments': {
+    mutate: ['src/audit/{commitment,log-key,opening}.ts'],
+    tests: ['test/audit/{commitment,log-key,opening}.test.ts'],
+  },
+  'audit-log': {
+    mutate: ['src/audit/{checkpoints,delivery,dropped,failure,in-time,log,signing}.ts'],
+    tests: ['test/audit/{delivery,log,on-error,root-signer,signing-policy}.test.ts'],
     ignoreStatic: true,
   },
-  egress: {
-    mutate: ['src/egress/*.ts'],
-    tests: ['test/egress/*.test.ts', '!test/egress/attacks.test.ts'],
+  'audit-sinks': {
+    mutate: [
+      'src/audit/{forward-sink,memory-sink,prior-heads,stream-sink,tee-sink,webhook-post,webhook-sink,written-lines}.ts',
+    ],
+    tests: ['test/audit/{forward-sink,memory-sink,prior-heads,stream-sink,tee-sink,webhook-sink}.test.ts'],
     ignoreStatic: true,
+  },
+  'egress-addresses': {
+    mutate: ['src/egress/{address,address-class,address-policy,address-rules,nat64}.ts'],
+    tests: ['test/egress/{address,address-class,address-policy,address-rules}.test.ts'],
+  },
+  'egress-rules': {
+    mutate: ['src/egress/{denial,host,host-rule,place,policy,rule,shared-hosts,url-path}.ts'],
+    tests: [
+      'test/egress/{address-policy,denial,host,host-rule,policy,policy-literal,policy-raw,policy-request,shared-hosts}.test.ts',
+      'test/guards/egress.test.ts',
+    ],
+  },
+  'egress-requests': {
+    mutate: ['src/egress/{open-request,origin,passes,request-head,servername}.ts'],
+    tests: ['test/egress/{open-request,origin,passes,request-head}.test.ts'],
+  },
+  hashes: {
+    mutate: ['src/internal/{base64,calendar,canonical-json,json-pointer,merkle,text-cache}.ts'],
+    tests: ['test/internal/{base64,calendar,canonical-json,json-pointer,merkle,text-cache}.test.ts'],
   },
 };
