@@ -34,7 +34,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
     tests: ['test/audit/{line,verify}.test.ts'],
   },
   'audit-keys': {
-    mutate: ['src/audit/{chain,checkpoint,inclusion,keys}.ts'],
+    mutate: ['src/audit/{chain,checkpoint,inclusion,keys,signing}.ts'],
     tests: ['test/audit/{checkpoint,inclusion,keys}.test.ts'],
   },
   'audit-proofs': {
@@ -54,7 +54,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
     tests: ['test/audit/{commitment,log-key,opening}.test.ts'],
   },
   'audit-log': {
-    mutate: ['src/audit/{checkpoints,delivery,dropped,failure,in-time,log,signing}.ts'],
+    mutate: ['src/audit/{checkpoints,delivery,dropped,failure,in-time,log}.ts'],
     tests: ['test/audit/{delivery,log,on-error,root-signer,signing-policy}.test.ts'],
     ignoreStatic: true,
   },
@@ -77,8 +77,8 @@ export const AREAS: Readonly<Record<string, Area>> = {
     ],
   },
   'egress-requests': {
-    mutate: ['src/egress/{open-request,origin,passes,request-head,servername}.ts'],
-    tests: ['test/egress/{open-request,origin,passes,request-head}.test.ts'],
+    mutate: ['src/egress/{dispatch-snapshot,open-request,origin,passes,proxy,redirect,request-head,servername}.ts'],
+    tests: ['test/egress/{dispatch-snapshot,open-request,origin,passes,proxy,redirect,request-head}.test.ts'],
   },
   hashes: {
     mutate: ['src/internal/{base64,calendar,canonical-json,json-pointer,merkle,text-cache}.ts'],
