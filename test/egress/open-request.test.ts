@@ -159,9 +159,27 @@ describe('what a request states when it is sent', () => {
     ['with another host at once', head('GET / HTTP/1.1', 'host: a.test', 'host: b.test'), 'host-header-mismatch'],
     ['with a host that goes on', head('GET / HTTP/1.1', 'host: a.test.b.test'), 'host-header-mismatch'],
     ['with another port', head('GET / HTTP/1.1', 'host: a.test:81'), 'host-header-mismatch'],
+    // Servers differ in whether such a line is one, and what it names.
+    [
+      'with another host behind a lone LF',
+      head('GET / HTTP/1.1', 'host: a.test', 'upgrade: x\nhost: b.test'),
+      'host-header-mismatch',
+    ],
+    ['with nothing but such a host', head('GET / HTTP/1.1', 'upgrade: x\nhost: b.test'), 'host-header-mismatch'],
+    [
+      'with another host and a space before its colon',
+      head('GET / HTTP/1.1', 'host: a.test', 'host : b.test'),
+      'host-header-mismatch',
+    ],
+    ['with nothing but such a host and a tab', head('GET / HTTP/1.1', 'host\t: b.test'), 'host-header-mismatch'],
     ['with another path', head('GET /x HTTP/1.1', 'host: a.test'), 'request GET /x'],
     ['with a path that goes on', head('GET /x/ HTTP/1.1', 'host: a.test'), 'request GET /x/'],
     ['with another method', head('PUT / HTTP/1.1', 'host: a.test'), 'request PUT /'],
+    [
+      'with the pseudo-headers of what was judged',
+      head('PUT /x HTTP/1.1', 'host: a.test', ':method: GET', ':path: /', ':authority: a.test'),
+      'request PUT /x',
+    ],
     ['of HTTP/2', head(':authority: a.test', ':method: GET', ':path: /'), 'fine'],
     ['of HTTP/2 with another host', head(':authority: b.test', ':method: GET', ':path: /'), 'host-header-mismatch'],
   ];
