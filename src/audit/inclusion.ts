@@ -62,7 +62,7 @@ export async function proveEvent(
     // A part of a long string would keep all of it.
     if (read.seq === seq) line = Buffer.from(text).toString();
     const { kind, key, cert } = read;
-    if (key !== undefined && (kind === 'session_open' || kind === 'key_rotated')) keys.push({ key, cert });
+    if (key !== undefined) keys.push({ key, cert });
     if (kind === 'checkpoint' && read.seq > seq) covering = { checkpoint: read, keys: [...keys] };
   };
   const check = new FileCheck({ onFirstUse: false }, new Map(), onEvent);

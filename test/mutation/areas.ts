@@ -37,7 +37,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
     shared: true,
   },
   'audit-keys': {
-    mutate: ['src/audit/{chain,checkpoint,inclusion,keys,signing}.ts'],
+    mutate: ['src/audit/{checkpoint,inclusion,keys,signing}.ts'],
     tests: ['test/audit/{checkpoint,inclusion,keys}.test.ts'],
     shared: true,
   },
@@ -57,7 +57,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
     shared: true,
   },
   'audit-arguments': {
-    mutate: ['src/audit/{commitment,log-key,opening}.ts'],
+    mutate: ['src/audit/{chain,commitment,log-key,opening}.ts'],
     tests: ['test/audit/{commitment,log-key,opening}.test.ts'],
     shared: true,
   },
