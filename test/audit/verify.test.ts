@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { lineHash } from '../../src/audit/chain.ts';
 import { rootText } from '../../src/audit/checkpoint.ts';
 import { toolStart } from '../../src/audit/event.ts';
+import { headOfNote } from '../../src/audit/head.ts';
 import { certify, generateSessionKey, rawPublicKey, type SessionKey } from '../../src/audit/keys.ts';
 import { keyFields } from '../../src/audit/signing.ts';
 import { type LogHead, type VerifyOptions, type VerifyReport, verifyLog } from '../../src/audit/verify.ts';
@@ -527,6 +528,20 @@ describe('verifyLog with heads', () => {
     }
     const all = sizes.flatMap((size) => [headOf(log, size), lineOf(log, size - 1)]).toReversed();
     expect(await check(log, { heads: all })).toMatchObject({ ok: true, state: 'closed' });
+  });
+
+  it('finds what a note of it says', async () => {
+    const signed = new SignedLog({ name: 'a/b' }).calls(5).checkpoint();
+    const note = signed.signer?.note() ?? '';
+    expect(headOfNote(note)).toEqual({ log: signed.id, size: 11, root: rootAt(signed.lines, 11) });
+    const later = signed.charge();
+    expect(await check(later, { heads: [headOfNote(note)] })).toMatchObject({ ok: true });
+    expect(await check(textOf(later.lines.slice(0, 10)), { heads: [headOfNote(note)] })).toMatchObject({
+      code: 'E_TRUNCATED',
+    });
+    for (const text of ['', 'o\n1\n', note.replace('\n11\n', '\n011\n')]) {
+      expect(() => headOfNote(text)).toThrow(expect.objectContaining({ code: 'NOTE_INVALID' }));
+    }
   });
 
   it('finds in no shorter log what the longer one was', async () => {
