@@ -63,7 +63,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
   },
   'audit-log': {
     mutate: ['src/audit/{checkpoints,delivery,failure,in-time,log}.ts'],
-    tests: ['test/audit/{delivery,log,root-signer,signing-policy}.test.ts'],
+    tests: ['test/audit/{delivery,failure,log,root-signer,signing-policy}.test.ts'],
     shared: true,
   },
   'audit-dropped': {
@@ -73,7 +73,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
   },
   'audit-sinks': {
     mutate: ['src/audit/{forward-sink,memory-sink,prior-heads,written-lines}.ts'],
-    tests: ['test/audit/{forward-sink,memory-sink,prior-heads}.test.ts'],
+    tests: ['test/audit/{forward-sink,memory-sink,prior-heads,written-lines}.test.ts'],
     shared: true,
   },
   'audit-webhooks': {
