@@ -33,7 +33,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
   // What is decided and what is proved, in small areas: a mutant that acts while modules load needs all tests of its own.
   'audit-lines': {
     mutate: ['src/audit/{duplicate-key,file-check,head,line,line-reader,log-check,verify}.ts'],
-    tests: ['test/audit/{line,verify}.test.ts'],
+    tests: ['test/audit/{inclusion,line,line-reader,verify,verify-attacks}.test.ts'],
     shared: true,
   },
   'audit-keys': {
