@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { EventKind } from '../../src/audit/event.ts';
 import * as event from '../../src/audit/event.ts';
 import { generateSessionKey } from '../../src/audit/keys.ts';
@@ -314,6 +314,12 @@ describe('what stands in a line', () => {
     },
   ])('is, byte for byte: $name', ({ body, text }) => {
     expect(body).toBe(text);
+  });
+
+  it('may be no money before any other', async () => {
+    vi.resetModules();
+    const { toolEnd } = await import('../../src/audit/event.ts');
+    expect(toolEnd(CALL, TOOL, 9, undefined, FREE, BOTH, false)).toBe(`${call},"us":9,"usd":"0","sat":"0"`);
   });
 
   const open = {
