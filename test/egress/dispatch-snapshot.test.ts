@@ -46,7 +46,7 @@ describe('readDispatch', () => {
     { name: 'no path', given: { ...REQUEST, path: undefined }, message: 'the `path` of a request must be a string' },
     {
       name: 'a path that is an object',
-      given: { ...REQUEST, path: { toString: () => '/' } },
+      given: { ...REQUEST, path: { toString: (): string => '/' } },
       message: 'the `path` of a request',
     },
     {
