@@ -32,8 +32,13 @@ export const AREAS: Readonly<Record<string, Area>> = {
   },
   // What is decided and what is proved, in small areas: a mutant that acts while modules load needs all tests of its own.
   'audit-lines': {
-    mutate: ['src/audit/{duplicate-key,file-check,head,line,line-reader,log-check,verify}.ts'],
-    tests: ['test/audit/{inclusion,line,line-reader,verify,verify-attacks}.test.ts'],
+    mutate: ['src/audit/{duplicate-key,line}.ts'],
+    tests: ['test/audit/line.test.ts'],
+    shared: true,
+  },
+  'audit-verify': {
+    mutate: ['src/audit/{file-check,head,line-reader,log-check,verify}.ts'],
+    tests: ['test/audit/{inclusion,line-reader,verify,verify-attacks}.test.ts'],
     shared: true,
   },
   'audit-keys': {
@@ -91,10 +96,15 @@ export const AREAS: Readonly<Record<string, Area>> = {
     tests: ['test/egress/{address,address-class,address-policy,address-rules}.test.ts'],
     shared: true,
   },
+  'egress-hosts': {
+    mutate: ['src/egress/{host,host-rule}.ts'],
+    tests: ['test/egress/{host,host-rule,policy}.test.ts'],
+    shared: true,
+  },
   'egress-rules': {
-    mutate: ['src/egress/{denial,host,host-rule,place,policy,rule,shared-hosts,url-path}.ts'],
+    mutate: ['src/egress/{denial,place,policy,rule,shared-hosts,url-path}.ts'],
     tests: [
-      'test/egress/{address-policy,denial,host,host-rule,policy,policy-literal,policy-raw,policy-request,shared-hosts}.test.ts',
+      'test/egress/{address-policy,denial,policy,policy-literal,policy-raw,policy-request,shared-hosts}.test.ts',
       'test/guards/egress.test.ts',
     ],
     shared: true,
