@@ -71,6 +71,7 @@ describe('redirectOf', () => {
     { location: '#other', url: 'https://a.test/dir/page?q#other' },
     { location: '/next#', url: 'https://a.test/next#part' },
     { location: Buffer.from('/é~').toString('latin1'), url: 'https://a.test/%C3%A9~#part' },
+    { location: Buffer.from('é').toString('latin1'), url: 'https://a.test/dir/%C3%A9#part' },
     { location: '/a b~', url: 'https://a.test/a%20b~#part' },
   ])('reads the location $location', ({ location, url }) => {
     expect(redirectOf(hopOf(), answer(307, { location }), 0, 'follow')?.hop.url.href).toBe(url);

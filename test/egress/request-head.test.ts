@@ -51,6 +51,13 @@ describe('readHead', () => {
       'a.test',
     ],
     [
+      'HTTP/2 with what looks like a request line in front',
+      h1('via: 1.1 HTTP/1.1 x', ':authority: a.test', ':method: GET', ':path: /x'),
+      'GET',
+      '/x',
+      'a.test',
+    ],
+    [
       'HTTP/2 with another host too',
       h1(':authority: a.test', ':method: GET', ':path: /x', 'host: b.test'),
       'GET',
