@@ -254,6 +254,13 @@ describe('verifyEventProof', () => {
     },
     { name: 'keys in a set', change: (proof) => ({ ...proof, keys: new Set(proof.keys) }), code: 'E_FORMAT' },
     { name: 'a proof in a list', change: (proof) => ({ ...proof, proof: [proof.proof] }), code: 'E_FORMAT' },
+    { name: 'half a character', change: (proof) => ({ ...proof, line: `${proof.line}\ud800` }), code: 'E_FORMAT' },
+    {
+      name: 'half a character in a text',
+      change: (proof) => ({ ...proof, line: proof.line.replace('stripe', '\ud800') }),
+      code: 'E_FORMAT',
+    },
+    { name: 'an empty proof', change: (proof) => ({ ...proof, proof: '' }), code: 'E_FORMAT' },
     { name: 'a line in a list', change: (proof) => ({ ...proof, line: [proof.line] }), code: 'E_FORMAT' },
     { name: 'something in front', change: (proof) => ({ ...proof, proof: `x${proof.proof}` }), code: 'E_FORMAT' },
     { name: 'nothing', change: () => undefined, code: 'E_FORMAT' },
