@@ -22,7 +22,12 @@ interface Report {
 
 interface Mutant {
   readonly status: string;
+  readonly statusReason?: string;
   readonly testsCompleted?: number;
+}
+
+function incrementalFileOf(name: string): string {
+  return `${kept}/${name}-incremental.json`;
 }
 
 /** @see https://stryker-mutator.io/docs/stryker-js/configuration/ */
@@ -58,19 +63,37 @@ function settingsOf(name: string, { mutate, ignoreStatic = false, shared = false
     tempDirName: `${tmpdir()}/leashkit-mutation-${process.pid}`,
     cleanTempDir: 'always',
     incremental: true,
-    incrementalFile: `${kept}/${name}-incremental.json`,
-    reporters: ['clear-text', 'json'],
+    incrementalFile: incrementalFileOf(name),
+    reporters: ['progress-append-only', 'clear-text', 'json'],
     clearTextReporter: { allowColor: false, reportTests: false, logTests: false },
     jsonReporter: { fileName: `${kept}/${name}.json` },
     thresholds: { high: 95, low: 90, break: 90 },
   };
 }
 
-/** Mutants that count as survived although no test ran: stryker-js issue 6213. */
+/**
+ * Keeps of what an earlier run found what was noticed, so that the rest is tried again: Stryker does not see that a new
+ * test might notice what runs while a module loads.
+ */
+function keepNoticed(file: string): void {
+  if (!existsSync(file)) return;
+  const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  const files = Object.entries(report.files).map(([name, { mutants, ...rest }]) => [
+    name,
+    { ...rest, mutants: mutants.filter(({ status }) => status === 'Killed' || status === 'Timeout') },
+  ]);
+  writeFileSync(file, JSON.stringify({ ...report, files: Object.fromEntries(files) }));
+}
+
+/** Mutants of which nothing is known: no test ran, which Stryker calls survived (stryker-js issue 6213), or the process ended. */
 function unmeasured(report: string): number {
   const { files } = JSON.parse(readFileSync(report, 'utf8')) as Report;
   const mutants = Object.values(files).flatMap((file) => file.mutants);
-  return mutants.filter(({ status, testsCompleted }) => status === 'Survived' && testsCompleted === 0).length;
+  return mutants.filter(
+    ({ status, statusReason, testsCompleted }) =>
+      (status === 'Survived' && testsCompleted === 0) ||
+      (status === 'RuntimeError' && statusReason?.includes('[vitest-pool]')),
+  ).length;
 }
 
 function run(name: string, area: Area): boolean {
@@ -78,6 +101,7 @@ function run(name: string, area: Area): boolean {
   const report = `${kept}/${name}.json`;
   mkdirSync(kept, { recursive: true });
   rmSync(report, { force: true });
+  keepNoticed(incrementalFileOf(name));
   writeFileSync(file, JSON.stringify(settingsOf(name, area), null, 2));
   const tests = JSON.stringify(area.tests);
   const isolate = String(area.shared !== true);
@@ -85,7 +109,7 @@ function run(name: string, area: Area): boolean {
   const { status } = spawnSync(process.execPath, [stryker, 'run', file], { stdio: 'inherit', env });
   if (!existsSync(report)) return false;
   const without = unmeasured(report);
-  if (without > 0) console.error(`${name}: ${without} mutants survived without a test; delete ${kept}/ and try again`);
+  if (without > 0) console.error(`${name}: nothing is known of ${without} mutants; delete ${kept}/ and try again`);
   return status === 0 && without === 0;
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   type Amount,
+  addMoney,
   addUnits,
   displayUnits,
   FREE,
@@ -223,5 +224,12 @@ describe('addUnits', () => {
       }),
       { numRuns: 1_000 },
     );
+  });
+});
+
+describe('addMoney', () => {
+  it('adds each unit for itself', () => {
+    expect(addMoney({ usd: 1, sat: 20 }, { usd: 300, sat: 4_000 })).toEqual({ usd: 301, sat: 4_020 });
+    expect(addMoney({ usd: MAX, sat: 1 }, { usd: 1, sat: 1 })).toEqual({ usd: MAX, sat: 2 });
   });
 });

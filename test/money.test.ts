@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { type Amount, FREE, type Money, type MoneyUnit, parseCap, parseMoney } from '../src/money.ts';
+import { type Amount, FREE, type Money, type MoneyUnit, parseCap, parseMoney, parseRate } from '../src/money.ts';
 
 const MAX = Number.MAX_SAFE_INTEGER;
 const UNITS = ['usd', 'sat'] as const;
@@ -136,6 +136,38 @@ describe('parseCap', () => {
     { name: 'null', amount: null, shows: 'got null' },
   ])('shows the developer $name that came', ({ amount, shows }) => {
     expect(thrownBy(() => parseCap('usd', 'usd', amount)).message).toContain(shows);
+  });
+});
+
+describe('parseRate', () => {
+  it.each(accepted.map((row) => ({ ...row, name: `${label(row.amount)} ${row.unit}` })))(
+    'reads $name, rounded up',
+    ({ unit, amount, down, up = down }) => {
+      expect(parseRate('input', unit, amount)).toBe(up);
+    },
+  );
+
+  it.each(refused.map((row) => ({ ...row, name: `${label(row.amount)} as ${row.unit}` })))(
+    'refuses $name and names the option',
+    ({ unit, amount, error }) => {
+      const thrown = thrownBy(() => parseRate('model.input', unit, amount));
+      expect(thrown).toBeInstanceOf(error);
+      expect(thrown.message).toMatch(/^`model\.input` must be an amount such as /);
+    },
+  );
+});
+
+describe('an amount that is none', () => {
+  it.each([
+    { unit: 'usd', examples: "0.5, '$0.50' or 5n, at most $9007199.254740991" },
+    { unit: 'sat', examples: "5000, '5000 sat' or '250 msat', at most 9007199254740.991 sat" },
+  ] as const)('is answered with amounts in $unit that are some', ({ unit, examples }) => {
+    expect(thrownBy(() => parseCap('max', unit, 'all')).message).toBe(
+      `\`max\` must be an amount such as ${examples}, got 'all'`,
+    );
+    expect(thrownBy(() => parseMoney('cost', { [unit]: 'all' })).message).toBe(
+      `cost.${unit} must be an amount such as ${examples}, got a string that is none`,
+    );
   });
 });
 

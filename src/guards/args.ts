@@ -164,13 +164,11 @@ export function readUnchecked(
   option: unknown,
 ): { readonly setting: readonly string[] | 'all'; readonly includes: (tool: string) => boolean } {
   if (option === 'all') return { setting: 'all', includes: () => true };
-  if (option === undefined || (Array.isArray(option) && option.length === 0)) {
-    return { setting: [], includes: () => false };
-  }
-  if (!Array.isArray(option)) {
+  if (option !== undefined && !Array.isArray(option)) {
     throw new TypeError(`\`${where}.unchecked\` must be 'all' or an array of tool names, got ${shown(option)}`);
   }
-  const tools = checkTools(`${where}.unchecked`, option) ?? [];
+  // An empty list, which `checkTools` takes for a mistake, is the default here.
+  const tools = (option?.length === 0 ? undefined : checkTools(`${where}.unchecked`, option)) ?? [];
   const names = new Set(tools);
   return { setting: tools, includes: (tool) => names.has(tool) };
 }
@@ -178,17 +176,17 @@ export function readUnchecked(
 /** Every property name that a JSON Schema speaks of. Names are the developer's text; those of the data may not be. */
 export function declaredNames(schema: unknown): ReadonlySet<string> {
   const names = new Set<string>();
-  const nodes = new Set([schema]);
+  const nodes = new Set<object>([Object(schema)]);
   for (const node of nodes) {
-    if (typeof node !== 'object' || node === null) continue;
     for (const [keyword, child] of Object.entries(node)) {
-      nodes.add(child);
       if (typeof child !== 'object' || child === null) continue;
+      nodes.add(child);
       if (keyword === 'required') addNames(names, child);
       if (!NAMING.has(keyword) || Array.isArray(child)) continue;
       for (const [name, inner] of Object.entries(child)) {
         names.add(name);
-        if (keyword !== 'properties') addNames(names, inner);
+        // A list of names under `dependentRequired` and `dependencies`.
+        addNames(names, inner);
       }
     }
   }
@@ -245,9 +243,8 @@ function standardCheck(where: string, tool: string, schema: unknown): ArgsCheck 
 }
 
 function standardIssue(issue: unknown, value: unknown, names: ReadonlySet<string>): ArgsIssue {
-  if (typeof issue !== 'object' || issue === null) return { path: '', rule: 'invalid' };
-  // `code` is Zod's word for the rule, `type` Valibot's.
-  const { path, code, type } = issue as { path?: unknown; code?: unknown; type?: unknown };
+  // `code` is Zod's word for the rule, `type` Valibot's. An issue may be anything, also nothing.
+  const { path, code, type } = Object(issue) as { path?: unknown; code?: unknown; type?: unknown };
   const segments: unknown[] = Array.isArray(path) ? path.map(segmentKey) : [];
   return { path: maskedPointer(segments, value, names), rule: ruleName(code) ?? ruleName(type) ?? 'invalid' };
 }
@@ -259,11 +256,11 @@ function segmentKey(segment: unknown): unknown {
 /** The names that the schema declares, as far as it can be asked: a schema that has no JSON Schema form has none. */
 function standardNames(standard: { readonly vendor?: unknown }): ReadonlySet<string> {
   try {
-    const { jsonSchema } = standard as { jsonSchema?: { input?: (options: object) => unknown } };
+    const { jsonSchema } = standard as { jsonSchema: { input: (options: object) => unknown } };
     const target = { target: 'draft-2020-12' };
     // Zod throws for a part such as a date unless told to leave it open; the names beside it are still good.
     const libraryOptions = { unrepresentable: 'any' };
-    return declaredNames(jsonSchema?.input?.(standard.vendor === 'zod' ? { ...target, libraryOptions } : target));
+    return declaredNames(jsonSchema.input(standard.vendor === 'zod' ? { ...target, libraryOptions } : target));
   } catch {
     return new Set();
   }

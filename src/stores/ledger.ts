@@ -127,7 +127,7 @@ export class Ledger {
       }
       const counter = scope.counter(line);
       const { meter } = counter;
-      if (span.kind === 'calendar') meter.turn(span);
+      meter.turn(span);
       const used = meter.used(scope);
       // Its earlier lines on this counter, which fit: a sum with this one may be more than can be told exactly.
       let before = 0;

@@ -48,7 +48,6 @@ class MemoryStore implements Store {
   readonly #holds: HoldTable;
   readonly #ledger: Ledger;
   readonly #shut = new Set<string>();
-  #generations = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -67,7 +66,7 @@ class MemoryStore implements Store {
   #open(id: string): MemoryScope {
     let scope = this.#scopes.get(id);
     if (scope === undefined) {
-      scope = new MemoryScope(`${crypto.randomUUID()}-${++this.#generations}`);
+      scope = new MemoryScope(crypto.randomUUID());
       this.#scopes.set(id, scope);
     }
     return scope;

@@ -67,7 +67,7 @@ export class Meter {
   /** Moves on to a later calendar window. A window that has begun is never left for an earlier one. */
   turn(span: Span): void {
     if (span.kind !== 'calendar' || span.startMs <= this.#calendarStart) return;
-    const carried = this.#bookedLate !== undefined && this.#bookedLate >= span.startMs ? this.#booked : 0;
+    const carried = (this.#bookedLate ?? Number.NEGATIVE_INFINITY) >= span.startMs ? this.#booked : 0;
     this.#enter(span.startMs, span.endMs);
     this.#booked = carried;
   }

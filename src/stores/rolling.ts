@@ -12,34 +12,29 @@ export interface Steps {
   reaching(units: number): number | undefined;
 }
 
-/** Steps in memory: those that hold something, oldest first. */
+/** Steps in memory: those that hold something, oldest first. A window has a few hundred at most. */
 class StepList implements Steps {
-  #steps: { readonly index: number; units: number }[] = [];
-  /** Where the oldest is. */
-  #first = 0;
+  readonly #steps: { readonly index: number; units: number }[] = [];
 
   dropBefore(index: number): number {
     let dropped = 0;
-    let step = this.#steps[this.#first];
+    let step = this.#steps[0];
     while (step !== undefined && step.index < index) {
       dropped += step.units;
-      step = this.#steps[++this.#first];
-    }
-    if (this.#first > 64 && this.#first * 2 > this.#steps.length) {
-      this.#steps.splice(0, this.#first);
-      this.#first = 0;
+      this.#steps.shift();
+      step = this.#steps[0];
     }
     return dropped;
   }
 
   add(index: number, units: number): void {
-    const last = this.#steps.length > this.#first ? this.#steps[this.#steps.length - 1] : undefined;
+    const last = this.#steps[this.#steps.length - 1];
     if (last?.index === index) last.units += units;
     else this.#steps.push({ index, units });
   }
 
   take(index: number, units: number): number {
-    for (let i = this.#steps.length - 1; i >= this.#first; i--) {
+    for (let i = this.#steps.length - 1; i >= 0; i--) {
       const step = this.#steps[i] as { index: number; units: number };
       if (step.index !== index) continue;
       const taken = Math.min(units, step.units);
@@ -51,8 +46,7 @@ class StepList implements Steps {
 
   reaching(units: number): number | undefined {
     let sum = 0;
-    for (let i = this.#first; i < this.#steps.length; i++) {
-      const step = this.#steps[i] as { index: number; units: number };
+    for (const step of this.#steps) {
       sum += step.units;
       if (sum >= units) return step.index;
     }

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { z } from 'zod';
 import type { Guard } from '../../src/guard.ts';
-import { type ArgsOptions, args, type StandardSchema } from '../../src/guards/args.ts';
+import { type ArgsOptions, args, declaredNames, type StandardSchema } from '../../src/guards/args.ts';
 import { check, prepare } from '../helpers/args-guard.ts';
 
 const CANARY = 'canary-7f3a';
@@ -119,6 +119,13 @@ describe('args', () => {
     expect(input.mock.calls).toEqual([[{ target: 'draft-2020-12' }]]);
   });
 
+  it('tells Zod to leave open what has no JSON Schema', () => {
+    const input = vi.fn(() => ({ properties: { amount: {} } }));
+    const schema = answering(() => ({ issues: [{ path: ['amount'] }] }), { vendor: 'zod', jsonSchema: { input } });
+    expect(check(args({ pay: schema }), {})).toMatchObject({ issues: [{ path: '/amount' }] });
+    expect(input.mock.calls).toEqual([[{ target: 'draft-2020-12', libraryOptions: { unrepresentable: 'any' } }]]);
+  });
+
   const cyclic: { properties: object; items?: object } = { properties: { a: {} } };
   cyclic.items = cyclic;
   it.each([
@@ -144,8 +151,11 @@ describe('args', () => {
     { name: 'a sentence for a type', issue: { type: `${CANARY} is bad` }, rule: 'invalid' },
     { name: 'a code too long', issue: { code: CANARY.padEnd(65, 'x') }, rule: 'invalid' },
     { name: 'a number for a code', issue: { code: 12 }, rule: 'invalid' },
+    { name: 'true for a code', issue: { code: true }, rule: 'invalid' },
+    { name: 'an object for a code', issue: { code: { toString: () => 'custom' } }, rule: 'invalid' },
     { name: 'text for an issue', issue: CANARY, rule: 'invalid' },
     { name: 'null for an issue', issue: null, rule: 'invalid' },
+    { name: 'nothing for an issue', issue: undefined, rule: 'invalid' },
     { name: 'text for a path', issue: { path: CANARY, code: 'custom' }, rule: 'custom' },
   ])('reads an issue with $name', ({ issue, rule }) => {
     const verdict = check(args({ pay: refusing(issue) }), { [CANARY]: CANARY });
@@ -169,21 +179,34 @@ describe('args', () => {
     });
   });
 
+  it('looks at the first thousand issues', () => {
+    const same = Array.from({ length: 999 }, () => ({ code: 'same' }));
+    const issues = (...codes: string[]) => refusing(...same, ...codes.map((code) => ({ code })));
+    expect(check(args({ pay: issues('thousandth', 'later') }), {})).toEqual(
+      denied('same, thousandth', ['', 'same'], ['', 'thousandth']),
+    );
+  });
+
   it('refuses where the list of issues is empty', () => {
     expect(check(args({ pay: refusing() }), {})).toEqual(denied('invalid', ['', 'invalid']));
   });
 
+  const noObject = 'the result is no object';
+  const neither = 'the result has neither a value nor a list of issues';
   it.each([
-    { name: 'throws', validate: () => JSON.parse(CANARY) },
-    { name: 'rejects', validate: async () => JSON.parse(CANARY) },
-    { name: 'answers nothing', validate: () => undefined },
-    { name: 'answers true', validate: () => true },
-    { name: 'answers neither value nor issues', validate: () => ({}) },
-    { name: 'answers null for issues', validate: () => ({ value: 1, issues: null }) },
-    { name: 'answers text for issues', validate: () => ({ value: 1, issues: CANARY }) },
-    { name: 'promises nothing', validate: async () => undefined },
+    { name: 'throws', validate: () => JSON.parse(CANARY), cause: 'JSON' },
+    { name: 'rejects', validate: async () => JSON.parse(CANARY), cause: 'JSON' },
+    { name: 'answers nothing', validate: () => undefined, cause: noObject },
+    { name: 'answers null', validate: () => null, cause: noObject },
+    { name: 'answers true', validate: () => true, cause: noObject },
+    { name: 'answers with a function', validate: () => Object.assign(() => {}, { value: 1 }), cause: noObject },
+    { name: 'answers neither value nor issues', validate: () => ({}), cause: neither },
+    { name: 'answers null for issues', validate: () => ({ value: 1, issues: null }), cause: neither },
+    { name: 'answers text for issues', validate: () => ({ value: 1, issues: CANARY }), cause: neither },
+    { name: 'promises nothing', validate: async () => undefined, cause: noObject },
     {
       name: 'answers with an issue that throws',
+      cause: CANARY,
       validate: () => ({
         issues: [
           {
@@ -194,14 +217,14 @@ describe('args', () => {
         ],
       }),
     },
-  ])('throws no content of the arguments where the validator $name', async ({ validate }) => {
+  ])('throws no content of the arguments where the validator $name', async ({ validate, cause }) => {
     const error: unknown = await (async () => check(args({ pay: answering(validate) }), { a: CANARY }))().catch(
       (thrown: unknown) => thrown,
     );
     expect(error).toBeInstanceOf(Error);
     expect((error as Error).message).toBe('the schema of tool "pay" gave no verdict');
     expect(JSON.stringify(error)).not.toContain(CANARY);
-    expect((error as Error).cause).toBeInstanceOf(Error);
+    expect((error as Error).cause).toMatchObject({ message: expect.stringContaining(cause) });
   });
 
   it('answers at once for a synchronous validator and later for an asynchronous one', async () => {
@@ -247,6 +270,12 @@ describe('args', () => {
     expect(prepare(args(), 'pay', schema)).toEqual({ schema: 'held' });
     expect(check(args({ pay: schema }), 1)).toEqual({ allow: true });
     expect(check(args(), 2, schema)).toMatchObject({ allow: false, code: 'ARGS_INVALID', reason: 'schema' });
+    const validate = Object.assign(() => {}, answering((value) => ({ value }))['~standard']);
+    expect(check(args(), 1, { '~standard': validate })).toEqual({ allow: true });
+  });
+
+  it('takes schemas from an object without prototype', () => {
+    expect(prepare(args(Object.assign(Object.create(null), { pay: payment })), 'pay')).toEqual({ schema: 'held' });
   });
 
   it('leaves the arguments as they were, whatever the validator does to its own', () => {
@@ -368,13 +397,13 @@ describe('args', () => {
       name: 'an unknown option',
       make: () => args({}, { uncheked: 'all' } as ArgsOptions),
       error: TypeError,
-      says: 'unknown option `uncheked`',
+      says: 'args: unknown option `uncheked`',
     },
     {
       name: 'text for unchecked',
       make: () => args({}, { unchecked: 'pay' as 'all' }),
       error: TypeError,
-      says: '`args.unchecked`',
+      says: "`args.unchecked` must be 'all' or an array of tool names, got 'pay'",
     },
     {
       name: 'a number in unchecked',
@@ -386,6 +415,28 @@ describe('args', () => {
   it.each(misuse)('throws for $name', ({ make, error, says }) => {
     expect(make).toThrow(error);
     expect(make).toThrow(says);
+  });
+
+  it.each<{ name: string; schema: unknown; names: string[] }>([
+    {
+      name: 'properties, at any depth',
+      schema: { items: [{ properties: { a: { properties: { b: true } } } }] },
+      names: ['a', 'b'],
+    },
+    { name: 'required', schema: { required: ['a', 'b'] }, names: ['a', 'b'] },
+    { name: 'dependentRequired', schema: { dependentRequired: { a: ['b'] } }, names: ['a', 'b'] },
+    { name: 'dependentSchemas', schema: { dependentSchemas: { a: { required: ['b'] } } }, names: ['a', 'b'] },
+    {
+      name: 'dependencies',
+      schema: { dependencies: { a: ['b'], c: { required: ['d'] } } },
+      names: ['a', 'b', 'c', 'd'],
+    },
+    { name: 'no definition', schema: { $defs: { a: { required: ['b'] } } }, names: ['b'] },
+    { name: 'no value', schema: { const: null, default: ['a'], enum: ['b', null], title: undefined }, names: [] },
+    { name: 'no name that is none', schema: { properties: ['a'], required: ['b', 1, null] }, names: ['b'] },
+    ...[true, false, null, undefined].map((schema) => ({ name: `nothing in ${schema}`, schema, names: [] })),
+  ])('takes for declared $name', ({ schema, names }) => {
+    expect([...declaredNames(schema)].sort()).toEqual(names);
   });
 
   it('is typed to take the schemas of any library', () => {

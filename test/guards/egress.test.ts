@@ -130,6 +130,131 @@ describe('egress', () => {
     },
   );
 
+  it.each([{ give: (answers: string[]) => answers }, { give: async (answers: string[]) => answers }])(
+    'passes on what a resolver gives',
+    async ({ give }) => {
+      const asked: string[] = [];
+      const resolver = (host: string) => {
+        asked.push(host);
+        return give(['127.0.0.1', '::1']);
+      };
+      const guard = egress({ allow: ['a.test'], resolver });
+      expect(await guard.egress?.resolver?.('a.test')).toEqual(['127.0.0.1', '::1']);
+      expect(asked).toEqual(['a.test']);
+      expect(guard.settings).toMatchObject({ resolver: 'own' });
+      expect(egress({ allow: [] }).egress?.resolver).toBeUndefined();
+    },
+  );
+
+  it.each(['rawSockets', 'udp', 'childProcess', 'workers'] as const)('opens %s where that is allowed', (option) => {
+    const closed = { rawSockets: false, udp: false, childProcess: false, workers: false };
+    for (const [choice, open] of [
+      ['allow', true],
+      ['deny', false],
+    ] as const) {
+      const { egress: held, settings } = egress({ allow: [], [option]: choice });
+      expect(held).toMatchObject({ ...closed, [option]: open });
+      expect(settings).toMatchObject({ ...closed, [option]: open });
+    }
+  });
+
+  it('holds the paths of unix sockets as they are, and sorts them in its settings', () => {
+    const guard = egress({ allow: [], unix: ['/run/b.sock', '/run/a.sock', '/run/b.sock'] });
+    expect(guard.egress?.unix).toEqual(new Set(['/run/b.sock', '/run/a.sock']));
+    expect(guard.settings).toMatchObject({ unix: ['/run/a.sock', '/run/b.sock'] });
+  });
+
+  describe('a connection', () => {
+    const rules = { allow: ['a.test', 'http://b.test:8080', { host: 'm.test', methods: ['GET'] }], deny: ['c.test'] };
+    const given = { host: 'a.test', port: 443, tls: true, requested: false } as const;
+    const raw = (scheme: string, host: string, port: number) => ({
+      allow: false,
+      code: 'EGRESS_DENIED',
+      reason: 'scheme',
+      message: `host ${host} is not allowed over ${scheme}`,
+      target: { scheme, host, port },
+    });
+    it.each([
+      { name: 'of a request that was judged', options: {}, way: { requested: true }, verdict: { allow: true } },
+      {
+        name: 'to another host, of a request',
+        options: {},
+        way: { requested: true, host: 'x.test' },
+        verdict: { reason: 'host-not-allowed' },
+      },
+      { name: 'of its own by TLS', options: {}, way: {}, verdict: raw('tls', 'a.test', 443) },
+      {
+        name: 'of its own by TCP',
+        options: {},
+        way: { host: 'b.test', port: 8080, tls: false },
+        verdict: raw('tcp', 'b.test', 8080),
+      },
+      {
+        name: 'of its own to another host',
+        options: {},
+        way: { host: 'x.test' },
+        verdict: { reason: 'host-not-allowed' },
+      },
+      { name: 'of its own, allowed', options: { rawSockets: 'allow' }, way: {}, verdict: { allow: true } },
+      {
+        name: 'of its own, allowed, to another host',
+        options: { rawSockets: 'allow' },
+        way: { host: 'x.test' },
+        verdict: { reason: 'host-not-allowed' },
+      },
+      {
+        name: 'of its own, allowed, to a host with methods',
+        options: { rawSockets: 'allow' },
+        way: { host: 'm.test' },
+        verdict: { reason: 'method' },
+      },
+    ] as const)('is judged: $name', ({ options, way, verdict }) => {
+      expect(egress({ ...rules, ...options }).egress?.connection({ ...given, ...way })).toMatchObject(verdict);
+    });
+  });
+
+  it('resolves the names alone that may be reached', () => {
+    const { egress: held } = egress({ allow: ['a.test', '*.b.test'], deny: ['c.b.test'] });
+    expect(['a.test', 'd.b.test'].map((host) => held?.name(host))).toEqual([{ allow: true }, { allow: true }]);
+    for (const host of ['x.test', 'c.b.test']) {
+      expect(held?.name(host)).toEqual({
+        allow: false,
+        code: 'EGRESS_DENIED',
+        reason: 'host-not-allowed',
+        message: `host ${host} is not allowed`,
+        target: { scheme: 'dns', host, port: 0 },
+      });
+    }
+  });
+
+  describe('the addresses of a name', () => {
+    const target = { scheme: 'https', host: 'a.test', port: 443 } as const;
+    it.each([
+      { name: 'a public one', answers: ['8.8.8.8'], verdict: { allow: true, addresses: ['8.8.8.8'] } },
+      {
+        name: 'public ones',
+        answers: ['8.8.8.8', '2001:4860:4860::8888'],
+        verdict: { allow: true, addresses: ['8.8.8.8', '2001:4860:4860::8888'] },
+      },
+      {
+        name: 'one that is not',
+        answers: ['8.8.8.8', '10.0.0.1', '127.0.0.1'],
+        verdict: {
+          allow: false,
+          code: 'EGRESS_DENIED',
+          reason: 'address:private',
+          target: { ...target, addr: '10.0.0.1' },
+        },
+      },
+    ])('are judged: $name', ({ answers, verdict }) => {
+      expect(egress({ allow: ['a.test'] }).egress?.addresses(target, answers)).toMatchObject(verdict);
+    });
+    it('are without those that may not be dialled where that is wanted', () => {
+      const { egress: held } = egress({ allow: ['a.test'], addresses: { onMixed: 'filter' } });
+      expect(held?.addresses(target, ['10.0.0.1', '8.8.8.8'])).toEqual({ allow: true, addresses: ['8.8.8.8'] });
+    });
+  });
+
   it('judges the address that a URL holds', () => {
     const reason = (options: EgressOptions, url: string) => {
       const verdict = egress(options).check?.(call(url));
@@ -202,6 +327,11 @@ describe('egress', () => {
       message: '`egress.unix` must be an array',
     },
     { name: 'an empty unix path', options: { allow: [], unix: [''] }, message: '`egress.unix[0]` must be the path' },
+    {
+      name: 'a unix path of bytes',
+      options: { allow: [], unix: ['/a', Buffer.of(47)] },
+      message: '`egress.unix[1]` must be',
+    },
     ...['proxy.test', 'socks5://proxy.test', 'http://proxy.test/path', 'http://proxy.test?a', 3128, null].map(
       (proxy) => ({
         name: `proxy ${proxy}`,

@@ -659,6 +659,15 @@ function booksInTheRightWindow(kit: Kit): void {
       kit.clock.advance(1_001);
       expect(await counted()).toEqual({});
     });
+    timed('books at the moment of settling where nothing else has happened since: rolling', async () => {
+      await reserve('r1', [line(60, { span: MINUTE })], { leaseMs: MAX - 1_000_000 });
+      kit.clock.advance(30_000);
+      await settle('r1', [50]);
+      kit.clock.advance(59_999);
+      expect(await counted()).toEqual({ 'a usd': [50, 0] });
+      kit.clock.advance(1_001);
+      expect(await counted()).toEqual({});
+    });
     timed('begins a calendar in the window of the first line that is not refused', async () => {
       const at = (offset: number): Line[] => [line(10, { span: day(offset), book: 'reserve' })];
       const decisions = await kit.store.reserve([item('early', at(1)), item('now', at(0))]);
@@ -919,6 +928,13 @@ function shutsScopes(kit: Kit): void {
       expect(await kit.store.open(['a'])).toMatchObject({ a: kit.token('a') });
       expect(await reserve('r5', 1)).toMatchObject({ ok: false, why: 'closed', line: 0 });
     });
+    it('answers repeats', async () => {
+      await reserve('r', [line(10), line(10, { scope: 'b' })]);
+      await kit.store.shut('a');
+      const again = await reserve('r', [line(10), line(10, { scope: 'b' })]);
+      expect(again).toMatchObject({ ok: true, repeat: 'held' });
+      expect((again as { left: readonly Units[] }).left[1]).toBe(90);
+    });
     it('lets open holds end', async () => {
       await kit.store.reserve(
         ['r1', 'r2', 'r3'].map((id) => item(id, [line(10), line(10, { scope: 'b' })], { leaseMs: 0 })),
@@ -969,6 +985,7 @@ function tellsHowLongToWait(kit: Kit): void {
       { name: 'a hold in the way, rolling', span: () => MINUTE, used: 20, held: 75, ask: 85, why: 'exhausted' },
       { name: 'a hold in the way, calendar', span: () => day(0), used: 20, held: 75, ask: 85, why: 'exhausted' },
       { name: 'holds alone in the way', span: () => MINUTE, used: 20, held: 75, ask: 80, why: 'in_flight' },
+      { name: 'holds that may end before', span: () => MINUTE, used: 50, held: 40, ask: 20, why: 'in_flight' },
       { name: 'more than the cap', span: () => MINUTE, used: 20, held: 0, ask: 101, why: 'exceeds_cap' },
     ];
     it.each(never)('is absent where time alone does not help: $name', async ({ span, used, held, ask, why }) => {

@@ -200,17 +200,43 @@ describe('memoryStore', () => {
       expect(reserve('beside', 5, { onto: 'kept' })).toMatchObject({ ok: true, repeat: 'settled' });
       clock.advance(1);
       store.sweep(0);
-      endMany('t');
       expect(reserve('beside', 5)).toMatchObject({ ok: true, repeat: undefined });
       expect(reserve('kept', 10)).toMatchObject({ ok: true, repeat: undefined, left: [80] });
     });
+    it('is an end for keepMs, and no longer where nobody sweeps', () => {
+      reserve('kept', 10, { keepMs: 5_000 });
+      store.settle([{ id: 'kept', actual: [10] }]);
+      endMany('u');
+      clock.advance(5_000);
+      expect(reserve('kept', 10)).toMatchObject({ ok: true, repeat: 'settled' });
+      endMany('v');
+      expect(reserve('kept', 10)).toMatchObject({ ok: true, repeat: undefined });
+    });
+    it('is the last 500 ends, however many holds are open', () => {
+      store.reserve(Array.from({ length: 2_000 }, (_, i) => item(`open ${i}`, 0, { meter: 'many' })));
+      reserve('first', 10);
+      store.settle([{ id: 'first', actual: [10] }]);
+      endMany('w', 500);
+      expect(reserve('first', 10)).toMatchObject({ ok: true, repeat: 'settled' });
+    });
+    it('is no renewal of a lease, to which a repeat could add nothing', () => {
+      reserve('open', 10);
+      const renewal = { ...item('renewal', 0, { onto: 'open' }), lines: [] };
+      expect(store.reserve([renewal])).toEqual([{ ok: true, repeat: undefined, left: [] }]);
+      expect(reserve('renewal', 5, { onto: 'open' })).toMatchObject({ ok: true, repeat: undefined });
+    });
+    it('is nothing that a shut scope has counted', () => {
+      reserve('open', 10);
+      store.shut('a');
+      expect(store.read(['a'])).toEqual({ a: {} });
+    });
     it('is the last 4096 shut scopes, and never the generation of one before', () => {
-      const scopes = Array.from({ length: 4_097 }, (_, i) => `scope ${i}`);
+      const scopes = Array.from({ length: 4_098 }, (_, i) => `scope ${i}`);
       const tokens = store.open(scopes);
       for (const scope of scopes) store.shut(scope);
       const ask = (scope: string): Decision => reserve('x', 1, { scope, generation: tokens[scope] as string });
-      expect(ask('scope 1')).toMatchObject({ ok: false, why: 'closed' });
-      expect(ask('scope 0')).toMatchObject({ ok: false, why: 'state_lost' });
+      expect(ask('scope 2')).toMatchObject({ ok: false, why: 'closed' });
+      for (const scope of ['scope 0', 'scope 1']) expect(ask(scope)).toMatchObject({ ok: false, why: 'state_lost' });
       expect(generationOf(store, 'scope 0')).not.toBe(tokens['scope 0']);
       expect(ask('scope 0')).toMatchObject({ ok: false, why: 'state_lost' });
     });

@@ -23,6 +23,12 @@ describe('Meter', () => {
       expect(meter.used(at(1e13, 1e13))).toBe(5);
       expect(meter.untilFreed(1, at(1e13, 1e13))).toBeUndefined();
     });
+    it('goes on with a state as it was', () => {
+      const meter = new Meter({ kind: 'total' }, undefined, { held: 3, booked: 5, bookedLate: undefined });
+      expect([meter.held, meter.used(at(0))]).toEqual([3, 5]);
+      const { startMs, endMs } = { startMs: Number.POSITIVE_INFINITY, endMs: Number.POSITIVE_INFINITY };
+      expect(meter.state).toEqual({ held: 3, booked: 5, startMs, endMs, bookedLate: undefined });
+    });
     it('is full at 2 ** 53 - 1', () => {
       const meter = new Meter({ kind: 'total' });
       meter.book(Number.MAX_SAFE_INTEGER, at(0));
@@ -50,6 +56,13 @@ describe('Meter', () => {
       meter.book(7, at(0, 9_000));
       expect(meter.used(at(0, 9_000))).toBe(7);
     });
+    it('takes what is over for no reason to be full', () => {
+      const meter = new Meter({ kind: 'rolling', ms: 100, stepMs: 10 });
+      meter.book(Number.MAX_SAFE_INTEGER, at(0, 1_000));
+      expect(meter.state).toMatchObject({ booked: Number.MAX_SAFE_INTEGER });
+      meter.book(7, at(0, 9_000));
+      expect(meter.state).toMatchObject({ booked: 7 });
+    });
   });
 
   describe('with a calendar span', () => {
@@ -71,6 +84,27 @@ describe('Meter', () => {
       meter.turn(day(200));
       expect(meter.used(at(250))).toBe(6);
     });
+    it('ends each window that it turns to', () => {
+      const meter = new Meter(day(100));
+      meter.turn(day(200));
+      const mark = meter.book(6, at(250));
+      meter.book(5, at(250));
+      expect(meter.state).toEqual({ held: 0, booked: 11, startMs: 200, endMs: 300, bookedLate: undefined });
+      expect(meter.untilFreed(11, at(250))).toBe(50);
+      meter.takeBack(6, mark);
+      expect(meter.used(at(299))).toBe(5);
+      expect(meter.used(at(300))).toBe(0);
+    });
+    it('goes on with a window as it was', () => {
+      const first = new Meter(day(100));
+      first.book(5, at(150));
+      first.book(7, at(210));
+      expect(first.state).toEqual({ held: 0, booked: 7, startMs: 100, endMs: 200, bookedLate: 210 });
+      const next = new Meter(day(100), undefined, first.state);
+      expect(next.used(at(220))).toBe(7);
+      next.turn(day(200));
+      expect(next.used(at(220))).toBe(7);
+    });
     it('does not turn back', () => {
       const meter = new Meter(day(200));
       meter.book(5, at(250));
@@ -81,6 +115,7 @@ describe('Meter', () => {
     });
     it.each([
       { name: 'into the window that it fell into', late: [210, 260], next: 200, carried: 12 },
+      { name: 'at that end', late: [200, 210], next: 200, carried: 12 },
       { name: 'into a window that begins with it', late: [300, 300], next: 300, carried: 12 },
       { name: 'into no later window', late: [210, 299], next: 300, carried: 0 },
       { name: 'as a whole when it lies on both sides of a turn', late: [250, 310], next: 300, carried: 12 },
