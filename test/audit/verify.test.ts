@@ -3,7 +3,7 @@ import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { lineHash } from '../../src/audit/chain.ts';
 import { rootText } from '../../src/audit/checkpoint.ts';
 import { toolStart } from '../../src/audit/event.ts';
@@ -97,6 +97,18 @@ describe('verifyLog', () => {
       const report = await check(log);
       expect(report.ok).toBe(ok);
       if (!ok) expect(report).toMatchObject({ code: 'E_FORMAT', firstBadLine: 2 });
+    }
+  });
+
+  it('knows most lines at a glance, and reads the others in full', async () => {
+    const { text } = new SignedLog().calls(40).checkpoint().charge().stop().calls(3).close();
+    const parse = vi.spyOn(JSON, 'parse');
+    try {
+      expect(await check(text)).toMatchObject({ ok: true, state: 'closed', events: 92 });
+      const read = parse.mock.calls.map(([line]) => /"kind":"(\w+)"/.exec(line)?.[1]);
+      expect(read).toEqual(['session_open', 'checkpoint', 'kill_switch', 'session_close', 'checkpoint']);
+    } finally {
+      parse.mockRestore();
     }
   });
 
@@ -336,6 +348,14 @@ describe('verifyLog of several logs in one file', () => {
       expect(report).toMatchObject({ ok: false, code: 'E_FORMAT', firstBadLine: bad });
       expect(report.logs.map(({ ok }) => ok)).toEqual([true, true]);
     }
+  });
+
+  it('names the first bad line of a log whatever comes of it later', async () => {
+    const [one, two] = [new SignedLog().calls(3), new SignedLog().calls(3)];
+    const broken = one.lines.toSpliced(3, 1);
+    const report = await check(textOf([...broken.slice(0, 4), ...two.lines, `${broken[4]} `]));
+    expect(report).toMatchObject({ code: 'E_SEQ', firstBadLine: 4 });
+    expect(report.logs).toMatchObject([{ code: 'E_SEQ', firstBadLine: 4, events: 3 }, { ok: true }]);
   });
 
   it('knows no origin of a log whose first line is not there', async () => {
@@ -593,6 +613,12 @@ describe('verifyLog of a log with several wrong signatures', () => {
     const report = await check(wrong().charge().checkpoint().charge());
     expect(report).toMatchObject({ code: 'E_SIG', firstBadLine: 4, events: 3, signedThrough: 0 });
     expect(report.logs).toMatchObject([{ code: 'E_SIG', firstBadLine: 4, events: 3 }]);
+  });
+
+  it('tells of nothing else where the line is not the one that a head names', async () => {
+    const log = wrong();
+    const report = await check(log, { heads: [{ log: log.id, seq: 3, hash: 'ab'.repeat(32) }] });
+    expect(report).toMatchObject({ code: 'E_ROOT', firstBadLine: 4, events: 4 });
   });
 
   it('tells of it before what else is wrong behind it', async () => {
