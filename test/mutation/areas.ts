@@ -67,14 +67,10 @@ export const AREAS: Readonly<Record<string, Area>> = {
     shared: true,
   },
   'audit-log': {
-    mutate: ['src/audit/{checkpoints,delivery,failure,in-time,log}.ts'],
-    tests: ['test/audit/{delivery,failure,log,root-signer,signing-policy}.test.ts'],
-    shared: true,
-  },
-  'audit-dropped': {
-    mutate: ['src/audit/dropped.ts'],
-    tests: ['test/audit/on-error.test.ts'],
+    mutate: ['src/audit/{checkpoints,delivery,dropped,failure,in-time,log}.ts'],
+    tests: ['test/audit/{delivery,failure,log,on-error,root-signer,signing-policy}.test.ts'],
     ignoreStatic: true,
+    shared: true,
   },
   'audit-sinks': {
     mutate: ['src/audit/{forward-sink,memory-sink,prior-heads,written-lines}.ts'],
