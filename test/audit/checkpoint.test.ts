@@ -38,6 +38,8 @@ const ORIGIN = `test.local/${LOG}`;
 const HEAD = `{"v":1,"log":"${LOG}","seq":`;
 const checkpoint: Checkpoint = { origin: ORIGIN, size: 12, root: rootText(EMPTY_ROOT) };
 const invalid = expect.objectContaining({ code: 'NOTE_INVALID' });
+const refusal = (what: string): unknown =>
+  expect.objectContaining({ code: 'NOTE_INVALID', message: `the note is not valid: ${what}` });
 
 describe('signCheckpoint', () => {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
@@ -78,27 +80,74 @@ describe('openNote', () => {
   const { signature } = vectors.peter;
   const wrong = signature.replace('x08go/ZJ', 'x08go/ZK');
   it.each([
-    { name: 'a text alone', note: text },
-    { name: 'no signature', note: `${text}\n` },
-    { name: 'no LF at the end', note: `${text}\n${signature.slice(0, -1)}` },
-    { name: 'a control character', note: `\u0001${text}\n${signature}` },
-    { name: 'a CR', note: `${text}\r\n${signature}` },
-    { name: 'a tab', note: `\t${text}\n${signature}` },
-    { name: 'a lone surrogate', note: `\ud800${text}\n${signature}` },
+    { name: 'a text alone', note: text, what: 'it has no signature' },
+    { name: 'no signature', note: `${text}\n`, what: 'a signature line is malformed' },
+    { name: 'no LF at the end', note: `${text}\n${signature.slice(0, -1)}`, what: 'it has no signature' },
+    { name: 'a signature alone', note: signature, what: 'it has no signature' },
+    { name: 'a control character', note: `\u0001${text}\n${signature}`, what: 'it is not a text' },
+    { name: 'a CR', note: `${text}\r\n${signature}`, what: 'it is not a text' },
+    { name: 'a tab', note: `\t${text}\n${signature}`, what: 'it is not a text' },
+    { name: 'a lone surrogate', note: `\ud800${text}\n${signature}`, what: 'it is not a text' },
+    { name: 'a text that never ends', note: `${'x'.repeat(1_000_000)}\n\n${signature}`, what: 'it is not a text' },
     { name: 'a name with a space', note: `${text}\n${signature.replace('Neumann', ' Neumann')}` },
     { name: 'a line that is no signature', note: `${text}\n${signature}Unexpected line.\n` },
     { name: 'a hyphen for the dash', note: `${text}\n${signature.replace('—', '-')}` },
+    { name: 'something before the dash', note: `${text}\nx${signature}` },
+    { name: 'something behind the signature', note: `${text}\n${signature.slice(0, -1)} x\n` },
     { name: 'a signature without its padding', note: `${text}\n${signature.replace('=\n', '\n')}` },
     { name: 'a key id alone', note: `${text}\n— PeterNeumann x08gow==\n` },
-    { name: 'another text', note: `${text.replace('If', 'Of')}\n${signature}` },
-    { name: 'a signature of a known key that does not hold', note: `${text}\n${wrong}` },
-    { name: 'such a signature beside one that does', note: `${text}\n${vectors.enoch.signature}${wrong}` },
-    { name: 'unknown keys alone', note: `${text}\n${signature.replace('PeterNeumann', 'CarmenSandiego')}` },
-    { name: 'another id', note: `${text}\n${signature.replace('x08g', 'xxxx')}` },
-    { name: 'too many signatures', note: `${text}\n${signature.repeat(101)}` },
-    { name: 'a text that never ends', note: `${'x'.repeat(1_000_000)}\n\n${signature}` },
-  ])('refuses $name', ({ note }) => {
-    expect(() => openNote(note, [peter, enoch])).toThrow(invalid);
+    {
+      name: 'another text',
+      note: `${text.replace('If', 'Of')}\n${signature}`,
+      what: 'a signature does not hold',
+    },
+    {
+      name: 'a signature of a known key that does not hold',
+      note: `${text}\n${wrong}`,
+      what: 'a signature does not hold',
+    },
+    {
+      name: 'such a signature beside one that does',
+      note: `${text}\n${vectors.enoch.signature}${wrong}`,
+      what: 'a signature does not hold',
+    },
+    {
+      name: 'unknown keys alone',
+      note: `${text}\n${signature.replace('PeterNeumann', 'CarmenSandiego')}`,
+      what: 'no known key signed it',
+    },
+    {
+      name: 'another id',
+      note: `${text}\n${signature.replace('x08g', 'xxxx')}`,
+      what: 'no known key signed it',
+    },
+    {
+      name: 'too many signatures',
+      note: `${text}\n${signature.repeat(101)}`,
+      what: 'it has too many signatures',
+    },
+  ])('refuses $name', ({ note, what = 'a signature line is malformed' }) => {
+    expect(() => openNote(note, [peter, enoch])).toThrow(refusal(what));
+  });
+
+  it('takes as many signatures, and as long a text, as it may have', () => {
+    expect(openNote(`${text}\n${signature.repeat(100)}`, [peter]).signedBy).toEqual([peter]);
+    const { privateKey: key } = generateSessionKey();
+    const noteOf = (length: number): string => {
+      const long: Checkpoint = { ...checkpoint, origin: 'o', root: 'x'.repeat(length) };
+      return checkpointNote(long, key, signCheckpoint(key, long));
+    };
+    const longest = 1_000_000 - noteOf(0).length;
+    expect(openNote(noteOf(longest), [{ name: 'o', key }]).text).toHaveLength(longest + 'o\n12\n\n'.length);
+    expect(() => openNote(noteOf(longest + 1), [{ name: 'o', key }])).toThrow(refusal('it is not a text'));
+  });
+
+  it('takes no signature of a known key under another name', () => {
+    const { privateKey: key } = generateSessionKey();
+    const other: Checkpoint = { ...checkpoint, origin: 'other.local' };
+    const note = checkpointNote(other, key, signCheckpoint(key, other));
+    expect(openNote(note, [{ name: 'other.local', key }]).text).toBe(checkpointBody(other));
+    expect(() => openNote(note, [{ name: ORIGIN, key }])).toThrow(refusal('no known key signed it'));
   });
 
   it.each(['\t', '\r', '\u0000', '\u001f'])('refuses %j in what a known key signed', (control) => {
@@ -145,6 +194,7 @@ describe('parseCheckpoint', () => {
   it.each([
     { name: 'no LF at the end', text: `o\n1\n${root}` },
     { name: 'an extension line', text: `o\n1\n${root}\nmore\n` },
+    { name: 'an extension line without LF', text: `o\n1\n${root}\nmore` },
     { name: 'a blank line', text: `o\n1\n${root}\n\n` },
     { name: 'no origin', text: `\n1\n${root}\n` },
     { name: 'no size', text: `o\n\n${root}\n` },
@@ -155,7 +205,7 @@ describe('parseCheckpoint', () => {
     { name: 'a root of 31 bytes', text: `o\n1\n${Buffer.alloc(31).toString('base64')}\n` },
     { name: 'a root in another spelling', text: `o\n1\n${root.replace('=', '')}\n` },
   ])('refuses $name', ({ text }) => {
-    expect(() => parseCheckpoint(text)).toThrow(invalid);
+    expect(() => parseCheckpoint(text)).toThrow(refusal('it is not a checkpoint'));
   });
 });
 
@@ -181,11 +231,12 @@ describe('LogSigner', () => {
 
   it('covers no other number of lines than there are, and never none', () => {
     const { signer } = signerOf();
-    expect(() => signer.checkpointLine(HEAD, 2, GENESIS)).toThrow();
-    expect(() => signer.checkpointLine(HEAD, 4, GENESIS)).toThrow();
+    const line = 'a checkpoint covers the lines before it';
+    expect(() => signer.checkpointLine(HEAD, 2, GENESIS)).toThrow(line);
+    expect(() => signer.checkpointLine(HEAD, 4, GENESIS)).toThrow(line);
     const empty = new LogSigner({ key: generateSessionKey().privateKey, origin: ORIGIN });
-    expect(() => empty.checkpointLine(HEAD, 0, GENESIS)).toThrow();
-    expect(() => empty.note()).toThrow();
+    expect(() => empty.checkpointLine(HEAD, 0, GENESIS)).toThrow(line);
+    expect(() => empty.note()).toThrow('a note tells of a checkpoint that was made');
   });
 
   it('goes over to another key, which the old one certifies', () => {
@@ -209,8 +260,9 @@ describe('LogSigner', () => {
     const { signer, key } = signerOf();
     signer.checkpointLine(HEAD, 3, GENESIS);
     signer.destroy();
-    expect(() => signer.checkpointLine(HEAD, 3, GENESIS)).toThrow();
-    expect(() => signer.rotate(generateSessionKey().privateKey)).toThrow();
+    const gone = 'the key of the log was destroyed';
+    expect(() => signer.checkpointLine(HEAD, 3, GENESIS)).toThrow(gone);
+    expect(() => signer.rotate(generateSessionKey().privateKey)).toThrow(gone);
     expect(openNote(signer.note(), [key]).text).toContain('\n3\n');
   });
 
@@ -221,14 +273,20 @@ describe('LogSigner', () => {
     { name: 'nothing', origin: '' },
   ])('refuses an origin with $name', ({ origin }) => {
     const { privateKey: key } = generateSessionKey();
-    expect(() => new LogSigner({ key, origin })).toThrow(RangeError);
+    expect(() => new LogSigner({ key, origin })).toThrow(
+      new RangeError('the origin of a log must hold no white space and no plus sign'),
+    );
   });
 
   it('refuses a public key and a key of another kind', () => {
     const { publicKey } = generateKeyPairSync('ed25519');
-    expect(() => new LogSigner({ key: publicKey, origin: ORIGIN })).toThrow(TypeError);
+    expect(() => new LogSigner({ key: publicKey, origin: ORIGIN })).toThrow(
+      new TypeError('`key` must be an Ed25519 private KeyObject'),
+    );
     const { signer } = signerOf();
-    expect(() => signer.rotate(generateKeyPairSync('x25519').privateKey)).toThrow(TypeError);
+    expect(() => signer.rotate(generateKeyPairSync('x25519').privateKey)).toThrow(
+      new TypeError('`nextKey` must be an Ed25519 private KeyObject'),
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { EventKind } from '../../src/audit/event.ts';
 import * as event from '../../src/audit/event.ts';
 import { generateSessionKey } from '../../src/audit/keys.ts';
@@ -219,6 +219,144 @@ describe('a line of the log', () => {
     // The amount before was another one in between.
     lineOf('charge', event.charge(undefined, undefined, { usd: 7, sat: 7 }));
     expect(JSON.parse(lineOf('charge', event.charge(undefined, undefined, units)))).toMatchObject({ usd, sat });
+  });
+});
+
+describe('what stands in a line', () => {
+  const raw = '{"a":[1,"é"]}';
+  const call = `,"call":"${CALL}","tool":"stripe.charge"`;
+  const denied = `${call},"guard":"args","code":"ARGS_INVALID"`;
+  const short = ',"unit":"usd","cap":"5","requested":"0.5","remaining":"-0.25"';
+  it.each([
+    { name: 'a start', body: event.toolStart(CALL, TOOL, ARGS, FREE), text: `${call},"args":"${ARGS}"` },
+    {
+      name: 'a start with all',
+      body: event.toolStart(CALL, TOOL, ARGS, BOTH, raw),
+      text: `${call},"args":"${ARGS}","usd":"1.5","sat":"0.25","x":{"raw":${raw}}`,
+    },
+    { name: 'an end', body: event.toolEnd(CALL, TOOL, 9, undefined, FREE, FREE, false), text: `${call},"us":9` },
+    {
+      name: 'an end that booked nothing of what it held',
+      body: event.toolEnd(CALL, TOOL, 9, undefined, FREE, BOTH, false),
+      text: `${call},"us":9,"usd":"0","sat":"0"`,
+    },
+    {
+      name: 'an end that booked other money than it held',
+      body: event.toolEnd(CALL, TOOL, 9, undefined, { usd: 0, sat: 250 }, USD, false),
+      text: `${call},"us":9,"usd":"0","sat":"0.25"`,
+    },
+    {
+      name: 'an end with all',
+      body: event.toolEnd(CALL, TOOL, 9, 'E_X', BOTH, FREE, true),
+      text: `${call},"us":9,"error":"E_X","usd":"1.5","sat":"0.25","overrun":1`,
+    },
+    { name: 'a refusal', body: event.toolDenied(DENIED), text: denied },
+    {
+      name: 'a refusal with all',
+      body: event.toolDenied({ ...DENIED, args: ARGS, reason: 'r', observed: true, raw }),
+      text: `${call},"args":"${ARGS}","guard":"args","code":"ARGS_INVALID","reason":"r","observed":1,"x":{"raw":${raw}}`,
+    },
+    { name: 'a refusal of a budget', body: event.budgetDenied({ ...DENIED, ...SHORT }), text: denied + short },
+    {
+      name: 'a refusal of a budget that was not observed',
+      body: event.budgetDenied({ ...DENIED, ...SHORT, observed: false }),
+      text: denied + short,
+    },
+    {
+      name: 'a refusal of a budget with all',
+      body: event.budgetDenied({ ...DENIED, ...SHORT, args: ARGS, reason: 'r', observed: true, raw }),
+      text:
+        `${call},"args":"${ARGS}","guard":"args","code":"ARGS_INVALID"${short}` +
+        `,"reason":"r","observed":1,"x":{"raw":${raw}}`,
+    },
+    {
+      name: 'a place',
+      body: event.egress({ ...TARGET, observed: false }),
+      text: ',"scheme":"https","host":"api.stripe.com","port":443',
+    },
+    {
+      name: 'a place with all',
+      body: event.egress({
+        ...TARGET,
+        call: CALL,
+        tool: TOOL,
+        addr: '192.0.2.1',
+        code: 'EGRESS_DENIED',
+        reason: 'port',
+        observed: true,
+      }),
+      text:
+        `${call},"scheme":"https","host":"api.stripe.com","port":443,"addr":"192.0.2.1"` +
+        ',"code":"EGRESS_DENIED","reason":"port","observed":1',
+    },
+    { name: 'a charge', body: event.charge(undefined, undefined, FREE), text: '' },
+    {
+      name: 'a charge with all',
+      body: event.charge(CALL, 'model', BOTH),
+      text: `,"call":"${CALL}","note":"model","usd":"1.5","sat":"0.25"`,
+    },
+    { name: 'a stop', body: event.killSwitch('by "hand"'), text: ',"reason":"by \\"hand\\""' },
+    { name: 'a fragment', body: event.logRecovered(17, HASH), text: `,"bytes":17,"sha256":"${HASH}"` },
+    {
+      name: 'what was dropped',
+      body: event.eventsDropped({ count: 3, from: 1, to: 2 }),
+      text: ',"count":3,"from":1,"to":2',
+    },
+    {
+      name: 'the end',
+      body: event.sessionClose('closed', 2, 1, FREE),
+      text: ',"reason":"closed","calls":2,"denied":1',
+    },
+    {
+      name: 'the end with money',
+      body: event.sessionClose('closed', 2, 1, BOTH),
+      text: ',"reason":"closed","calls":2,"denied":1,"usd":"1.5","sat":"0.25"',
+    },
+  ])('is, byte for byte: $name', ({ body, text }) => {
+    expect(body).toBe(text);
+  });
+
+  it('may be no money before any other', async () => {
+    vi.resetModules();
+    const { toolEnd } = await import('../../src/audit/event.ts');
+    expect(toolEnd(CALL, TOOL, 9, undefined, FREE, BOTH, false)).toBe(`${call},"us":9,"usd":"0","sat":"0"`);
+  });
+
+  const open = {
+    origin: 'o/l',
+    lib: 'leashkit/1',
+    agent: 'a',
+    session: 's',
+    mode: 'enforce',
+    hash: 's1',
+    guards: HASH,
+  };
+  const opened = `,"origin":"o/l","lib":"leashkit/1","agent":"a","session":"s","mode":"enforce","hash":"s1","guards":"${HASH}"`;
+  const heads = Array.from({ length: 65 }, (_, size) => ({ log: CALL, size, hash: HASH }));
+  it.each([
+    { name: 'alone', more: {}, text: '' },
+    { name: 'beside no others', more: { prior: [] }, text: '' },
+    {
+      name: 'with all',
+      more: {
+        egress: { enforce: 'scope', leash: 'held' },
+        key: KEY,
+        cert: SIGNATURE,
+        parent: { log: CALL, seq: 3, hash: HASH },
+        prior: heads.slice(0, 2),
+      },
+      text:
+        `,"egress":{"enforce":"scope","leash":"held"},"key":"${KEY}","cert":"${SIGNATURE}"` +
+        `,"parent":{"log":"${CALL}","seq":3,"hash":"${HASH}"}` +
+        `,"prior":[{"log":"${CALL}","size":0,"hash":"${HASH}"},{"log":"${CALL}","size":1,"hash":"${HASH}"}]`,
+    },
+    {
+      name: 'beside more than are named',
+      more: { prior: heads },
+      text: `,"prior":${JSON.stringify(heads.slice(1).map(({ log, size, hash }) => ({ log, size, hash })))}`,
+    },
+  ])('is, byte for byte: the beginning $name', ({ more, text }) => {
+    expect(event.sessionOpen({ ...open, ...more })).toBe(opened + text);
   });
 });
 

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { checkpointNote, signCheckpoint } from '../../src/audit/checkpoint.ts';
 import { type EventProof, proveEvent, verifyEventProof } from '../../src/audit/inclusion.ts';
-import { generateSessionKey, rawPublicKey } from '../../src/audit/keys.ts';
+import { certify, generateSessionKey, rawPublicKey } from '../../src/audit/keys.ts';
 import { inParts, SignedLog, textOf } from '../helpers/signed-log.ts';
 
 const root = generateKeyPairSync('ed25519');
@@ -53,15 +53,32 @@ describe('proveEvent', () => {
   });
 
   it.each([
-    { name: 'a line that is not there', seq: 999, id: log.id, code: 'NOT_FOUND' },
-    { name: 'a log that is not there', seq: 0, id: 'other', code: 'NOT_FOUND' },
-  ])('refuses $name', async ({ seq, id, code }) => {
-    await expect(prove(seq, log.text, id)).rejects.toMatchObject({ code });
+    { name: 'a line that is not there', seq: 999, id: log.id, code: 'NOT_FOUND', message: 'the log has no line 999' },
+    {
+      name: 'the line after the last one',
+      seq: log.lines.length,
+      id: log.id,
+      code: 'NOT_FOUND',
+      message: `the log has no line ${log.lines.length}`,
+    },
+    { name: 'a log that is not there', seq: 0, id: 'other', code: 'NOT_FOUND', message: 'the log has no line 0' },
+    {
+      name: 'a line that no checkpoint covers',
+      seq: log.lines.length - 1,
+      id: log.id,
+      code: 'NOT_SIGNED',
+      message: `no checkpoint covers line ${log.lines.length - 1} of the log`,
+    },
+  ])('refuses $name', async ({ seq, id, code, message }) => {
+    await expect(prove(seq, log.text, id)).rejects.toMatchObject({ code, message });
   });
 
   it('refuses a log that is not right, wherever', async () => {
     const edited = textOf(log.lines.with(5, (log.lines[5] as string).replace('sha256:', 'sha256:0')));
-    await expect(prove(1, edited)).rejects.toMatchObject({ code: 'E_FORMAT' });
+    await expect(prove(1, edited)).rejects.toMatchObject({
+      code: 'E_FORMAT',
+      message: 'the log is not right: line 6',
+    });
     const signature = log.lines.map((line, i) =>
       i === lastCheckpoint ? line.replace(/"sig":"(.)/, (_, c) => `"sig":"${c === 'A' ? 'B' : 'A'}`) : line,
     );
@@ -81,12 +98,20 @@ describe('proveEvent', () => {
   });
 
   it.each([
-    { name: 'no event', event: null, error: TypeError },
-    { name: 'no log', event: { seq: 1 }, error: TypeError },
-    { name: 'half a line', event: { log: 'x', seq: 0.5 }, error: RangeError },
-    { name: 'an unknown key', event: { log: 'x', seq: 1, size: 1 }, error: TypeError },
-  ])('refuses $name', async ({ event, error }) => {
-    await expect(proveEvent(inParts(''), event as { log: string; seq: number })).rejects.toThrow(error);
+    { name: 'no event', event: null, error: TypeError, message: 'proveEvent expects an options object' },
+    { name: 'no log', event: { seq: 1 }, error: TypeError, message: '`proveEvent.log` must be a string' },
+    { name: 'half a line', event: { log: 'x', seq: 0.5 }, error: RangeError, message: '`proveEvent.seq` must be an' },
+    { name: 'a line before the first', event: { log: 'x', seq: -1 }, error: RangeError, message: '`proveEvent.seq`' },
+    {
+      name: 'an unknown key',
+      event: { log: 'x', seq: 1, size: 1 },
+      error: TypeError,
+      message: 'proveEvent: unknown option `size`',
+    },
+  ])('refuses $name', async ({ event, error, message }) => {
+    const proved = proveEvent(inParts(''), event as { log: string; seq: number });
+    await expect(proved).rejects.toThrow(error);
+    await expect(proved).rejects.toThrow(message);
   });
 });
 
@@ -222,6 +247,22 @@ describe('verifyEventProof', () => {
       change: (proof) => ({ ...proof, keys: [{ ...proof.keys[0], key: b.publicKey }] }),
       code: 'E_CERT',
     },
+    {
+      name: 'a certificate that is a number',
+      change: (proof) => ({ ...proof, keys: [{ ...proof.keys[0], cert: 7 }, ...proof.keys.slice(1)] }),
+      code: 'E_CERT',
+    },
+    { name: 'keys in a set', change: (proof) => ({ ...proof, keys: new Set(proof.keys) }), code: 'E_FORMAT' },
+    { name: 'a proof in a list', change: (proof) => ({ ...proof, proof: [proof.proof] }), code: 'E_FORMAT' },
+    { name: 'half a character', change: (proof) => ({ ...proof, line: `${proof.line}\ud800` }), code: 'E_FORMAT' },
+    {
+      name: 'half a character in a text',
+      change: (proof) => ({ ...proof, line: proof.line.replace('stripe', '\ud800') }),
+      code: 'E_FORMAT',
+    },
+    { name: 'an empty proof', change: (proof) => ({ ...proof, proof: '' }), code: 'E_FORMAT' },
+    { name: 'a line in a list', change: (proof) => ({ ...proof, line: [proof.line] }), code: 'E_FORMAT' },
+    { name: 'something in front', change: (proof) => ({ ...proof, proof: `x${proof.proof}` }), code: 'E_FORMAT' },
     { name: 'nothing', change: () => undefined, code: 'E_FORMAT' },
     { name: 'null', change: () => null, code: 'E_FORMAT' },
     { name: 'a text', change: () => 'proof', code: 'E_FORMAT' },
@@ -240,6 +281,16 @@ describe('verifyEventProof', () => {
     },
   ])('refuses $name, and does not throw over it', ({ change, code }) => {
     expect(verifyEventProof(change(proof), { trust })).toEqual({ ok: false, code, trusted: false });
+  });
+
+  it('refuses a weak key, whoever certified it', async () => {
+    const key = generateSessionKey();
+    const own = new SignedLog({ key }).call().checkpoint();
+    const right = await prove(1, own.text, own.id);
+    const weak = Buffer.alloc(32).toString('base64');
+    const cert = certify(key.privateKey, own.origin, weak) as string;
+    expect(verifyEventProof(right)).toMatchObject({ ok: true });
+    expect(verifyEventProof({ ...right, keys: [...right.keys, { key: weak, cert }] })).toMatchObject({ code: 'E_KEY' });
   });
 
   it('refuses a checkpoint of somebody else about the same lines', async () => {
@@ -266,10 +317,22 @@ describe('verifyEventProof', () => {
   });
 
   it.each([
-    { name: 'an unknown option', options: { heads: [] }, error: TypeError },
-    { name: 'trust and tofu', options: { trust, tofu: true }, error: TypeError },
-    { name: 'a root that is none', options: { trust: ['x'] }, error: RangeError },
-  ])('throws over $name', ({ options, error }) => {
-    expect(() => verifyEventProof(proof, options as { trust: string[] })).toThrow(error);
+    {
+      name: 'an unknown option',
+      options: { heads: [] },
+      error: TypeError,
+      message: 'verifyEventProof: unknown option',
+    },
+    { name: 'trust and tofu', options: { trust, tofu: true }, error: TypeError, message: '`verifyEventProof.tofu`' },
+    {
+      name: 'a root that is none',
+      options: { trust: ['x'] },
+      error: RangeError,
+      message: '`verifyEventProof.trust[0]`',
+    },
+  ])('throws over $name', ({ options, error, message }) => {
+    const verify = (): unknown => verifyEventProof(proof, options as { trust: string[] });
+    expect(verify).toThrow(error);
+    expect(verify).toThrow(message);
   });
 });

@@ -44,7 +44,9 @@ describe('signJws', () => {
     { name: 'a quote in the type', change: { typ: 'a","b64":false,"c":"d' } },
     { name: 'a type in capitals', change: { typ: 'JWT' } },
   ])('refuses to write $name', ({ change }) => {
-    expect(() => signJws(pair.privateKey, { ...header, ...change }, '{}')).toThrow(TypeError);
+    expect(() => signJws(pair.privateKey, { ...header, ...change }, '{}')).toThrow(
+      new TypeError('`kid` or `typ` has a character that is not allowed'),
+    );
   });
 
   it.each([
@@ -52,7 +54,7 @@ describe('signJws', () => {
     { name: 'another curve', key: generateKeyPairSync('ed448').privateKey },
     { name: 'RSA', key: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey },
   ])('wants an Ed25519 private key, not $name', ({ key }) => {
-    expect(() => signJws(key, header, '{}')).toThrow(TypeError);
+    expect(() => signJws(key, header, '{}')).toThrow(new TypeError('`key` must be an Ed25519 private KeyObject'));
   });
 });
 

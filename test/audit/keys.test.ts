@@ -92,7 +92,9 @@ function order(point: Point): number {
 
 describe('publicKeyFromRaw', () => {
   it.each(ed25519.lowOrder)('refuses $key, $what', ({ key }) => {
-    expect(() => publicKeyFromRaw(hex(key))).toThrow(RangeError);
+    expect(() => publicKeyFromRaw(hex(key))).toThrow(
+      new RangeError('the Ed25519 public key is of small order or not canonical'),
+    );
     expect(readPublicKey(hex(key).toString('base64'))).toBeUndefined();
   });
 
@@ -111,12 +113,15 @@ describe('publicKeyFromRaw', () => {
   });
 
   it('takes the ys beside those, and those that only begin or end like them', () => {
-    for (const y of [2n, 3n, P - 2n, P - 3n, (0x7fn << 248n) + 0xeen, 2n ** 247n - 1n])
+    const begun = 0x7fn << 248n;
+    for (const y of [2n, 3n, P - 2n, P - 3n, begun + 0xeen, begun + 0xffeen, begun - 1n, 2n ** 247n - 1n])
       expect(publicKeyFromRaw(encoded(y)).asymmetricKeyType).toBe('ed25519');
   });
 
   it.each([0, 31, 33, 64])('refuses %i bytes', (length) => {
-    expect(() => publicKeyFromRaw(Buffer.alloc(length, 7))).toThrow(TypeError);
+    expect(() => publicKeyFromRaw(Buffer.alloc(length, 7))).toThrow(
+      new TypeError('an Ed25519 public key has 32 bytes'),
+    );
   });
 
   it('refuses what is no bytes', () => {
@@ -148,8 +153,9 @@ describe('readPublicKey', () => {
 describe('rawPublicKey', () => {
   it('refuses keys of another kind', () => {
     const { publicKey } = generateKeyPairSync('x25519');
-    expect(() => rawPublicKey(publicKey)).toThrow(TypeError);
-    expect(() => rawPublicKey({} as KeyObject)).toThrow(TypeError);
+    for (const key of [publicKey, {} as KeyObject]) {
+      expect(() => rawPublicKey(key)).toThrow(new TypeError('not an Ed25519 key'));
+    }
   });
 });
 
@@ -198,7 +204,9 @@ describe('certify', () => {
     { name: 'nothing', given: undefined },
   ])('rejects where a function gives $name', async ({ given }) => {
     const signer = async (): Promise<Uint8Array> => given as Uint8Array;
-    await expect(certify(signer, ORIGIN, publicKey)).rejects.toThrow(TypeError);
+    await expect(certify(signer, ORIGIN, publicKey)).rejects.toThrow(
+      new TypeError('the signer must give the 64 bytes of an Ed25519 signature'),
+    );
   });
 
   it('rejects with what a function rejects with', async () => {
@@ -241,9 +249,10 @@ describe('checkRootSigner', () => {
   it.each([
     { name: 'a public key', signer: generateKeyPairSync('ed25519').publicKey },
     { name: 'a key of another kind', signer: generateKeyPairSync('x25519').privateKey },
-    { name: 'a PEM', signer: '-----BEGIN PRIVATE KEY-----' },
-    { name: 'null', signer: null },
-  ])('refuses $name', ({ signer }) => {
+    { name: 'a PEM', signer: '-----BEGIN PRIVATE KEY-----', wanted: ' or a function that signs, got ' },
+    { name: 'null', signer: null, wanted: ' or a function that signs, got null' },
+  ])('refuses $name', ({ signer, wanted = '' }) => {
+    expect(() => checkRootSigner('audit.signer', signer)).toThrow(`must be an Ed25519 private KeyObject${wanted}`);
     expect(() => checkRootSigner('audit.signer', signer)).toThrow(TypeError);
     expect(() => checkRootSigner('audit.signer', signer)).toThrow('`audit.signer`');
   });
@@ -272,6 +281,36 @@ describe('the keys of notes', () => {
 
   it.each(notes.badKeys)('refuse %s, as the reference does', (text) => {
     expect(() => parseNoteKey(text)).toThrow(RangeError);
+  });
+
+  /** The text of a key whose id is right. */
+  const textOfKey = (name: string, raw: Buffer, type = 1): string =>
+    `${name}+${keyId(name, raw).toString('hex')}+${Buffer.concat([Buffer.of(type), raw]).toString('base64')}`;
+  const right = Buffer.from(seed, 'base64').subarray(1);
+  const none = 'not the text of an Ed25519 note key, <name>+<id>+<key>';
+  it.each([
+    { name: 'nothing', text: '', message: none },
+    { name: 'something in front', text: `a+${vkey}`, message: none },
+    { name: 'a name with a space', text: textOfKey('a b', right), message: none },
+    { name: 'a key of 31 bytes', text: textOfKey('a', right.subarray(1)), message: none },
+    { name: 'a key of 33 bytes', text: textOfKey('a', Buffer.concat([right, Buffer.of(1)])), message: none },
+    { name: 'another kind', text: textOfKey('a', right, 2), message: none },
+    {
+      name: 'the id of another key',
+      text: vkey.replace(/\+[0-9a-f]{8}\+/, '+00000000+'),
+      message: 'the id of the note key is of another key',
+    },
+  ])('refuse $name', ({ text, message }) => {
+    expect(() => parseNoteKey(text)).toThrow(new RangeError(message));
+  });
+
+  it('are not written under a name that cannot be read again', () => {
+    const { key } = parseNoteKey(vkey);
+    for (const name of ['', 'a b', 'a+b', 'a\nb']) {
+      expect(() => formatNoteKey({ name, key })).toThrow(
+        new RangeError('the name of a key must hold no white space and no plus sign'),
+      );
+    }
   });
 
   it('refuse every part of a key, and every key with a character changed', () => {

@@ -232,6 +232,34 @@ describe('parseLine', () => {
       name: 'a parent in another order',
       text: line('session_open', whole('session_open').replace(`"log":"${LOG}","seq":3`, `"seq":3,"log":"${LOG}"`)),
     },
+    ...[
+      ['log', '"x"'],
+      ['seq', '-1'],
+      ['hash', '"x"'],
+      ['hash', `["${HASH}"]`],
+    ].flatMap(([key = '', value = '']) => {
+      const right: Record<string, string> = { log: `"${LOG}"`, seq: '3', hash: `"${HASH}"` };
+      const wrong = { ...right, [key]: value };
+      const parent = `"parent":{"log":${wrong['log']},"seq":${wrong['seq']},"hash":${wrong['hash']}}`;
+      const head = `{"log":${wrong['log']},"size":${wrong['seq']},"hash":${wrong['hash']}}`;
+      const one = `{"log":"${LOG}","size":3,"hash":"${HASH}"}`;
+      const open = whole('session_open');
+      return [
+        {
+          name: `${value} for the ${key} of a parent`,
+          text: line('session_open', open.replace(/"parent":\{[^}]*\}/, parent)),
+        },
+        {
+          name: `${value} for the ${key === 'seq' ? 'size' : key} of a second earlier log`,
+          text: line('session_open', open.replace(/"prior":\[.*\]/, `"prior":[${one},${head}]`)),
+        },
+      ];
+    }),
+    { name: 'a time in a list', text: line('kill_switch', ',"reason":"r"').replace(/"ts":("[^"]*")/, '"ts":[$1]') },
+    { name: 'something in front of the time', text: line('kill_switch', ',"reason":"r"').replace('"2026', '"x2026') },
+    { name: 'something behind the time', text: line('kill_switch', ',"reason":"r"').replace('387Z', '387Zx') },
+    { name: 'the day before the first', text: line('kill_switch', ',"reason":"r"').replace('11-20T', '11-00T') },
+    { name: 'a key behind prev', text: line('kill_switch', ',"reason":"r"').replace(/\}$/, ',"more":1}') },
     { name: 'a true in x', text: line('charge', ',"x":{"a":true}') },
     { name: 'a fraction in x', text: line('charge', ',"x":{"a":[0.5]}') },
     { name: 'a long text in x', text: line('charge', `,"x":{"a":"${'x'.repeat(257)}"}`) },
@@ -253,6 +281,16 @@ describe('parseLine', () => {
     expect(typeof parseLine(line('charge', `,"x":{"raw":${raw}}`))).toBe('object');
     expect(parseLine(line('charge', ',"x":{"raw":"\\ud800"}'))).toBe('E_FORMAT');
     expect(parseLine(line('charge', ',"x":{"raw":{"a":5.0}}'))).toBe('E_FORMAT');
+  });
+
+  it.each(['11-01T', '11-09T', '01-31T', '12-10T'])('reads a time of %s', (day) => {
+    const text = line('kill_switch', ',"reason":"r"').replace('11-20T', day);
+    expect(typeof parseLine(text)).toBe('object');
+  });
+
+  it('reads numbers as large as they may be', () => {
+    const text = line('tool_ok', `,"call":"c","tool":"t","us":${Number.MAX_SAFE_INTEGER}`);
+    expect(parseLine(text)).toMatchObject({ us: Number.MAX_SAFE_INTEGER });
   });
 
   it('reads a leap day', () => {
@@ -375,6 +413,14 @@ describe('PlainLines', () => {
       expect(matches('sha256', text)).toBe(false);
     },
   );
+
+  it.each([
+    { name: 'another key of the time', text: line('charge', ',"note":"n"').replace(',"ts":', ',"tz":') },
+    { name: 'x that is a text', text: line('charge', ',"note":"n","x":"a"') },
+  ])('does not know $name', ({ text }) => {
+    expect(parseLine(text)).toBe('E_FORMAT');
+    expect(new PlainLines('s1').matches(text, text.indexOf(',"t'), text.length - 66)).toBe(false);
+  });
 
   it('does not look behind what stands between `seq` and the time', () => {
     const text = line('charge', ',"note":"n"').replace(',"ts"', ',"usd":"1","ts"');

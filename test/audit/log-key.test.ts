@@ -1,5 +1,15 @@
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -54,6 +64,17 @@ describe('readLogKey', () => {
       expect(readFileSync(file, 'utf8')).toBe(text);
       rmSync(file);
     }
+  });
+
+  it.skipIf(!existsSync('/proc/self/fd'))('closes the file, also one that it refuses', () => {
+    readLogKey('key', { file });
+    chmodSync(file, 0o644);
+    expect(() => readLogKey('key', { file })).toThrow(RangeError);
+    const open = readdirSync('/proc/self/fd').filter((name) => {
+      const link = `/proc/self/fd/${name}`;
+      return existsSync(link) && readlinkSync(link) === file;
+    });
+    expect(open).toEqual([]);
   });
 
   it.each([0o640, 0o604, 0o660, 0o610, 0o601, 0o644])('refuses a file with mode %o', (mode) => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it, type Mock, vi } from 'vitest';
-import { killSwitch } from '../../src/audit/event.ts';
+import { killSwitch, sessionClose } from '../../src/audit/event.ts';
 import { AuditLog } from '../../src/audit/log.ts';
 import { memorySink } from '../../src/audit/memory-sink.ts';
 import type { AuditSink } from '../../src/audit/sink.ts';
@@ -564,5 +564,17 @@ describe('a line that could not be written for what has already happened', () =>
     expect(tool).not.toHaveBeenCalled();
     expect(sink.report).toMatchObject({ ok: true, complete: false });
     expect(sink.kinds).toEqual(['session_open', 'tool_start']);
+  });
+});
+
+describe('a log that is closed', () => {
+  it('takes no event any more, and says so', async () => {
+    const sink = memorySink();
+    const log = new AuditLog(logInit(sink));
+    await log.close(sessionClose('closed', 0, 0, { usd: 0, sat: 0 }));
+    expect(() => log.write('kill_switch', killSwitch('late'))).toThrow('the audit log is closed, so no call runs');
+    log.note('kill_switch', killSwitch('late'));
+    await log.close(sessionClose('again', 0, 0, { usd: 0, sat: 0 }));
+    expect(sink.lines.map((line) => JSON.parse(line).kind)).toEqual(['session_open', 'session_close']);
   });
 });

@@ -79,6 +79,14 @@ describe('an opening', () => {
     expect(checkOpening({ ...opening, salt: salt(opening.salt) }, args)).toBe(false);
   });
 
+  it.each(['', 's1:', `s1:${'é'.repeat(64)}`, `s1:${'0'.repeat(63)}€`, `s1:${'0'.repeat(60)}😀`])(
+    'is not of what is no commitment: %s',
+    (commitment) => {
+      const { salt } = openCommitment({ key: KEY, log: 'log', seq: 0, args: 1 });
+      expect(checkOpening({ salt, args: 1 }, commitment)).toBe(false);
+    },
+  );
+
   it('is of plain JSON or none', () => {
     const open = (args: unknown): Opening => openCommitment({ key: KEY, log: 'log', seq: 0, args });
     for (const args of [Number.NaN, 1n, new Date(), () => {}]) {
@@ -122,7 +130,15 @@ describe('matchesCommitment', () => {
 
   it('knows no salted one, and nothing that is no commitment', async () => {
     const [salted] = await starts([1]);
-    for (const commitment of [(salted as Start).args, '', 'sha256:', `sha1:${'0'.repeat(40)}`, sha256Of('1')]) {
+    const wide = ['sha256:', 'h1:'].map((mode) => `${mode}${'0'.repeat(63)}é`);
+    for (const commitment of [
+      (salted as Start).args,
+      '',
+      'sha256:',
+      `sha1:${'0'.repeat(40)}`,
+      sha256Of('1'),
+      ...wide,
+    ]) {
       expect(matchesCommitment(1, commitment, KEY)).toBe(false);
     }
   });

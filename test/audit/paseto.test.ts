@@ -195,7 +195,16 @@ describe('signPaseto', () => {
     { name: 'another curve', key: generateKeyPairSync('ed448').privateKey },
     { name: 'a string', key: 'k4.secret.x' as unknown as KeyObject },
   ])('wants an Ed25519 private key, not $name', ({ key }) => {
-    expect(() => signPaseto(key, '{}')).toThrow(TypeError);
+    expect(() => signPaseto(key, '{}')).toThrow(new TypeError('`key` must be an Ed25519 private KeyObject'));
+  });
+
+  it.each(['{}', ''])('writes %j without a footer and an implicit assertion where none is given', (payload) => {
+    const token = signPaseto(pair.privateKey, payload);
+    expect(token.split('.')).toHaveLength(3);
+    expect(token).toBe(signPaseto(pair.privateKey, payload, '', ''));
+    for (const implicit of [undefined, '']) {
+      expect(verifyPaseto(token, () => pair.publicKey, implicit)).toBe(payload);
+    }
   });
 });
 

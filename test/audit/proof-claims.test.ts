@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { signJws } from '../../src/audit/jws.ts';
 import { signPaseto } from '../../src/audit/paseto.ts';
-import type { ProofFormat } from '../../src/audit/proof-claims.ts';
+import { type ProofFormat, writeClaims } from '../../src/audit/proof-claims.ts';
 import { canonicalJson } from '../../src/internal/canonical-json.ts';
 import {
   altered,
@@ -41,6 +41,17 @@ describe.each(FORMATS)('the claims of a proof (%s)', (format) => {
         { name: `${claim} empty`, change: { [claim]: '' }, is: 'malformed' },
       ],
     ),
+    ...[
+      { claim: 'ah', right: `s1:${'ab'.repeat(32)}` },
+      { claim: 'h', right: 'ab'.repeat(32) },
+      { claim: 'jti', right: LOG },
+      { claim: 'log', right: LOG },
+      { claim: 'pol', right: 'ab'.repeat(32) },
+    ].flatMap(({ claim, right }) => [
+      { name: `${claim} in a list`, change: { [claim]: [right] }, is: 'malformed' },
+      { name: `${claim} with something in front`, change: { [claim]: `0${right}` }, is: 'malformed' },
+      { name: `${claim} with something behind`, change: { [claim]: `${right}0` }, is: 'malformed' },
+    ]),
     { name: 'a denial', change: { dec: 'deny' }, is: 'malformed' },
     { name: 'a plain hash of the arguments', change: { ah: `sha256:${'ab'.repeat(32)}` }, is: 'malformed' },
     { name: 'a commitment in capitals', change: { ah: `s1:${'AB'.repeat(32)}` }, is: 'malformed' },
@@ -126,6 +137,21 @@ describe.each(FORMATS)('the claims of a proof (%s)', (format) => {
   ])('is refused with a payload that is $name', async ({ payload }) => {
     expect(await reason(sealed(format, payload))).toBe('malformed');
   });
+
+  it('may be about the first line of a log', async () => {
+    expect((await verify(altered(format, { seq: 0 }))).seq).toBe(0);
+  });
+
+  it.each(['ah', 'as', 'aud', 'h', 'iss', 'jti', 'log', 'pol', 'seq', 'sub', 'tool', 'nbf'])(
+    'is not written with a claim that no verifier takes: %s',
+    (claim) => {
+      const { v, purpose, dec, iat, exp, ...right } = fieldsOf(prove(format));
+      expect(() => writeClaims(format, right as never, NOW, 1_000)).not.toThrow();
+      expect(() => writeClaims(format, { ...right, [claim]: '' } as never, NOW, 1_000)).toThrow(
+        new TypeError(`the claim \`${claim}\` of a proof cannot have this value`),
+      );
+    },
+  );
 
   it('holds the longest values that it may have', async () => {
     const long = '\u0001'.repeat(256);

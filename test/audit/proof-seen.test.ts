@@ -135,6 +135,15 @@ describe('memorySeen', () => {
     expect(seen.size).toBeLessThanOrEqual(1_024);
   });
 
+  it('forgets what expires at this very moment', () => {
+    let now = NOW;
+    const seen = memorySeen({ now: () => now });
+    for (let i = 0; i < 1_024; i++) seen.take(`${i}`, NOW + 1);
+    now = NOW + 1;
+    expect(seen.take('new', NOW + 2)).toBe(true);
+    expect(seen.size).toBe(1);
+  });
+
   it('agrees with a store that forgets nothing, for every proof that can still pass', () => {
     const step = fc.record({
       id: fc.integer({ min: 0, max: 30 }),
@@ -158,10 +167,16 @@ describe('memorySeen', () => {
   });
 
   it.each([
-    { name: 'a clock that is no function', options: { now: NOW } },
-    { name: 'an unknown option', options: { max: 1 } },
-    { name: 'null', options: null },
-  ])('refuses $name', ({ options }) => {
-    expect(() => memorySeen(options as never)).toThrow(TypeError);
+    {
+      name: 'a clock that is no function',
+      options: { now: NOW },
+      message: '`memorySeen.now` must be a function, got a number',
+    },
+    { name: 'an unknown option', options: { max: 1 }, message: 'memorySeen: unknown option `max`' },
+    { name: 'null', options: null, message: 'memorySeen expects an options object' },
+  ])('refuses $name', ({ options, message }) => {
+    const make = (): unknown => memorySeen(options as never);
+    expect(make).toThrow(TypeError);
+    expect(make).toThrow(message);
   });
 });

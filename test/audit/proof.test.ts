@@ -5,7 +5,14 @@ import { jwtVerify, SignJWT } from 'jose';
 import { PublicProtocol } from 'paseto';
 import { ImportPublicKeyFactory, ImportSecretKeyFactory, SignFactory, VerifyFactory } from 'paseto/v4/public';
 import { describe, expect, it } from 'vitest';
-import { ProofInvalidError, signProof, type VerifyProofOptions, verifyProof } from '../../src/audit/proof.ts';
+import {
+  ProofInvalidError,
+  type ProofReason,
+  proofKey,
+  signProof,
+  type VerifyProofOptions,
+  verifyProof,
+} from '../../src/audit/proof.ts';
 import { findLeashError, isLeashError, LeashError } from '../../src/errors.ts';
 import { canonicalJson, snapshotJson } from '../../src/internal/canonical-json.ts';
 import {
@@ -273,44 +280,172 @@ describe('signProof', () => {
   });
 
   it.each([
-    { name: 'an unknown format', change: { format: 'jwt' as never }, error: TypeError },
-    { name: 'a life of nothing', change: { ttlMs: 0 }, error: RangeError },
-    { name: 'a negative life', change: { ttlMs: -1 }, error: RangeError },
-    { name: 'a life beyond five minutes', change: { ttlMs: 300_001 }, error: RangeError },
-    { name: 'a life without end', change: { ttlMs: Number.POSITIVE_INFINITY }, error: RangeError },
-    { name: 'a life of NaN', change: { ttlMs: Number.NaN }, error: RangeError },
-    { name: 'a broken life', change: { ttlMs: 1.5 }, error: RangeError },
-    { name: 'a life in text', change: { ttlMs: '1m' as never }, error: TypeError },
-    { name: 'no key id', change: { keyId: undefined as never }, error: TypeError },
-    { name: 'a key id with a quote', change: { keyId: 'a","typ":"x' }, error: TypeError },
-    { name: 'a key id of 129 characters', change: { keyId: 'k'.repeat(129) }, error: TypeError },
-    { name: 'a public key', change: { key: pair.publicKey }, error: TypeError },
-    { name: 'another curve', change: { key: generateKeyPairSync('ed448').privateKey }, error: TypeError },
-    { name: 'no key', change: { key: undefined as unknown as KeyObject }, error: TypeError },
-    { name: 'a clock of NaN', change: { now: () => Number.NaN }, error: RangeError },
-    { name: 'a clock that is a number', change: { now: NOW as never }, error: TypeError },
-    { name: 'an unknown option', change: { audience: 'x' } as never, error: TypeError },
-    { name: 'arguments that are no text', change: { claims: { ...subject, args: {} as never } }, error: TypeError },
+    {
+      name: 'an unknown format',
+      message: "`signProof.format` must be 'paseto' or 'jws', got 'jwt'",
+      change: { format: 'jwt' as never },
+      error: TypeError,
+    },
+    {
+      name: 'a life of nothing',
+      message: '`signProof.ttlMs` must be an integer >= 1, got ',
+      change: { ttlMs: 0 },
+      error: RangeError,
+    },
+    {
+      name: 'a negative life',
+      message: '`signProof.ttlMs` must be an integer >= 1, got ',
+      change: { ttlMs: -1 },
+      error: RangeError,
+    },
+    {
+      name: 'a life beyond five minutes',
+      message: '`signProof.ttlMs` must be at most 300000, got 300001',
+      change: { ttlMs: 300_001 },
+      error: RangeError,
+    },
+    {
+      name: 'a life without end',
+      message: '`signProof.ttlMs` must be an integer >= 1, got ',
+      change: { ttlMs: Number.POSITIVE_INFINITY },
+      error: RangeError,
+    },
+    {
+      name: 'a life of NaN',
+      message: '`signProof.ttlMs` must be an integer >= 1, got ',
+      change: { ttlMs: Number.NaN },
+      error: RangeError,
+    },
+    {
+      name: 'a broken life',
+      message: '`signProof.ttlMs` must be an integer >= 1, got ',
+      change: { ttlMs: 1.5 },
+      error: RangeError,
+    },
+    {
+      name: 'a life in text',
+      message: '`signProof.ttlMs` must be an integer >= 1, got ',
+      change: { ttlMs: '1m' as never },
+      error: TypeError,
+    },
+    {
+      name: 'no key id',
+      message: '`signProof.keyId` must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ : + / = @ -',
+      change: { keyId: undefined as never },
+      error: TypeError,
+    },
+    {
+      name: 'a key id with a quote',
+      message: '`signProof.keyId` must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ : + / = @ -',
+      change: { keyId: 'a","typ":"x' },
+      error: TypeError,
+    },
+    {
+      name: 'a key id of 129 characters',
+      message: '`signProof.keyId` must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ : + / = @ -',
+      change: { keyId: 'k'.repeat(129) },
+      error: TypeError,
+    },
+    {
+      name: 'a public key',
+      message: '`key` must be an Ed25519 private KeyObject',
+      change: { key: pair.publicKey },
+      error: TypeError,
+    },
+    {
+      name: 'another curve',
+      message: '`key` must be an Ed25519 private KeyObject',
+      change: { key: generateKeyPairSync('ed448').privateKey },
+      error: TypeError,
+    },
+    {
+      name: 'no key',
+      message: '`key` must be an Ed25519 private KeyObject',
+      change: { key: undefined as unknown as KeyObject },
+      error: TypeError,
+    },
+    {
+      name: 'a clock of NaN',
+      message: '`signProof.now` must return epoch milliseconds, got NaN',
+      change: { now: () => Number.NaN },
+      error: RangeError,
+    },
+    {
+      name: 'a clock that is a number',
+      message: '`signProof.now` must be a function, got a number',
+      change: { now: NOW as never },
+      error: TypeError,
+    },
+    {
+      name: 'an unknown option',
+      message: 'signProof: unknown option `audience`',
+      change: { audience: 'x' } as never,
+      error: TypeError,
+    },
+    {
+      name: 'arguments that are no text',
+      message: '`signProof.claims.args` must be canonical JSON as text',
+      change: { claims: { ...subject, args: {} as never } },
+      error: TypeError,
+    },
     {
       name: 'arguments that could be bytes',
+      message: '`signProof.claims.args` must be canonical JSON as text',
       change: { claims: { ...subject, args: [1, 2] as never } },
       error: TypeError,
     },
-    { name: 'an audience that is empty', change: { claims: { ...subject, aud: '' } }, error: TypeError },
+    {
+      name: 'an audience that is empty',
+      message: 'the claim `aud` of a proof cannot have this value',
+      change: { claims: { ...subject, aud: '' } },
+      error: TypeError,
+    },
     {
       name: 'an audience that is too long',
+      message: 'the claim `aud` of a proof cannot have this value',
       change: { claims: { ...subject, aud: 'a'.repeat(257) } },
       error: TypeError,
     },
-    { name: 'an audience with half a character', change: { claims: { ...subject, aud: '\ud800' } }, error: TypeError },
-    { name: 'no audience', change: { claims: { ...subject, aud: undefined as never } }, error: TypeError },
-    { name: 'a list of audiences', change: { claims: { ...subject, aud: [subject.aud] as never } }, error: TypeError },
-    { name: 'a hash in capitals', change: { claims: { ...subject, h: 'AB'.repeat(32) } }, error: TypeError },
-    { name: 'a seq of NaN', change: { claims: { ...subject, seq: Number.NaN } }, error: TypeError },
-    { name: 'a claim more', change: { claims: { ...subject, admin: true } as never }, error: TypeError },
-  ])('refuses $name, in either format', ({ change, error }) => {
+    {
+      name: 'an audience with half a character',
+      message: 'the claim `aud` of a proof cannot have this value',
+      change: { claims: { ...subject, aud: '\ud800' } },
+      error: TypeError,
+    },
+    {
+      name: 'no audience',
+      message: 'the claim `aud` of a proof cannot have this value',
+      change: { claims: { ...subject, aud: undefined as never } },
+      error: TypeError,
+    },
+    {
+      name: 'a list of audiences',
+      message: 'the claim `aud` of a proof cannot have this value',
+      change: { claims: { ...subject, aud: [subject.aud] as never } },
+      error: TypeError,
+    },
+    {
+      name: 'a hash in capitals',
+      message: 'the claim `h` of a proof cannot have this value',
+      change: { claims: { ...subject, h: 'AB'.repeat(32) } },
+      error: TypeError,
+    },
+    {
+      name: 'a seq of NaN',
+      message: 'the claim `seq` of a proof cannot have this value',
+      change: { claims: { ...subject, seq: Number.NaN } },
+      error: TypeError,
+    },
+    {
+      name: 'a claim more',
+      message: 'the claim `admin` of a proof cannot have this value',
+      change: { claims: { ...subject, admin: true } as never },
+      error: TypeError,
+    },
+  ])('refuses $name, in either format', ({ change, error, message }) => {
     for (const format of FORMATS) {
       expect(() => prove(format, change)).toThrow(error);
+      expect(() => prove(format, change)).toThrow(message);
       expect(() => prove(format, change)).not.toThrow(LeashError);
     }
   });
@@ -325,43 +460,152 @@ describe('verifyProof', () => {
   const token = prove('paseto');
 
   it.each([
-    { name: 'no keys', change: { keys: undefined as never } },
-    { name: 'keys in a record', change: { keys: { [KEY.kid]: KEY.publicKey } as never } },
-    { name: 'a key without an id', change: { keys: [{ publicKey: KEY.publicKey } as never] } },
-    { name: 'a hole in the keys', change: { keys: [undefined as never] } },
-    { name: 'two keys with one id', change: { keys: [KEY, { ...KEY, publicKey: other.raw.toString('base64') }] } },
-    { name: 'a key of 31 bytes', change: { keys: [{ ...KEY, publicKey: Buffer.alloc(31, 7).toString('base64') }] } },
-    { name: 'a key in base64url', change: { keys: [{ ...KEY, publicKey: pair.raw.toString('base64url') }] } },
-    { name: 'a key in hex', change: { keys: [{ ...KEY, publicKey: pair.raw.toString('hex') }] } },
-    { name: 'a bad key that is not even asked for', change: { keys: [KEY, { kid: 'x', publicKey: '' }] } },
-    { name: 'a bad key in a map', change: { keys: new Map([[KEY.kid, 'x']]) } },
+    {
+      name: 'no keys',
+      message: '`verifyProof.keys` must be a list or a Map, got undefined',
+      change: { keys: undefined as never },
+    },
+    {
+      name: 'keys in a record',
+      message: '`verifyProof.keys` must be a list or a Map, got an object',
+      change: { keys: { [KEY.kid]: KEY.publicKey } as never },
+    },
+    {
+      name: 'a key without an id',
+      message: '`verifyProof.keys` has an entry without a key id',
+      change: { keys: [{ publicKey: KEY.publicKey } as never] },
+    },
+    {
+      name: 'a hole in the keys',
+      message: '`verifyProof.keys` has an entry without a key id',
+      change: { keys: [undefined as never] },
+    },
+    {
+      name: 'two keys with one id',
+      message: '`verifyProof.keys` has two entries with one key id',
+      change: { keys: [KEY, { ...KEY, publicKey: other.raw.toString('base64') }] },
+    },
+    {
+      name: 'a key of 31 bytes',
+      message:
+        'a key of `verifyProof.keys` must be the 32 bytes of an Ed25519 public key in base64, none of small order',
+      change: { keys: [{ ...KEY, publicKey: Buffer.alloc(31, 7).toString('base64') }] },
+    },
+    {
+      name: 'a key in base64url',
+      message:
+        'a key of `verifyProof.keys` must be the 32 bytes of an Ed25519 public key in base64, none of small order',
+      change: { keys: [{ ...KEY, publicKey: pair.raw.toString('base64url') }] },
+    },
+    {
+      name: 'a key in hex',
+      message:
+        'a key of `verifyProof.keys` must be the 32 bytes of an Ed25519 public key in base64, none of small order',
+      change: { keys: [{ ...KEY, publicKey: pair.raw.toString('hex') }] },
+    },
+    {
+      name: 'a bad key that is not even asked for',
+      message:
+        'a key of `verifyProof.keys` must be the 32 bytes of an Ed25519 public key in base64, none of small order',
+      change: { keys: [KEY, { kid: 'x', publicKey: '' }] },
+    },
+    {
+      name: 'a bad key in a map',
+      message:
+        'a key of `verifyProof.keys` must be the 32 bytes of an Ed25519 public key in base64, none of small order',
+      change: { keys: new Map([[KEY.kid, 'x']]) },
+    },
     {
       name: 'a key of small order',
+      message:
+        'a key of `verifyProof.keys` must be the 32 bytes of an Ed25519 public key in base64, none of small order',
       change: { keys: [{ ...KEY, publicKey: Buffer.of(1, ...Array(31).fill(0)).toString('base64') }] },
     },
-    { name: 'no audience', change: { audience: undefined as never } },
-    { name: 'a list of audiences', change: { audience: [subject.aud] as never } },
-    { name: 'a pattern for an audience', change: { audience: /./ as never } },
-    { name: 'a store that is undefined', change: { seen: undefined as never } },
-    { name: 'a store that cannot take', change: { seen: new Set() as never } },
-    { name: 'leeway in text', change: { leewayMs: '1s' as never } },
-    { name: 'a clock that is a number', change: { now: NOW as never } },
-    { name: 'an unknown option', change: { audiences: ['x'] } as never },
-  ])('says that it is used wrongly, whatever the token: $name', async ({ change }) => {
+    {
+      name: 'no audience',
+      message: '`verifyProof.audience` must be a string, got undefined',
+      change: { audience: undefined as never },
+    },
+    {
+      name: 'a list of audiences',
+      message: '`verifyProof.audience` must be a string, got an array',
+      change: { audience: [subject.aud] as never },
+    },
+    {
+      name: 'a pattern for an audience',
+      message: '`verifyProof.audience` must be a string, got an object',
+      change: { audience: /./ as never },
+    },
+    {
+      name: 'a store that is undefined',
+      message: '`verifyProof.seen` must have a method `take`, got undefined',
+      change: { seen: undefined as never },
+    },
+    {
+      name: 'a store that cannot take',
+      message: '`verifyProof.seen` must have a method `take`, got an object',
+      change: { seen: new Set() as never },
+    },
+    {
+      name: 'leeway in text',
+      message: '`verifyProof.leewayMs` must be an integer >= 0, got ',
+      change: { leewayMs: '1s' as never },
+    },
+    {
+      name: 'a clock that is a number',
+      message: '`verifyProof.now` must be a function, got a number',
+      change: { now: NOW as never },
+    },
+    {
+      name: 'an unknown option',
+      message: 'verifyProof: unknown option `audiences`',
+      change: { audiences: ['x'] } as never,
+    },
+  ])('says that it is used wrongly, whatever the token: $name', async ({ change, message }) => {
     await expect(verify(token, change)).rejects.toThrow(TypeError);
+    await expect(verify(token, change)).rejects.toThrow(message);
     if (change.keys === undefined) await expect(verify('', change)).rejects.toThrow(TypeError);
   });
 
   it.each([
-    { name: 'an empty audience', change: { audience: '' } },
-    { name: 'negative leeway', change: { leewayMs: -1 } },
-    { name: 'leeway of NaN', change: { leewayMs: Number.NaN } },
-    { name: 'leeway without end', change: { leewayMs: Number.POSITIVE_INFINITY } },
-    { name: 'leeway beyond five minutes', change: { leewayMs: 300_001 } },
-    { name: 'a clock of NaN', change: { now: () => Number.NaN } },
-    { name: 'a clock of text', change: { now: () => '2026' as never } },
-  ])('says that it is used wrongly: $name', async ({ change }) => {
+    {
+      name: 'an empty audience',
+      message: '`verifyProof.audience` must be 1 to 256 characters',
+      change: { audience: '' },
+    },
+    {
+      name: 'negative leeway',
+      message: '`verifyProof.leewayMs` must be an integer >= 0, got ',
+      change: { leewayMs: -1 },
+    },
+    {
+      name: 'leeway of NaN',
+      message: '`verifyProof.leewayMs` must be an integer >= 0, got ',
+      change: { leewayMs: Number.NaN },
+    },
+    {
+      name: 'leeway without end',
+      message: '`verifyProof.leewayMs` must be an integer >= 0, got ',
+      change: { leewayMs: Number.POSITIVE_INFINITY },
+    },
+    {
+      name: 'leeway beyond five minutes',
+      message: '`verifyProof.leewayMs` must be at most 300000, got 300001',
+      change: { leewayMs: 300_001 },
+    },
+    {
+      name: 'a clock of NaN',
+      message: '`verifyProof.now` must return epoch milliseconds, got NaN',
+      change: { now: () => Number.NaN },
+    },
+    {
+      name: 'a clock of text',
+      message: '`verifyProof.now` must return epoch milliseconds, got a string',
+      change: { now: () => '2026' as never },
+    },
+  ])('says that it is used wrongly: $name', async ({ change, message }) => {
     await expect(verify(token, change)).rejects.toThrow(RangeError);
+    await expect(verify(token, change)).rejects.toThrow(message);
   });
 
   it('checks arguments and a store that options inherit', async () => {
@@ -381,9 +625,41 @@ describe('verifyProof', () => {
   });
 });
 
+describe('proofKey', () => {
+  const origin = `leash.local/${LOG}`;
+
+  it('is the key of a session under the id that its proofs name', async () => {
+    const key = proofKey(origin, KEY.publicKey);
+    expect(key.publicKey).toBe(KEY.publicKey);
+    expect(key.kid).toMatch(/^[0-9a-f]{8}$/);
+    expect(proofKey(`${origin}x`, KEY.publicKey).kid).not.toBe(key.kid);
+    expect(await reason(prove('paseto', { keyId: key.kid }), { keys: [key] })).toBe('verified');
+  });
+
+  it.each([
+    { name: 'no origin', from: '', key: KEY.publicKey, message: '`proofKey.origin` must be 1 to 256 characters' },
+    {
+      name: 'no key',
+      from: origin,
+      key: 'x',
+      message: '`proofKey.publicKey` must be base64 of an Ed25519 public key',
+    },
+    {
+      name: 'a weak key',
+      from: origin,
+      key: Buffer.alloc(32).toString('base64'),
+      message: '`proofKey.publicKey` must be base64 of an Ed25519 public key',
+    },
+  ])('refuses $name', ({ from, key, message }) => {
+    expect(() => proofKey(from, key)).toThrow(RangeError);
+    expect(() => proofKey(from, key)).toThrow(message);
+  });
+});
+
 describe('ProofInvalidError', () => {
   it('is one of the family, with a code and a reason', () => {
     const error = new ProofInvalidError('audience');
+    expect(error.name).toBe('ProofInvalidError');
     expect(isLeashError(error)).toBe(true);
     expect(error).toBeInstanceOf(LeashError);
     expect(error.toJSON()).toEqual({
@@ -394,6 +670,21 @@ describe('ProofInvalidError', () => {
     });
     expect(findLeashError(new Error('wrapped', { cause: error }))).toBe(error);
     expect(Object.keys(error)).not.toContain('name');
+  });
+
+  it.each<[ProofReason, string]>([
+    ['malformed', 'it is no well-formed proof token'],
+    ['key-unknown', 'it names a key that is not among the trusted ones'],
+    ['signature', 'its signature does not verify'],
+    ['purpose', 'it is a token of another purpose'],
+    ['version', 'its version is not known'],
+    ['audience', 'it is for another audience'],
+    ['expired', 'it has expired'],
+    ['not-yet-valid', 'it was issued in the future'],
+    ['args-mismatch', 'it is not about these arguments'],
+    ['replayed', 'it was used before'],
+  ])('says of %s: %s', (is, message) => {
+    expect(new ProofInvalidError(is)).toMatchObject({ reason: is, message: `the proof is refused: ${message}` });
   });
 });
 

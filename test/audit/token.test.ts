@@ -1,6 +1,7 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeBase64url, decodeText, isKeyId, splitToken, TokenError } from '../../src/audit/token.ts';
+import { checkPublicKey, decodeBase64url, decodeText, isKeyId, splitToken, TokenError } from '../../src/audit/token.ts';
 
 describe('decodeBase64url', () => {
   it('is the inverse of the encoding', () => {
@@ -75,4 +76,25 @@ describe('isKeyId', () => {
       expect(isKeyId(id)).toBe(false);
     },
   );
+});
+
+describe('checkPublicKey', () => {
+  it('gives back the public half of an Ed25519 key', () => {
+    const { publicKey } = generateKeyPairSync('ed25519');
+    expect(checkPublicKey(publicKey)).toBe(publicKey);
+  });
+
+  it.each<{ name: string; key: KeyObject | undefined }>([
+    { name: 'the private half', key: generateKeyPairSync('ed25519').privateKey },
+    { name: 'another curve', key: generateKeyPairSync('ed448').publicKey },
+    { name: 'nothing', key: undefined },
+  ])('refuses $name', ({ key }) => {
+    expect(() => checkPublicKey(key as KeyObject)).toThrow(new TypeError('not an Ed25519 public key'));
+  });
+});
+
+describe('TokenError', () => {
+  it('says what is wrong, and nothing of the token', () => {
+    expect(new TokenError('signature')).toMatchObject({ reason: 'signature', message: 'token: signature' });
+  });
 });

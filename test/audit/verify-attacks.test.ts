@@ -1,5 +1,4 @@
 import { generateKeyPairSync } from 'node:crypto';
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { lineHash } from '../../src/audit/chain.ts';
 import { rawPublicKey } from '../../src/audit/keys.ts';
@@ -43,21 +42,6 @@ describe('a closed log of 300 lines', () => {
     expect(await passes(file, { tofu: true })).toBe(needsTrust === true);
   });
 
-  it('is refused with any bit changed, the line before or after it named', async () => {
-    const bytes = Buffer.from(log.text);
-    await fc.assert(
-      fc.asyncProperty(fc.nat({ max: bytes.length - 2 }), fc.nat({ max: 7 }), async (byte, bit) => {
-        const changed = Buffer.from(bytes);
-        changed[byte] = (changed[byte] as number) ^ (1 << bit);
-        const { ok, firstBadLine = 0 } = await check(changed);
-        const line = bytes.subarray(0, byte).toString('latin1').split('\n').length;
-        expect(ok).toBe(false);
-        expect([line, line + 1]).toContain(firstBadLine);
-      }),
-      { numRuns: 800 },
-    );
-  });
-
   it('is never closed once its end was cut off, and then only heads or a close that is wanted show it', async () => {
     const heads = [{ log: log.id, seq: 299, hash: lineHash(lines[299] as string) }];
     for (let length = 1; length < 300; length += 7) {
@@ -84,45 +68,12 @@ describe('a closed log of 300 lines', () => {
     expect(await check(file, { trust, heads })).toMatchObject({ ok: false, code: 'E_ROOT', firstBadLine: end + 3 });
   });
 
-  it('is refused however lines are left out, doubled and moved', async () => {
-    const move = fc.record({ from: fc.nat({ max: 299 }), count: fc.nat({ max: 3 }), to: fc.nat({ max: 299 }) });
-    await fc.assert(
-      fc.asyncProperty(fc.array(move, { minLength: 1, maxLength: 3 }), fc.boolean(), async (moves, copy) => {
-        const changed = [...lines];
-        for (const { from, count, to } of moves) {
-          const some = changed.slice(from, from + count);
-          if (!copy) changed.splice(from, count);
-          changed.splice(to, 0, ...some);
-        }
-        expect(await passes(textOf(changed))).toBe(textOf(changed) === log.text);
-      }),
-      { numRuns: 300 },
-    );
-  });
-
   it('is refused with the lines of another log of the same key between', async () => {
     const other = new SignedLog({ root: root.privateKey }).calls(5).close();
     const swapped = other.lines.map((line) => line.replaceAll(other.id, log.id));
     for (let at = 0; at <= 300; at += 50) {
       expect(await passes(textOf(lines.toSpliced(at, 0, ...swapped)))).toBe(false);
     }
-  });
-});
-
-describe('a closed log of five lines', () => {
-  it('is refused with any bit changed, but for the last LF, without which it is torn', async () => {
-    const bytes = Buffer.from(new SignedLog({ root: root.privateKey }).call('é').close().text);
-    const missed: string[] = [];
-    for (let byte = 0; byte < bytes.length; byte++) {
-      for (let bit = 0; bit < 8; bit++) {
-        const changed = Buffer.from(bytes);
-        changed[byte] = (changed[byte] as number) ^ (1 << bit);
-        const { ok, state } = await check(changed);
-        const torn = ok && state === 'torn-tail';
-        if (byte === bytes.length - 1 ? !torn : ok) missed.push(`byte ${byte}, bit ${bit}: ${state}`);
-      }
-    }
-    expect(missed).toEqual([]);
   });
 });
 

@@ -3,10 +3,11 @@ import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { lineHash } from '../../src/audit/chain.ts';
 import { rootText } from '../../src/audit/checkpoint.ts';
 import { toolStart } from '../../src/audit/event.ts';
+import { headOfNote } from '../../src/audit/head.ts';
 import { certify, generateSessionKey, rawPublicKey, type SessionKey } from '../../src/audit/keys.ts';
 import { keyFields } from '../../src/audit/signing.ts';
 import { type LogHead, type VerifyOptions, type VerifyReport, verifyLog } from '../../src/audit/verify.ts';
@@ -96,6 +97,18 @@ describe('verifyLog', () => {
       const report = await check(log);
       expect(report.ok).toBe(ok);
       if (!ok) expect(report).toMatchObject({ code: 'E_FORMAT', firstBadLine: 2 });
+    }
+  });
+
+  it('knows most lines at a glance, and reads the others in full', async () => {
+    const { text } = new SignedLog().calls(40).checkpoint().charge().stop().calls(3).close();
+    const parse = vi.spyOn(JSON, 'parse');
+    try {
+      expect(await check(text)).toMatchObject({ ok: true, state: 'closed', events: 92 });
+      const read = parse.mock.calls.map(([line]) => /"kind":"(\w+)"/.exec(line)?.[1]);
+      expect(read).toEqual(['session_open', 'checkpoint', 'kill_switch', 'session_close', 'checkpoint']);
+    } finally {
+      parse.mockRestore();
     }
   });
 
@@ -204,6 +217,24 @@ describe('verifyLog', () => {
       error: TypeError,
       option: 'heads[0]',
     },
+    ...[{ seq: 0 }, { hash: 'ab'.repeat(32) }, { seq: 0, hash: 'ab'.repeat(32) }].map((more) => ({
+      name: `a head of both kinds: ${Object.keys(more)}`,
+      options: { heads: [{ log: 'x', size: 1, root: base64(root), ...more }] },
+      error: TypeError,
+      option: '`verifyLog.heads[0]` must have either',
+    })),
+    {
+      name: 'a root that is no base64',
+      options: { heads: [{ log: 'x', size: 1, root: '!' }] },
+      error: RangeError,
+      option: 'heads[0].root',
+    },
+    ...[`0${'ab'.repeat(32)}`, `${'ab'.repeat(32)}0`].map((hash) => ({
+      name: `the hash ${hash}`,
+      options: { heads: [{ log: 'x', seq: 1, hash }] },
+      error: RangeError,
+      option: 'heads[0].hash',
+    })),
     {
       name: 'a head of no lines',
       options: { heads: [{ log: 'x', size: 0, root: base64(root) }] },
@@ -303,6 +334,67 @@ describe('verifyLog of several logs in one file', () => {
     const report = await check(textOf(lines.with(at, `${two.lines[4]} `)));
     expect(report).toMatchObject({ firstBadLine: at + 1, code: 'E_FORMAT' });
     expect(report.logs.map(({ ok }) => ok)).toEqual([true, false]);
+  });
+
+  it('tells which log a bad line was of where nothing of that log follows, and of no log where it is not sure', async () => {
+    const [one, two] = [new SignedLog().calls(3).close(), new SignedLog().calls(3).close()];
+    const bad = two.lines.length;
+    const of = (last: string): Promise<VerifyReport> => check(textOf([...two.lines.with(-1, last), ...one.lines]));
+    const spoiled = await of(`${two.lines.at(-1)} `);
+    expect(spoiled).toMatchObject({ ok: false, code: 'E_FORMAT', firstBadLine: bad });
+    expect(spoiled.logs).toMatchObject([{ log: two.id, ok: false, code: 'E_FORMAT', firstBadLine: bad }, { ok: true }]);
+    for (const last of [`x${two.lines.at(-1)}`, `{"v":1,"log":"${two.id}0"`]) {
+      const report = await of(last);
+      expect(report).toMatchObject({ ok: false, code: 'E_FORMAT', firstBadLine: bad });
+      expect(report.logs.map(({ ok }) => ok)).toEqual([true, true]);
+    }
+  });
+
+  it('names the first bad line of a log whatever comes of it later', async () => {
+    const [one, two] = [new SignedLog().calls(3), new SignedLog().calls(3)];
+    const broken = one.lines.toSpliced(3, 1);
+    const report = await check(textOf([...broken.slice(0, 4), ...two.lines, `${broken[4]} `]));
+    expect(report).toMatchObject({ code: 'E_SEQ', firstBadLine: 4 });
+    expect(report.logs).toMatchObject([{ code: 'E_SEQ', firstBadLine: 4, events: 3 }, { ok: true }]);
+  });
+
+  it('knows no origin of a log whose first line is not there', async () => {
+    const report = await check(textOf(new SignedLog().calls(2).lines.slice(1)));
+    expect(report.logs).toMatchObject([{ origin: '', ok: false, code: 'E_SEQ', events: 0 }]);
+  });
+
+  it('calls no log closed behind whose end something stands', async () => {
+    const closed = new SignedLog().call().close();
+    const report = await check(textOf([...closed.lines, closed.lines.at(-1) as string]));
+    expect(report).toMatchObject({ ok: false, state: 'open', code: 'E_AFTER_CLOSE' });
+    expect(report.logs).toMatchObject([{ state: 'open', events: closed.lines.length }]);
+  });
+
+  it('holds no log to what another says of one that is broken', async () => {
+    const broken = new SignedLog().calls(3);
+    const other = new SignedLog({ prior: [{ log: broken.id, size: 4, hash: 'ab'.repeat(32) }] });
+    const report = await check(textOf([...broken.lines.toSpliced(4, 1), ...other.lines]));
+    expect(report.logs).toMatchObject([
+      { ok: false, code: 'E_SEQ', events: 4 },
+      { ok: true, events: 1 },
+    ]);
+  });
+
+  it('looks at every log that another names', async () => {
+    const [one, two] = [new SignedLog().call(), new SignedLog().call()];
+    const head = ({ id, prev }: SignedLog, hash = prev) => ({ log: id, size: 3, hash });
+    const named = (...prior: readonly ReturnType<typeof head>[]): Promise<VerifyReport> =>
+      check(one.text + two.text + new SignedLog({ prior }).text);
+    expect(await named(head(one), head(two))).toMatchObject({ ok: true });
+    expect(await named(head(one), head(two, one.prev))).toMatchObject({ ok: false, code: 'E_CHAIN', firstBadLine: 7 });
+  });
+
+  it('wants a log that a head names though another log may name it too', async () => {
+    const [away, here] = [new SignedLog().call(), { size: 3, hash: 'ab'.repeat(32) }];
+    const { text } = new SignedLog({ prior: [{ log: away.id, ...here }] });
+    expect(await check(text)).toMatchObject({ ok: true, absent: [away.id] });
+    const heads = [{ log: away.id, size: 3, root: rootAt(away.lines, 3) }];
+    expect(await check(text, { heads })).toMatchObject({ ok: false, code: 'E_TRUNCATED', absent: [away.id] });
   });
 
   it.each([
@@ -509,6 +601,34 @@ describe('verifyLog of a log whose key changed', () => {
   });
 });
 
+describe('verifyLog of a log with several wrong signatures', () => {
+  /** Its signer has gone over to a key that the log does not name. */
+  const wrong = (): SignedLog => {
+    const log = new SignedLog().call();
+    log.signer?.rotate(generateSessionKey().privateKey);
+    return log.checkpoint();
+  };
+
+  it('goes back to the first of them', async () => {
+    const report = await check(wrong().charge().checkpoint().charge());
+    expect(report).toMatchObject({ code: 'E_SIG', firstBadLine: 4, events: 3, signedThrough: 0 });
+    expect(report.logs).toMatchObject([{ code: 'E_SIG', firstBadLine: 4, events: 3 }]);
+  });
+
+  it('tells of nothing else where the line is not the one that a head names', async () => {
+    const log = wrong();
+    const report = await check(log, { heads: [{ log: log.id, seq: 3, hash: 'ab'.repeat(32) }] });
+    expect(report).toMatchObject({ code: 'E_ROOT', firstBadLine: 4, events: 4 });
+  });
+
+  it('tells of it before what else is wrong behind it', async () => {
+    const log = wrong().charge().charge().charge();
+    const report = await check(textOf(log.lines.toSpliced(5, 1)));
+    expect(report).toMatchObject({ code: 'E_SIG', firstBadLine: 4, events: 3 });
+    expect(report.logs).toMatchObject([{ code: 'E_SIG', firstBadLine: 4, events: 3 }]);
+  });
+});
+
 describe('verifyLog with heads', () => {
   const log = new SignedLog().calls(5).checkpoint().calls(2).close();
   const other = new SignedLog().calls(5).close();
@@ -527,6 +647,20 @@ describe('verifyLog with heads', () => {
     }
     const all = sizes.flatMap((size) => [headOf(log, size), lineOf(log, size - 1)]).toReversed();
     expect(await check(log, { heads: all })).toMatchObject({ ok: true, state: 'closed' });
+  });
+
+  it('finds what a note of it says', async () => {
+    const signed = new SignedLog({ name: 'a/b' }).calls(5).checkpoint();
+    const note = signed.signer?.note() ?? '';
+    expect(headOfNote(note)).toEqual({ log: signed.id, size: 11, root: rootAt(signed.lines, 11) });
+    const later = signed.charge();
+    expect(await check(later, { heads: [headOfNote(note)] })).toMatchObject({ ok: true });
+    expect(await check(textOf(later.lines.slice(0, 10)), { heads: [headOfNote(note)] })).toMatchObject({
+      code: 'E_TRUNCATED',
+    });
+    for (const text of ['', 'o\n1\n', note.replace('\n11\n', '\n011\n')]) {
+      expect(() => headOfNote(text)).toThrow(expect.objectContaining({ code: 'NOTE_INVALID' }));
+    }
   });
 
   it('finds in no shorter log what the longer one was', async () => {
@@ -663,6 +797,10 @@ describe('verifyLog of a torn file', () => {
     { name: 'another length', rest: new SignedLog().event('log_recovered', `,"bytes":13,"sha256":"${sha256}"`).lines },
     { name: 'another torn line between', rest: ['x', ...new SignedLog().recovered(fragment).lines] },
     { name: 'a line of its own log between', rest: [died.lines.at(-1) as string] },
+    {
+      name: 'an event of the session that died between',
+      rest: [afterDeath().charge().lines.at(-1) as string, ...new SignedLog().recovered(fragment).lines],
+    },
     {
       name: 'a record of an older session',
       rest: [...new SignedLog().lines, afterDeath().recovered(fragment).lines.at(-1) as string],

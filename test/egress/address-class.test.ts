@@ -1,8 +1,8 @@
 import { BlockList } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatAddress, parseAddress } from '../../src/egress/address.ts';
-import { type AddressClass, classOf } from '../../src/egress/address-class.ts';
+import { type AddressRange, formatAddress, parseAddress, parseRange } from '../../src/egress/address.ts';
+import { type AddressClass, classOf, isMetadata, isSpecial } from '../../src/egress/address-class.ts';
 
 /** Read from the registries of IANA and the documents that they cite, each block by its edges. */
 const VECTORS: readonly (readonly [AddressClass, ...string[]])[] = [
@@ -81,7 +81,14 @@ const VECTORS: readonly (readonly [AddressClass, ...string[]])[] = [
   ['public', '2000::', '2000::1', '2001:200::', '2001:4860:4860::8888', '2001:db7:ffff::', '2001:db9::'],
   ['public', '2001:ffff::', '2003::', '2600::', '2606:4700:4700::1111', '2620:4f:7fff:ffff::', '2620:4f:8001::'],
   ['public', '2a00:1450:4001:81b::200e', '3ffe:ffff::1', '3fff:1000::', '3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
-  ['public', '2a00:1450::5efd:7f00:1', '2a00:1450::1:5efe:7f00:1', '2a00:1450::100:5efe:7f00:1', '2a00:a9fe:a9fe::1'],
+  [
+    'public',
+    '2a00:1450::5ffe:7f00:1',
+    '2a00:1450::5efd:7f00:1',
+    '2a00:1450::1:5efe:7f00:1',
+    '2a00:1450::100:5efe:7f00:1',
+    '2a00:a9fe:a9fe::1',
+  ],
 ];
 
 /** What is not public, blocks typed a second time for another engine. */
@@ -219,5 +226,37 @@ describe('classOf', () => {
         expect(classOfText(`0:0:0:0:0:FFFF:${hex.toUpperCase()}`)).toBe(expected);
       }),
     );
+  });
+});
+
+describe('isMetadata', () => {
+  it.each([
+    ['169.254.169.254', true],
+    ['::ffff:169.254.169.254', true],
+    ['fd00:ec2::254', true],
+    ['169.254.169.253', false],
+    // In another form, or with the same first bytes.
+    ['64:ff9b::a9fe:a9fe', false],
+    ['a9fe:a9fe::', false],
+    ['253.0.14.194', false],
+  ])('says of %s: %s', (address, expected) => {
+    expect(isMetadata(parseAddress(address) ?? [])).toBe(expected);
+  });
+});
+
+describe('isSpecial', () => {
+  it.each([
+    ['10.0.0.0', 8, true],
+    ['10.1.2.0', 24, true],
+    ['10.1.2.3', undefined, true],
+    ['fd00::', 8, true],
+    ['64:ff9b::', 96, true],
+    ['10.0.0.0', 7, false],
+    ['0.0.0.0', 0, false],
+    ['8.8.8.8', undefined, false],
+    ['2a00::', 16, false],
+    ['::', 0, false],
+  ])('says of %s/%s: %s', (first, bits, expected) => {
+    expect(isSpecial(parseRange(first, bits) as AddressRange)).toBe(expected);
   });
 });

@@ -57,6 +57,7 @@ describe('parseAddressRules', () => {
     { text: '::127.0.0.1', canonical: '::7f00:1' },
     { text: '::ffff:10.1.2.3', canonical: '10.1.2.3' },
     { text: '::ffff:10.0.0.0/104', canonical: '10.0.0.0/8' },
+    { text: '[::ffff:10.0.0.0]/104', canonical: '10.0.0.0/8' },
     { text: '::ffff:10.1.2.3/128', canonical: '10.1.2.3/32' },
     { text: '::ffff:0:0/96', canonical: '0.0.0.0/0' },
   ])('prints $canonical for $text', ({ text, canonical }) => {

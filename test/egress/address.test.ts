@@ -29,6 +29,10 @@ describe('parseAddress', () => {
     ['::ffff:1.2.3.4', '1.2.3.4'],
     ['::FFFF:102:304', '1.2.3.4'],
     ['::ffff:0:1.2.3.4', '::ffff:0:102:304'],
+    ['::ff:1.2.3.4', '::ff:102:304'],
+    ['::ff00:1.2.3.4', '::ff00:102:304'],
+    ['1::ffff:1.2.3.4', '1::ffff:102:304'],
+    ['::1:0:ffff:1.2.3.4', '::1:0:ffff:102:304'],
   ])('reads %s', (text, canonical) => {
     expect(formatAddress(parseAddress(text) ?? [])).toBe(canonical);
     expect(isIP(text)).not.toBe(0);

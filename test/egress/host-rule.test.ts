@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { formatHostRule, parseHostRule } from '../../src/egress/host-rule.ts';
+import { formatHostRule, opensRefused, parseHostRule } from '../../src/egress/host-rule.ts';
 
 describe('parseHostRule', () => {
   it.each([
@@ -12,6 +12,7 @@ describe('parseHostRule', () => {
     { rule: 'https://example.com', opens: 'https://example.com:443', closes: 'https://example.com' },
     { rule: 'https://*.example.com:8443', opens: 'https://*.example.com:8443', closes: 'https://*.example.com:8443' },
     { rule: 'example.com:8443', opens: 'https://example.com:8443', closes: 'example.com:8443' },
+    { rule: 'example.com:1', opens: 'https://example.com:1', closes: 'example.com:1' },
     { rule: 'example.com:65535', opens: 'https://example.com:65535', closes: 'example.com:65535' },
     { rule: 'a_b.example.com', opens: 'https://a_b.example.com:443', closes: 'a_b.example.com' },
     { rule: 'xn--fa-hia.de', opens: 'https://xn--fa-hia.de:443', closes: 'xn--fa-hia.de' },
@@ -100,7 +101,7 @@ describe('parseHostRule', () => {
     { rule: 'example..com', error: TypeError },
     { rule: 'example.com..', error: TypeError },
     { rule: '.', error: TypeError },
-    { rule: 'exa mple.com', error: TypeError },
+    { rule: 'exa mple.com', error: TypeError, message: 'a CIDR range, got' },
     { rule: ' example.com', error: TypeError },
     { rule: 'example.com\n', error: TypeError },
     { rule: 'a;b.example.com', error: TypeError },
@@ -122,9 +123,10 @@ describe('parseHostRule', () => {
     { rule: 'example.com:65536', error: RangeError, message: 'port from 1 to 65535' },
     { rule: 'ws://example.com', error: TypeError, message: 'also for ws' },
     { rule: 'wss://example.com', error: TypeError, message: 'also for wss' },
-    { rule: 'ftp://example.com', error: TypeError },
+    { rule: 'ftp://example.com', error: TypeError, message: 'may name http' },
+    { rule: 'h2://example.com', error: TypeError, message: 'may name http' },
     { rule: 'https:example.com', error: TypeError },
-    { rule: '//example.com', error: TypeError },
+    { rule: '//example.com', error: TypeError, message: 'a CIDR range, got' },
     { rule: 'https://', error: TypeError },
     { rule: '10.0.0.0/33', error: RangeError, message: 'prefix' },
     { rule: '10.0.0.0/-1', error: TypeError },
@@ -135,7 +137,8 @@ describe('parseHostRule', () => {
     { rule: '::/129', error: RangeError, message: 'prefix' },
     { rule: ':::', error: TypeError },
     { rule: '1::2::3', error: TypeError },
-    { rule: 'fe80::1%eth0', error: TypeError },
+    { rule: 'g::1', error: TypeError, message: 'a CIDR range, got' },
+    { rule: 'fe80::1%eth0', error: TypeError, message: 'a CIDR range, got' },
     { rule: '[fe80::1%25eth0]', error: TypeError },
     { rule: '[::1', error: TypeError },
     { rule: '[example.com]', error: TypeError },
@@ -151,5 +154,19 @@ describe('parseHostRule', () => {
     const parse = () => parseHostRule('allow[0]', rule, 'secure');
     expect(parse).toThrow(error);
     expect(parse).toThrow(message);
+  });
+});
+
+describe('opensRefused', () => {
+  it.each([
+    { rule: '10.1.2.3', alone: true, opens: true },
+    { rule: '10.1.2.3', alone: false, opens: true },
+    { rule: '10.0.0.0/8', alone: true, opens: false },
+    { rule: '10.0.0.0/8', alone: false, opens: true },
+    { rule: '10.0.0.0/7', alone: false, opens: false },
+    { rule: 'a.test', alone: false, opens: false },
+    { rule: '*.a.test', alone: false, opens: false },
+  ])('is $opens for $rule where alone is $alone', ({ rule, alone, opens }) => {
+    expect(opensRefused(parseHostRule('allow[0]', rule, 'secure'), alone)).toBe(opens);
   });
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { classOf } from '../../src/egress/address-class.ts';
-import { canonicalHost, formatHost } from '../../src/egress/host.ts';
+import { canonicalHost, formatHost, inUrl } from '../../src/egress/host.ts';
 
 /** What `net.connect` and `dns.lookup` may be given; undefined: refused. */
 const HOSTS: readonly (readonly [string, string | undefined])[] = [
@@ -31,6 +31,8 @@ const HOSTS: readonly (readonly [string, string | undefined])[] = [
   ['1:'.repeat(50_000), undefined],
   [`${'a.'.repeat(124)}test`, `${'a.'.repeat(124)}test`],
   [`${'a.'.repeat(124)}test.`, `${'a.'.repeat(124)}test`],
+  [`${'a.'.repeat(124)}tests`, `${'a.'.repeat(124)}tests`],
+  [`${'a.'.repeat(124)}tested`, undefined],
   [`${'a.'.repeat(125)}test`, undefined],
   ['a'.repeat(100_000), undefined],
   // What has to be ASCII letters, digits, hyphens, underscores and dots.
@@ -116,6 +118,7 @@ const HOSTS: readonly (readonly [string, string | undefined])[] = [
   ['[::1]:80', undefined],
   ['[::1', undefined],
   ['::1]', undefined],
+  ['1::1]', undefined],
   ['[[::1]]', undefined],
   ['[]', undefined],
   ['::', '::'],
@@ -266,5 +269,18 @@ describe('canonicalHost', () => {
       }),
       { numRuns: 20_000 },
     );
+  });
+});
+
+describe('inUrl', () => {
+  it.each([
+    ['a.test', 'a.test'],
+    ['127.0.0.1', '127.0.0.1'],
+    ['::1', '[::1]'],
+    ['2001:db8::1', '[2001:db8::1]'],
+    ['[::1]', '[::1]'],
+    ['', ''],
+  ])('writes %j as %j', (host, written) => {
+    expect(inUrl(host)).toBe(written);
   });
 });

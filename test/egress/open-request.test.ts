@@ -1,10 +1,14 @@
+import { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { EgressReason } from '../../src/egress/denial.ts';
-import { OpenRequest } from '../../src/egress/open-request.ts';
+import type { DispatchSnapshot } from '../../src/egress/dispatch-snapshot.ts';
+import { OpenRequest, refusalOf } from '../../src/egress/open-request.ts';
 import { originAt } from '../../src/egress/origin.ts';
 import { Passes, placeOf } from '../../src/egress/passes.ts';
 import type { EgressScope } from '../../src/egress/scope.ts';
-import { trustTunnel } from '../../src/egress/sockets.ts';
+import { holdSockets, trustTunnel } from '../../src/egress/sockets.ts';
 import { EgressDeniedError } from '../../src/errors.ts';
 import type { OutgoingRequest, Target } from '../../src/guard.ts';
 
@@ -31,7 +35,7 @@ class Scope implements EgressScope {
     return this.#ask(`address ${address}`);
   }
   mayLeave = (): undefined => undefined;
-  leave = (): undefined => undefined;
+  leave = (way: string, detail?: string): Error | undefined => this.#ask(`way ${way} ${detail}`);
   refuse(reason: EgressReason, { scheme, host, port }: Target): Error | undefined {
     this.asked.push(`${reason} ${scheme} ${host} ${port}`);
     return this.observes ? undefined : new Error(reason);
@@ -80,6 +84,7 @@ describe('a request begins', () => {
     ['with no host', {}, '', undefined, 'host-header-mismatch'],
     ['with two hosts', {}, 'a.test, a.test', undefined, 'host-header-mismatch'],
     ['with a port that is none', {}, 'a.test:80:80', undefined, 'host-header-mismatch'],
+    ['with something in front of its host', {}, 'b:a.test:80', undefined, 'host-header-mismatch'],
     ['without the port that it needs', { port: 8080 }, 'a.test', undefined, 'host-header-mismatch'],
     ['with the port that it needs', { port: 8080 }, 'a.test:8080', undefined, 'open'],
     ['over TLS without a port', { scheme: 'https', port: 443 }, 'a.test', undefined, 'open'],
@@ -89,6 +94,8 @@ describe('a request begins', () => {
     ['with a method that starts like it', { method: 'CONNECTX' }, undefined, undefined, 'open'],
     ['with its servername', { scheme: 'https', port: 443 }, undefined, 'A.test', 'open'],
     ['with no servername', { scheme: 'https', port: 443 }, undefined, '', 'open'],
+    ['with null for a servername', { scheme: 'https', port: 443 }, undefined, null as never, 'open'],
+    ['with a number for a servername', { scheme: 'https', port: 443 }, undefined, 1 as never, 'servername-mismatch'],
     ['with another servername', { scheme: 'https', port: 443 }, undefined, 'b.test', 'servername-mismatch'],
     ['with what is no servername', { scheme: 'https', port: 443 }, undefined, 'b test', 'servername-mismatch'],
   ];
@@ -143,6 +150,7 @@ describe('what a request states when it is sent', () => {
     ['in another case', head('GET / HTTP/1.1', 'Host: A.test'), 'fine'],
     ['without a host', head('GET / HTTP/1.1', 'accept: */*'), 'fine'],
     ['with another host', head('GET / HTTP/1.1', 'host: b.test'), 'host-header-mismatch'],
+    ['with another host right behind the colon', head('GET / HTTP/1.1', 'host:b.test'), 'host-header-mismatch'],
     [
       'with another host as well',
       head('GET / HTTP/1.1', 'host: a.test', 'x: y', 'HOST: b.test'),
@@ -151,9 +159,27 @@ describe('what a request states when it is sent', () => {
     ['with another host at once', head('GET / HTTP/1.1', 'host: a.test', 'host: b.test'), 'host-header-mismatch'],
     ['with a host that goes on', head('GET / HTTP/1.1', 'host: a.test.b.test'), 'host-header-mismatch'],
     ['with another port', head('GET / HTTP/1.1', 'host: a.test:81'), 'host-header-mismatch'],
+    // Servers differ in whether such a line is one, and what it names.
+    [
+      'with another host behind a lone LF',
+      head('GET / HTTP/1.1', 'host: a.test', 'upgrade: x\nhost: b.test'),
+      'host-header-mismatch',
+    ],
+    ['with nothing but such a host', head('GET / HTTP/1.1', 'upgrade: x\nhost: b.test'), 'host-header-mismatch'],
+    [
+      'with another host and a space before its colon',
+      head('GET / HTTP/1.1', 'host: a.test', 'host : b.test'),
+      'host-header-mismatch',
+    ],
+    ['with nothing but such a host and a tab', head('GET / HTTP/1.1', 'host\t: b.test'), 'host-header-mismatch'],
     ['with another path', head('GET /x HTTP/1.1', 'host: a.test'), 'request GET /x'],
     ['with a path that goes on', head('GET /x/ HTTP/1.1', 'host: a.test'), 'request GET /x/'],
     ['with another method', head('PUT / HTTP/1.1', 'host: a.test'), 'request PUT /'],
+    [
+      'with the pseudo-headers of what was judged',
+      head('PUT /x HTTP/1.1', 'host: a.test', ':method: GET', ':path: /', ':authority: a.test'),
+      'request PUT /x',
+    ],
     ['of HTTP/2', head(':authority: a.test', ':method: GET', ':path: /'), 'fine'],
     ['of HTTP/2 with another host', head(':authority: b.test', ':method: GET', ':path: /'), 'host-header-mismatch'],
   ];
@@ -161,6 +187,12 @@ describe('what a request states when it is sent', () => {
     const request = opened();
     scope.refuses = (what) => what.startsWith('request');
     expect(toldBy(request.statingHead(text))).toBe(expected);
+  });
+
+  it('in a head with a host that starts like it', () => {
+    const request = opened({ host: 'a' });
+    expect(toldBy(request.statingHead(head('GET / HTTP/1.1', 'host: a')))).toBe('fine');
+    expect(toldBy(request.statingHead(head('GET / HTTP/1.1', 'host: ab')))).toBe('host-header-mismatch');
   });
 
   it('is judged again where it is something else', () => {
@@ -229,6 +261,40 @@ describe('a socket', () => {
     ]);
   });
 
+  it('to nowhere is told for each request where refusals are observed, and has no address to judge', () => {
+    scope.observes = true;
+    const lost = socket({ remoteAddress: undefined });
+    for (let again = 0; again < 2; again++) expect(opened().sending(lost)).toBeUndefined();
+    const once = ['request GET /', 'request-target http a.test 80', 'reached a.test nowhere'];
+    expect(scope.asked).toEqual([...once, ...once]);
+  });
+
+  it('has its address judged for the place of the request', () => {
+    const targets: Target[] = [];
+    scope.address = (target) => void targets.push(target);
+    expect(opened({ port: 81 }).sending(socket({ remotePort: 81 }))).toBeUndefined();
+    expect(targets).toEqual([{ scheme: 'http', host: 'a.test', port: 81, addr: '192.0.2.1' }]);
+  });
+
+  it('to a Unix path is asked about once for each session, and has no address', () => {
+    const path = join(tmpdir(), 'leashkit-nobody-listens.sock');
+    const unix = new Socket().on('error', () => {});
+    const restore = holdSockets(() => scope);
+    unix.connect({ path });
+    restore();
+    const asked = () => scope.asked.filter((what) => !what.startsWith('request '));
+    expect(opened().sending(unix)).toBeUndefined();
+    expect(asked()).toEqual([`way unix-socket ${path}`, 'reached a.test nowhere']);
+    scope = new Scope();
+    scope.refuses = (what) => what.startsWith('way');
+    for (let again = 0; again < 2; again++) {
+      expect(toldBy(opened().sending(unix))).toBe(`way unix-socket ${path}`);
+    }
+    scope = new Scope();
+    for (let again = 0; again < 2; again++) expect(opened().sending(unix)).toBeUndefined();
+    expect(asked()).toEqual([`way unix-socket ${path}`, 'reached a.test nowhere', 'reached a.test nowhere']);
+  });
+
   it('of the leash itself is trusted, and its address, which is that of a proxy, is not on record', () => {
     const tunnel = socket({ remoteAddress: '10.0.0.1', remotePort: 3128 });
     trustTunnel(tunnel, placeOf(false, 'a.test', 80));
@@ -292,5 +358,61 @@ describe('a request ends', () => {
     refused.ended(new TypeError('failed', { cause: new EgressDeniedError(denial as never, { host: 'a.test' }) }));
     expect(scope.asked).toEqual([]);
     expect(scope.passes.has(place)).toBe(false);
+  });
+});
+
+describe('a request that is only asked for', () => {
+  const asked = (more: Partial<DispatchSnapshot> = {}): DispatchSnapshot => ({
+    options: {},
+    origin: originAt('http', 'a.test', 80),
+    misplaced: undefined,
+    method: 'GET',
+    path: '/',
+    hosts: [],
+    servername: undefined,
+    ...more,
+  });
+  const misplaced = { reason: 'scheme', target: { scheme: 'ftp', host: 'a.test', port: 21 } } as const;
+  const rows: readonly [string, Partial<DispatchSnapshot>, string, readonly string[]][] = [
+    ['as it is', {}, 'fine', ['request GET /']],
+    ['with its host, twice', { hosts: ['a.test', 'a.test:80'] }, 'fine', ['request GET /']],
+    ['to no place of HTTP', { misplaced }, 'scheme', ['scheme ftp a.test 21']],
+    ['against the rules', { path: '/no' }, 'request GET /no', ['request GET /no']],
+    [
+      'with another host beside its own',
+      { hosts: ['a.test', 'b.test'] },
+      'host-header-mismatch',
+      ['request GET /', 'host-header-mismatch http a.test 80'],
+    ],
+    [
+      'with two other hosts, of which the first is told',
+      { hosts: ['b.test', 'c.test'], servername: 'd.test' },
+      'host-header-mismatch',
+      ['request GET /', 'host-header-mismatch http a.test 80'],
+    ],
+    [
+      'with another servername',
+      { servername: 'b.test' },
+      'servername-mismatch',
+      ['request GET /', 'servername-mismatch http a.test 80'],
+    ],
+  ];
+  it.each(rows)('%s', (_, more, expected, told) => {
+    scope.refuses = (what) => what === 'request GET /no';
+    expect(toldBy(refusalOf(scope, asked(more)))).toBe(expected);
+    expect(scope.asked).toEqual(told);
+    expect(scope.passes.has(placeOf(false, 'a.test', 80))).toBe(false);
+  });
+
+  it('is looked at as a whole where refusals are observed', () => {
+    scope.observes = true;
+    expect(refusalOf(scope, asked({ misplaced, hosts: ['b.test', 'c.test'], servername: 'd.test' }))).toBeUndefined();
+    expect(scope.asked).toEqual([
+      'scheme ftp a.test 21',
+      'request GET /',
+      'host-header-mismatch http a.test 80',
+      'host-header-mismatch http a.test 80',
+      'servername-mismatch http a.test 80',
+    ]);
   });
 });

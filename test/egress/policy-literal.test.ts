@@ -132,7 +132,7 @@ describe('an address in a URL', () => {
     },
     {
       name: 'behind a NAT64 is judged as the IPv4 address that it carries',
-      allow: ['64:ff9b::/96', 'http://[64:ff9b::a01:203]', 'http://10.1.2.0/24'],
+      allow: ['64:ff9b::/96', 'http://[64:ff9b::a01:203]', 'http://10.1.2.0/24', 'a.test'],
       addresses: { nat64: true, allow: ['10.9.9.9'] },
       deny: ['9.9.9.9'],
       urls: {
@@ -145,12 +145,14 @@ describe('an address in a URL', () => {
         'http://[64:ff9b::a01:203]/': undefined,
         'http://[64:ff9b::a01:204]/': 'scheme',
         'http://10.1.2.4/': undefined,
+        'https://a.test/': undefined,
       },
     },
     {
       name: 'behind a NAT64 in no form of RFC 6052 needs a rule of its own',
       allow: ['2a00:1450::/32', 'http://[2a00:1450:808:808::1]'],
       addresses: { nat64: ['2a00:1450::/32'], allow: ['::/0'] },
+      deny: ['9.9.9.9'],
       urls: {
         'https://[2a00:1450:808:808::]/': undefined,
         'https://[2a00:1450:808:808::1]/': 'address:nat64',

@@ -212,6 +212,8 @@ describe('judgeRequest', () => {
     expect(told('API.example.com.')).toEqual({ scheme: 'https', host: 'api.example.com', port: 443 });
     expect(told('::0001')).toEqual({ scheme: 'https', host: '[::1]', port: 443 });
     expect(told('127.1', Number.NaN)).toEqual({ scheme: 'https', host: '127.0.0.1', port: 0 });
+    for (const port of [-443, 0, 0.5, 65_536, Number.POSITIVE_INFINITY]) expect(told('a.test', port)?.port).toBe(0);
+    for (const port of [1, 65_535]) expect(told('a.test', port)?.port).toBe(port);
     expect(told('secret value')).toBeUndefined();
   });
 
@@ -334,11 +336,13 @@ describe('a policy', () => {
     const cleared = vi.spyOn(Map.prototype, 'clear');
     const { judgeRequest, judgeUrl } = policy(['*.a.test']);
     for (let i = 0; i < 999; i++) judgeUrl(`https://h${i}.a.test/`, 'GET');
-    for (let i = 0; i < 999; i++) judgeRequest({ scheme: 'https', host: 'h.a.test', port: i });
+    for (let i = 0; i < 1_000; i++) judgeRequest({ scheme: 'https', host: 'h.a.test', port: i });
     expect(cleared).not.toHaveBeenCalled();
     for (let i = 999; i < 2_500; i++) judgeUrl(`https://h${i}.a.test/`, 'GET');
     expect(cleared).toHaveBeenCalledTimes(2);
-    for (let i = 999; i < 2_500; i++) judgeRequest({ scheme: 'http', host: 'h.a.test', port: i });
+    judgeRequest({ scheme: 'http', host: 'h.a.test', port: 1 });
+    expect(cleared).toHaveBeenCalledTimes(4);
+    for (let i = 1_001; i < 2_001; i++) judgeRequest({ scheme: 'http', host: 'h.a.test', port: i });
     expect(cleared).toHaveBeenCalledTimes(6);
     cleared.mockRestore();
   });

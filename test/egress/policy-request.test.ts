@@ -72,6 +72,13 @@ describe('createPolicy', () => {
     { url: 'https://area.test/a%2fadmin', method: 'GET', reason: 'path' },
     { url: 'https://area.test/%ff', method: 'GET', reason: 'path' },
     { url: 'https://area.test/%', method: 'GET', reason: 'path' },
+    // A Kelvin sign is a small k to servers that do not tell upper from lower case.
+    { url: 'https://deep.test/%E2%84%AAiosk/a', method: 'GET', reason: 'path' },
+    { url: 'https://deep.test/kiosk/A', method: 'GET', reason: 'path' },
+    { url: 'https://deep.test/kiosk', method: 'GET' },
+    { url: 'https://deep.test/kioska', method: 'GET' },
+    // What a rule closes in no UTF-8 is closed as a whole.
+    { url: 'https://bytes.test/', method: 'GET', reason: 'path' },
     { url: 'https://area.test:8443/admin', method: 'GET', reason: 'path' },
     { url: 'https://area.test:8443/', method: 'GET' },
   ])('decides on $method $url by method and path', ({ url, method, reason }) => {
@@ -88,11 +95,15 @@ describe('createPolicy', () => {
         'shut.test',
         'area.test',
         'area.test:8443',
+        'deep.test',
+        'bytes.test',
       ],
       [
         { host: 'open.test', methods: ['DELETE'] },
         { host: 'shut.test', methods: ['DELETE'] },
         { host: 'area.test', path: '/admin/' },
+        { host: 'deep.test', path: '/kiosk/a' },
+        { host: 'bytes.test', path: '/%ff' },
       ],
     ).judgeUrl;
     for (let i = 0; i < 2; i++) expect(reasonOf(decide(url, method))).toBe(reason);

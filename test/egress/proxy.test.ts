@@ -34,6 +34,8 @@ describe('parseProxy', () => {
     'proxy.test',
     'proxy.test:3128',
     'socks5://secret:secret@proxy.test',
+    'xhttp://secret@proxy.test/',
+    new URL('http://secret@proxy.test'),
     'http://secret@proxy.test/secret',
     'http://secret@proxy.test?secret',
     'http://secret@proxy.test#secret',
@@ -49,6 +51,7 @@ describe('parseProxy', () => {
     const error = thrownBy(() => parse(text));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.message).toMatch(/^`egress\.proxy` must be an origin such as 'http:\/\/proxy\.internal:3128', got /);
+    expect(error.message).toMatch(typeof text === 'string' ? /another text$/ : /(?:3128|null|an object)$/);
     expect(inspect(error)).not.toContain('secret');
   });
 

@@ -108,6 +108,11 @@ describe('egress', () => {
       ),
     ).toEqual(settings);
     expect(JSON.parse(JSON.stringify(settings))).toEqual(settings);
+    const parts = [
+      { host: 'https://a.test:443', path: '/v1' },
+      { host: 'https://b.test:443', methods: ['GET'] },
+    ];
+    expect(options(parts)).toMatchObject({ allow: parts });
     const addresses = { allow: ['::1', '10.0.0.0/8'], nat64: true, onMixed: 'filter' } as const;
     expect(egress({ allow: [], addresses }).settings).toMatchObject({
       addresses: { allow: ['10.0.0.0/8', '::1'], nat64: ['64:ff9b::/96'], onMixed: 'filter' },
@@ -370,7 +375,7 @@ describe('egress', () => {
     {
       name: 'an unknown key of a rule',
       options: { allow: [{ host: 'a.test', paths: [] }] },
-      message: 'unknown option `paths`',
+      message: '`egress.allow[0]`: unknown option `paths`',
     },
     {
       name: 'methods as a string',
@@ -394,6 +399,11 @@ describe('egress', () => {
       message: '`egress.allow[0].methods[0]`',
     },
     {
+      name: 'a method with one in front',
+      options: { allow: [{ host: 'a.test', methods: [' GET'] }] },
+      message: '`egress.allow[0].methods[0]`',
+    },
+    {
       name: 'a method that is a number',
       options: { allow: [{ host: 'a.test', methods: [1] }] },
       message: '`egress.allow[0].methods[0]`',
@@ -401,6 +411,11 @@ describe('egress', () => {
     {
       name: 'a relative path',
       options: { allow: [{ host: 'a.test', path: 'v1' }] },
+      message: "`egress.allow[0].path` must be a path that starts with '/'",
+    },
+    {
+      name: 'a path that is a number',
+      options: { allow: [{ host: 'a.test', path: 1 }] },
       message: "`egress.allow[0].path` must be a path that starts with '/'",
     },
     {

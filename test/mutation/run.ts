@@ -31,13 +31,13 @@ function incrementalFileOf(name: string): string {
 }
 
 /** @see https://stryker-mutator.io/docs/stryker-js/configuration/ */
-function settingsOf(name: string, { mutate, ignoreStatic = false }: Area): object {
+function settingsOf(name: string, { mutate, ignoreStatic = false, shared = false }: Area): object {
   return {
     mutate,
     testRunner: 'vitest',
     plugins: [fileURLToPath(new URL('node_modules/@stryker-mutator/vitest-runner/dist/src/index.js', import.meta.url))],
     // Processes, as without Stryker: threads have no umask of their own.
-    vitest: { configFile: 'test/mutation/vitest.config.ts', related: false, pool: 'forks' },
+    vitest: { configFile: 'test/mutation/vitest.config.ts', related: false, pool: shared ? 'threads' : 'forks' },
     coverageAnalysis: 'perTest',
     ignoreStatic,
     concurrency: 1,
@@ -99,7 +99,9 @@ function run(name: string, area: Area): boolean {
   rmSync(report, { force: true });
   keepNoticed(incrementalFileOf(name));
   writeFileSync(file, JSON.stringify(settingsOf(name, area), null, 2));
-  const env = { ...process.env, LEASHKIT_MUTATION_TESTS: JSON.stringify(area.tests) };
+  const tests = JSON.stringify(area.tests);
+  const isolate = String(area.shared !== true);
+  const env = { ...process.env, LEASHKIT_MUTATION_TESTS: tests, LEASHKIT_MUTATION_ISOLATE: isolate };
   const { status } = spawnSync(process.execPath, [stryker, 'run', file], { stdio: 'inherit', env });
   if (!existsSync(report)) return false;
   const without = unmeasured(report);

@@ -4,6 +4,7 @@ const config: ViteUserConfig = {
   test: {
     // Stryker's own choice of test files would keep mutants from acting while modules load: stryker-js issue 6144.
     include: JSON.parse(process.env['LEASHKIT_MUTATION_TESTS'] ?? '[]'),
+    isolate: process.env['LEASHKIT_MUTATION_ISOLATE'] !== 'false',
     setupFiles: ['test/mutation/same-cases.ts'],
     // Tests are slower while it is counted what each of them reaches.
     testTimeout: 30_000,
