@@ -299,3 +299,33 @@ describe('verifyConsistency', () => {
     );
   });
 });
+
+describe('a proof in another spelling', () => {
+  const [left, right] = ['ab'.repeat(32), 'cd'.repeat(32)] as const;
+  const root = merkleRoot([left, right]);
+
+  it.each([`${right}0`, `${right}\n`, `0${right}`, right.toUpperCase()])('is refused: %j', (beside) => {
+    const inclusion = { index: 0, size: 2, leaf: left, root };
+    expect(verifyInclusion({ ...inclusion, proof: [right] })).toBe(true);
+    expect(verifyInclusion({ ...inclusion, proof: [beside] })).toBe(false);
+    const consistency = { firstSize: 1, firstRoot: left, secondSize: 2, secondRoot: root };
+    expect(verifyConsistency({ ...consistency, proof: [right] })).toBe(true);
+    expect(verifyConsistency({ ...consistency, proof: [beside] })).toBe(false);
+  });
+});
+
+describe('a proof of what is not there', () => {
+  const leaves = ['ab'.repeat(32), 'cd'.repeat(32)];
+
+  it.each([-1, 2, 0.5])('is refused with what there is: %s', (index) => {
+    expect(() => inclusionProof(leaves, index)).toThrow(
+      new RangeError(`the index of a leaf must be an integer from 0 to 1, got ${index}`),
+    );
+  });
+
+  it.each([0, 3, 1.5])('is refused for a smaller tree of %s leaves', (size) => {
+    expect(() => consistencyProof(leaves, size)).toThrow(
+      new RangeError(`the size of the smaller tree must be an integer from 1 to 2, got ${size}`),
+    );
+  });
+});
