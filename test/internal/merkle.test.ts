@@ -184,3 +184,14 @@ describe('verifyInclusion', () => {
     expect(verifyInclusion({ index: size - 2, size, leaf, root, proof })).toBe(false);
   });
 });
+
+describe('a proof in another spelling', () => {
+  const [left, right] = ['ab'.repeat(32), 'cd'.repeat(32)] as const;
+  const root = merkleRoot([left, right]);
+
+  it.each([`${right}0`, `${right}\n`, `0${right}`, right.toUpperCase()])('is refused: %j', (beside) => {
+    const inclusion = { index: 0, size: 2, leaf: left, root };
+    expect(verifyInclusion({ ...inclusion, proof: [right] })).toBe(true);
+    expect(verifyInclusion({ ...inclusion, proof: [beside] })).toBe(false);
+  });
+});
