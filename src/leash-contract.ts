@@ -71,8 +71,8 @@ export interface Leash extends AsyncDisposable {
   run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => PromiseLike<Result> | Result): Promise<Result>;
   run<Args, Result>(call: CallRequest<Args>, fn: (args: Args) => Result): Promise<Awaited<Result>>;
   /**
-   * What would happen to a call now, and why. Changes nothing, writes nothing. Does not look at `idempotencyKey`. That a shared
-   * scope was stopped shows once this leash or one of its tree has counted on it.
+   * What would happen to a call now, and why. Changes nothing, writes nothing. Does not look at `idempotencyKey`, nor does it see
+   * that a shared scope was stopped in the store.
    */
   peek<Args>(call: CallRequest<Args>): Promise<Decision>;
   /** Decides and reserves once, for code that runs the tool itself and ends the ticket. */

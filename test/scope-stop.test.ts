@@ -11,7 +11,7 @@ import { memoryStore } from '../src/stores/memory.ts';
 import type { Store, Decision as StoreDecision } from '../src/stores/store.ts';
 import { lateStore } from './helpers/late-store.ts';
 import { rejection, thrownBy } from './helpers/refused.ts';
-import { storeThrough, storeWith } from './helpers/store-around.ts';
+import { storeWith } from './helpers/store-around.ts';
 
 const ORG = 'org:acme';
 const inOrg = (usd = 9): Guard => budget({ usd, scope: ORG });
@@ -122,37 +122,6 @@ describe.each([
     // The hold lives on, and is settled as it would have been.
     await ticket.settle('$2');
     expect((await leash.usage()).limits).toMatchObject([{ spent: '2' }, { spent: '2' }, { spent: '2' }]);
-  });
-
-  it('is foretold by peek, which leaves nothing behind and ends nothing', async () => {
-    const store = made();
-    const { leash, events } = on(store, [budget({ usd: 2 }), inOrg()]);
-    const [cheap, dear] = [{ tool: 't', cost: '$1' } as const, { tool: 't', cost: '$3' } as const];
-    await run(leash);
-    const usage = (await leash.usage()).limits;
-    await stopScope(store, ORG);
-    expect(await leash.peek(cheap)).toMatchObject({
-      allow: false,
-      guard: 'session',
-      code: 'SESSION_STOPPED',
-      reason: 'its scope in the store is stopped',
-    });
-    // What refuses first is what is told, as it will be.
-    expect(await leash.peek(dear)).toMatchObject({ allow: false, code: 'BUDGET_EXCEEDED' });
-    expect([leash.signal.aborted, events().length, (await leash.usage()).limits]).toEqual([false, 2, usage]);
-    await resumeScope(store, ORG);
-    expect(await leash.peek(cheap)).toMatchObject({ allow: true });
-  });
-
-  it('is asked by peek of no scope that the leash has not counted on, which it would make', async () => {
-    const asked: string[] = [];
-    const memory = made();
-    const store = storeThrough((method, action) => {
-      asked.push(method);
-      return action();
-    }, memory);
-    expect(await on(store).leash.peek({ tool: 't', cost: '$1' })).toMatchObject({ allow: true });
-    expect(asked).toEqual(['read']);
   });
 
   it('is undone for leashes that come later', async () => {

@@ -11,7 +11,6 @@ import {
   fromLimit,
   type Refusal,
   refusalMessage,
-  scopeStopped,
   sessionEnded,
   stateLost,
   storeFailed,
@@ -31,10 +30,7 @@ export interface DecisionDenial {
   readonly limit?: string;
 }
 
-/**
- * What `peek` tells of a call: that it would run, or why it would be refused. It is of this moment: the next call may change
- * it.
- */
+/** What `peek` tells of a call: that it would run at this moment, or why it would be refused. Another call may change it. */
 export type Decision =
   | {
       readonly allow: true;
@@ -103,9 +99,7 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
   }
   const missing = reservations.missingIn(plan, readings);
   if (missing !== undefined) return no(stateLost(missing));
-  const stopped = await reservations.stoppedIn(plan);
   for (const counter of plan.counters) {
-    if (counter.scope === stopped?.scope) return no(scopeStopped(counter));
     const reading = readings[counter.scope]?.[counter.meter];
     const used = reading?.used ?? 0;
     const held = reading?.held ?? 0;

@@ -105,11 +105,6 @@ export function sessionEnded(code: SessionEndedCode, detail: string): Refusal {
   return { guard: 'session', code, reason: detail, message: `the session takes no more calls (${detail})` };
 }
 
-/** A scope that leashes share was stopped in the store, for all of them. */
-export function scopeStopped(counter: Counter | undefined): Refusal {
-  return { ...sessionEnded('SESSION_STOPPED', 'its scope in the store is stopped'), stopped: counter };
-}
-
 /** @param reason `'on-allowance'`: it runs all the same, within what may be spent without the store. */
 export function storeFailed(cause: unknown, reason: 'store-failed' | 'on-allowance' = 'store-failed'): Refusal {
   const message = 'the store that counts what is spent did not answer';

@@ -233,11 +233,6 @@ export class Reservations {
     return this.#admits(plan, amountsFor(plan, cost));
   }
 
-  /** A counter whose scope was stopped. Scopes that were not opened are not asked about, and stay unopened. */
-  stoppedIn(plan: Plan): MaybePromise<Counter | undefined> {
-    return this.#link.stoppedIn(plan);
-  }
-
   /** @param readings undefined where the store did not answer. */
   standingOf(counter: Counter, readings: Readings | undefined): Standing {
     if (this.#lost.has(counter.scope)) return { room: 0 };

@@ -1,7 +1,7 @@
 import { invariant } from '../internal/invariant.ts';
 import type { Decision, HoldState, Line, Units } from '../stores/store.ts';
 import type { Counter, PlacedLimit, Plan } from './plan.ts';
-import { conflict, fromLimit, type Refusal, scopeStopped, sessionEnded, stateLost, storeFailed } from './refusal.ts';
+import { conflict, fromLimit, type Refusal, sessionEnded, stateLost, storeFailed } from './refusal.ts';
 
 /** A reservation that was made. */
 export interface Reservation {
@@ -65,7 +65,7 @@ export function reserved(
     case 'closed':
       return no(sessionEnded('SESSION_CLOSED', 'its scope in the store is shut'));
     case 'stopped':
-      return no(scopeStopped(counter));
+      return no({ ...sessionEnded('SESSION_STOPPED', 'its scope in the store is stopped'), stopped: counter });
     case 'conflict':
       return no(conflict('other-call'));
     case 'terminal':

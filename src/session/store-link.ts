@@ -170,29 +170,18 @@ export class StoreLink {
     );
   }
 
-  /** Keeps an open hold alive. @returns the counter whose scope was stopped meanwhile. */
-  renew(id: string, plan: Plan, leaseMs: number): MaybePromise<Counter | undefined> {
-    return this.#stoppedIn(plan, [{ id: `${id}+${crypto.randomUUID()}`, lines: [], leaseMs, onto: id }]);
-  }
-
-  /** A counter whose scope was opened here, and is stopped. */
-  stoppedIn(plan: Plan): MaybePromise<Counter | undefined> {
-    return this.#stoppedIn(plan, []);
-  }
-
   /**
-   * Asks whether scopes that leashes share were stopped, by a reservation that can never fit, so that there is nothing that
-   * the store would have to remember or give back.
+   * Keeps an open hold alive, and asks whether scopes that it counts on were stopped meanwhile: by a reservation that can
+   * never fit, so that there is nothing that the store would have to remember or give back.
    *
-   * @param first what goes before it in the same question.
+   * @returns the counter whose scope is stopped.
    */
-  #stoppedIn(plan: Plan, first: readonly Reserve[]): MaybePromise<Counter | undefined> {
+  renew(id: string, plan: Plan, leaseMs: number): MaybePromise<Counter | undefined> {
+    const renewal: Reserve = { id: `${id}+${crypto.randomUUID()}`, lines: [], leaseMs, onto: id };
     const counters = plan.counters.filter(
-      ({ shared, scope }, i) =>
-        shared !== undefined && this.knows(scope) && plan.counters.findIndex((each) => each.scope === scope) === i,
+      ({ shared, scope }, i) => shared !== undefined && plan.counters.findIndex((each) => each.scope === scope) === i,
     );
     const last = counters.length - 1;
-    if (last < 0 && first.length === 0) return undefined;
     const lines = linesFor(
       { ...plan, counters },
       counters.map(() => 0),
@@ -201,9 +190,9 @@ export class StoreLink {
     ).map((line, i) => (i === last ? { ...line, cap: 0, amount: 1 } : { ...line, amount: 0 }));
     const probe: Reserve = { id: crypto.randomUUID(), lines, leaseMs: 0 };
     return this.ask(
-      () => this.store.reserve(last < 0 ? first : [...first, probe]),
+      () => this.store.reserve(last < 0 ? [renewal] : [renewal, probe]),
       (decisions) => {
-        const decision = decisions?.[first.length];
+        const decision = decisions?.[1];
         return isDecision(decision, lines.length) && !decision.ok && decision.why === 'stopped'
           ? counters[decision.line]
           : undefined;

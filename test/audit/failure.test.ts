@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { codeWord, failed, inTime } from '../../src/audit/failure.ts';
+
 describe('failed', () => {
   it('has a code, a message, and a cause where there is one', () => {
     const error = failed('E_X', 'it failed');

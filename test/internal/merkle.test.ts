@@ -195,3 +195,11 @@ describe('a proof in another spelling', () => {
     expect(verifyInclusion({ ...inclusion, proof: [beside] })).toBe(false);
   });
 });
+
+describe('a proof of what is not there', () => {
+  it.each([-1, 2, 0.5])('is refused with what there is: %s', (index) => {
+    expect(() => inclusionProof(['ab'.repeat(32), 'cd'.repeat(32)], index)).toThrow(
+      new RangeError(`there is no leaf ${index} among 2`),
+    );
+  });
+});
