@@ -257,7 +257,7 @@ export class StateLostError extends LeashError {
 }
 named(StateLostError, 'StateLostError');
 
-/** One idempotency key was used for two different calls, or for a second call while the first still runs. */
+/** An idempotency key whose first call still runs, or which was used for the same arguments at another cost. */
 export class ConflictError extends LeashError {
   declare readonly code: 'CONFLICT';
 

@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { decodeBase64, encodeBase64 } from '../internal/base64.ts';
 import { canonicalJson, snapshotJson } from '../internal/canonical-json.ts';
-import { checkInteger, checkName } from '../internal/options.ts';
+import { checkInteger, checkName, checkOptions } from '../internal/options.ts';
 import { sha256 } from './chain.ts';
 import { SALT_BYTES, saltedCommitment, saltOf } from './commitment.ts';
 
@@ -30,9 +30,10 @@ export interface OpenCommitmentOptions {
  * Opens the salted commitment (`s1:`) of one event, for handing to somebody who may see its arguments. The log key stays
  * secret: the other events remain closed.
  *
- * @throws {TypeError | RangeError} no log id or sequence number, or arguments that are no plain finite JSON.
+ * @throws {TypeError | RangeError} an unknown option, no log id or sequence number, or arguments that are no plain finite JSON.
  */
 export function openCommitment(options: OpenCommitmentOptions): Opening {
+  checkOptions('openCommitment', options, ['key', 'log', 'seq', 'args']);
   const log = checkName('openCommitment.log', options.log);
   const seq = checkInteger('openCommitment.seq', options.seq, 0);
   const args = snapshotJson(options.args);

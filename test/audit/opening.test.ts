@@ -93,6 +93,9 @@ describe('an opening', () => {
       expect(() => open(args)).toThrow(NotJsonError);
       expect(() => checkOpening({ salt: open(1).salt, args }, `s1:${'0'.repeat(64)}`)).toThrow(NotJsonError);
     }
+    expect(() => openCommitment({ key: KEY, log: 'log', seq: 0, args: 1, arg: 1 } as never)).toThrow(
+      /openCommitment.*`?arg`?/,
+    );
     expect(() => openCommitment({ key: KEY, log: '', seq: 0, args: 1 })).toThrow(/openCommitment\.log/);
     for (const seq of [-1, 0.5, Number.NaN]) {
       expect(() => openCommitment({ key: KEY, log: 'log', seq, args: 1 })).toThrow(/openCommitment\.seq/);
