@@ -67,6 +67,11 @@ export async function checkStore(
     add(totals, node, 'call', booked);
   }
 
+  for (const { scope, meter } of await attemptsForfeited(raw, wire, nodes)) {
+    const key = keyOf({ scope, meter });
+    totals.set(key, (totals.get(key) ?? 0) + 1);
+  }
+
   const compared = [...counters.values()].filter(({ perMs }) => perMs === undefined);
   const readings = await readingsOf(raw, scopes, (read) =>
     compared.every(
@@ -133,7 +138,7 @@ interface Order {
 /** How often the store has booked each key, and whether an answer about it was lost. */
 async function ordersOf(raw: Store, wire: Wire): Promise<Map<string, Order>> {
   const orders = new Map<string, Order>();
-  const ids = [...wire.keyed.keys()];
+  const ids = [...wire.brief.keys()].filter((id) => id.startsWith('key:'));
   for (let i = 0; i < ids.length; i += 64) {
     const part = ids.slice(i, i + 64);
     const ends = await raw.settle(part.map((id) => ({ id, actual: 'void' })));
@@ -142,11 +147,30 @@ async function ordersOf(raw: Store, wire: Wire): Promise<Map<string, Order>> {
       const order = orders.get(key) ?? { booked: 0, unsure: false };
       const state = ends[j]?.state;
       if (state === 'settled' || state === 'forfeited') order.booked++;
-      if (wire.keyed.get(id)?.unsure) order.unsure = true;
+      if (wire.brief.get(id)?.unsure) order.unsure = true;
       orders.set(key, order);
     }
   }
   return orders;
+}
+
+/**
+ * Where calls are counted that never ran: attempts to pay again that were given back, of which the store was told too late,
+ * so that their leases had ended.
+ */
+async function attemptsForfeited(
+  raw: Store,
+  wire: Wire,
+  nodes: readonly Node[],
+): Promise<readonly Pick<Counter, 'scope' | 'meter'>[]> {
+  const ran = new Set(nodes.flatMap(({ entries }) => entries.map(({ id }) => id)));
+  const given = [...wire.brief].filter(([id, { unsure }]) => unsure && !id.startsWith('key:') && !ran.has(id));
+  const counted: Pick<Counter, 'scope' | 'meter'>[] = [];
+  for (const [id, hold] of given) {
+    const [end] = await raw.settle([{ id, actual: 'void' }]);
+    if (end?.state === 'forfeited') counted.push(...hold.counted);
+  }
+  return counted;
 }
 
 /** The keys under which calls of the node ran, each once. */

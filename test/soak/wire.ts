@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Decision, Reserve, Store } from '../../src/stores/store.ts';
+import type { Decision, Line, Reserve, Store } from '../../src/stores/store.ts';
 import type { SeededRandom } from '../helpers/random.ts';
 import { type Send, storeThrough } from '../helpers/store-around.ts';
 
@@ -16,10 +16,14 @@ const LATE_MS = 600;
 /** Of a hold that nobody has renewed yet. */
 export const LEASE_MS = 1_000;
 
-/** The hold of a keyed call: whether its caller may not know what became of it, and when it was asked for first. */
-interface KeyedHold {
+/** A hold with so short a lease that it may end before its end is told: one of a keyed call, or of an attempt to pay again. */
+interface BriefHold {
+  /** Whether its caller may not know what became of it. */
   readonly unsure: boolean;
+  /** When it was asked for first. */
   readonly since: number;
+  /** Where it counts as a call. */
+  readonly counted: readonly Pick<Line, 'scope' | 'meter'>[];
 }
 
 /** When a reservation was asked for first and answered last, and on which rates it counted. */
@@ -35,8 +39,8 @@ export class Wire {
   faults = 0;
   /** Until then nothing gets through. */
   downUntil = 0;
-  /** By the ids of the holds. */
-  readonly keyed: Map<string, KeyedHold> = new Map();
+  /** By their ids. */
+  readonly brief: Map<string, BriefHold> = new Map();
   readonly asked: Map<string, Asked> = new Map();
   /** Scopes whose sessions have ended: they are shut when their counters were read. */
   readonly shut: Set<string> = new Set();
@@ -55,7 +59,7 @@ export class Wire {
       reserve: (batch) => this.#reserve(batch),
       settle: (batch) =>
         this.#noting(
-          batch.flatMap(({ id }) => (id.startsWith('key:') ? id : [])),
+          batch.flatMap(({ id }) => (this.brief.has(id) ? id : [])),
           () => this.#send('settle', () => raw.settle(batch)),
         ),
       shut: (scope) => void this.shut.add(scope),
@@ -64,8 +68,11 @@ export class Wire {
 
   #reserve(batch: readonly Reserve[]): ReturnType<Store['reserve']> {
     const from = performance.now();
-    const keyed = batch.filter(({ id }) => id.startsWith('key:'));
-    for (const { id } of keyed) if (!this.keyed.has(id)) this.keyed.set(id, { unsure: false, since: from });
+    const brief = batch.filter(({ onto, leaseMs }) => onto === undefined && leaseMs > 0 && leaseMs <= LEASE_MS);
+    for (const { id, lines } of brief) {
+      const counted = lines.filter(({ book, span }) => book === 'reserve' && span.kind === 'total');
+      if (!this.brief.has(id)) this.brief.set(id, { unsure: false, since: from, counted });
+    }
     const note = (decisions: readonly Decision[]): readonly Decision[] => {
       for (const [i, { id, lines }] of batch.entries()) {
         const rates = lines.flatMap(({ span, scope, meter }) =>
@@ -76,7 +83,7 @@ export class Wire {
       return decisions;
     };
     return this.#noting(
-      keyed.map(({ id }) => id),
+      brief.map(({ id }) => id),
       () =>
         this.#send('reserve', () => {
           const told = this.#raw.reserve(batch);
@@ -85,16 +92,16 @@ export class Wire {
     );
   }
 
-  /** Notes of keyed holds that their caller may not know what became of them: the question or its answer was lost, or late. */
+  /** Notes of brief holds that their caller may not know what became of them: the question or its answer was lost, or late. */
   #noting<T>(ids: readonly string[], ask: () => T | Promise<T>): T | Promise<T> {
     if (ids.length === 0) return ask();
     const faults = this.faults;
     const from = performance.now();
     const note = (): void => {
-      for (const id of ids) this.keyed.set(id, { since: this.keyed.get(id)?.since ?? from, unsure: true });
+      for (const id of ids) this.brief.set(id, { ...(this.brief.get(id) as BriefHold), unsure: true });
     };
     // Its lease may have ended before its end was told, while its call waited for a slow sink.
-    if (ids.some((id) => from - (this.keyed.get(id)?.since ?? from) > LEASE_MS / 2)) note();
+    if (ids.some((id) => from - (this.brief.get(id) as BriefHold).since > LEASE_MS / 2)) note();
     const isLate = (): boolean => performance.now() - from > STORE_TIMEOUT_MS / 2;
     try {
       const answer = ask();
