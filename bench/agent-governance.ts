@@ -122,7 +122,12 @@ function oneGuard(): Subject {
 export const governance: Group = {
   id: 'agent-governance',
   title: `A decision and its audit in memory, and the tool, beside ${governanceName}`,
-  goal: { of: 'leash.wrap, five guards', ratio: 2 },
+  goal: {
+    of: 'leash.wrap, five guards',
+    ratio: 2,
+    because:
+      'the leash reads, validates, copies and commits to the arguments, of which the log of the other has nothing',
+  },
   note: 'Its audit entries hold action and decision without arguments, and can be checked in the process that made them.',
   subjects: () => [
     decided(

@@ -2,6 +2,8 @@
 export interface Subject {
   readonly name: string;
   run(rounds: number): Promise<void>;
+  /** What it holds open, such as a process. */
+  end?(): Promise<void>;
 }
 
 /** What one subject of a group has to reach. */
@@ -47,20 +49,8 @@ export interface MeasureOptions {
  * with the first within each turn.
  */
 export async function measure(subjects: readonly Subject[], { slices, sliceMs }: MeasureOptions): Promise<Result[]> {
-  const rounds = subjects.map(() => 0);
-  for (const [i, subject] of subjects.entries()) {
-    // Warm up, and find how many rounds make a slice.
-    let count = 256;
-    for (;;) {
-      const took = await time(subject, count);
-      if (took > sliceMs / 2) {
-        rounds[i] = Math.max(1, Math.round((count * sliceMs) / took));
-        break;
-      }
-      count *= 2;
-    }
-    await time(subject, rounds[i] as number);
-  }
+  const rounds: number[] = [];
+  for (const subject of subjects) rounds.push(await roundsFor(subject, sliceMs));
   const speeds: number[][] = subjects.map(() => []);
   for (let slice = 0; slice < slices; slice++) {
     for (const [i, subject] of subjects.entries()) {
@@ -74,6 +64,19 @@ export async function measure(subjects: readonly Subject[], { slices, sliceMs }:
     subjects.map(({ name }) => name),
     speeds,
   );
+}
+
+const WARM_UP_MS = 500;
+
+/** Warms a subject up. @returns how many rounds make a slice: by the last time, since the first ones are of cold code. */
+async function roundsFor(subject: Subject, sliceMs: number): Promise<number> {
+  const end = performance.now() + WARM_UP_MS;
+  for (let count = 256; ; ) {
+    const took = await time(subject, count);
+    const isLong = took > sliceMs / 2;
+    if (isLong && performance.now() >= end) return Math.max(1, Math.round((count * sliceMs) / took));
+    if (!isLong) count *= 2;
+  }
 }
 
 /** @param speeds of each subject, slice by slice, in operations in a second. */

@@ -11,22 +11,18 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { postgresFolder, redisExecutable, startPostgres, startRedis } from '../test/helpers/databases.ts';
-import { governance } from './agent-governance.ts';
-import { auditPath, durable } from './audit.ts';
+import { start } from './child.ts';
 import { compareCorrectness, correctnessTitle } from './correctness.ts';
-import { cachedDecision, httpRequests, undiciRequests } from './egress.ts';
-import { besideLlmBudget } from './llm-budget.ts';
+import { httpRequests, undiciRequests } from './egress.ts';
+import { besidePeers, inProcess } from './groups.ts';
 import { type Group, type MeasureOptions, measure } from './measure.ts';
-import { memoryStoreGroup } from './memory-store.ts';
 import { installPeers } from './peers.ts';
-import { logLines } from './pino.ts';
 import { postgresGroups } from './postgres-store.ts';
 import { redisGroups } from './redis-store.ts';
 import { goalText, isReached, type MeasuredGroup, type Report, subjectOf, whole } from './report.ts';
 import { REPORT, savePages } from './save-pages.ts';
 import { sqliteGroups } from './sqlite-store.ts';
 import { verifyGigabyte } from './verify.ts';
-import { wholeCall } from './whole-call.ts';
 
 const { values } = parseArgs({
   options: {
@@ -53,7 +49,9 @@ async function measureAll(groups: readonly Group[]): Promise<void> {
     if (!wanted(group.id)) continue;
     const { subjects, ...about } = group;
     tellProgress(about.title);
-    measured.push({ ...about, results: await measure(await subjects(), options) });
+    const all = await subjects();
+    measured.push({ ...about, results: await measure(all, options) });
+    for (const subject of all) await subject.end?.();
   }
 }
 
@@ -82,19 +80,35 @@ async function measureWith(
   }
 }
 
-const besidePeers = [governance, besideLlmBudget, logLines];
+/** The same group, with each subject in a process of its own. */
+function apart(group: Group): Group {
+  return {
+    ...group,
+    subjects: async () => {
+      const subjects = await group.subjects();
+      return subjects.map(({ name }, i) => {
+        const child = start('subject.ts', [group.id, String(i)], ['--expose-gc']);
+        return {
+          name,
+          run: async (rounds) => void (await child.ask(rounds)),
+          end: () => child.end(),
+        };
+      });
+    },
+  };
+}
+
 const needsPeers = wanted('correctness') || besidePeers.some(({ id }) => wanted(id));
 const hasPeers = needsPeers && installPeers();
 if (needsPeers && !hasPeers) process.stderr.write('not measured: bench/peers is not installed\n');
 
-await measureAll([wholeCall, memoryStoreGroup(1), memoryStoreGroup(50)]);
-if (hasPeers) await measureAll(besidePeers);
+await measureAll(inProcess.filter((group) => hasPeers || !besidePeers.includes(group)).map(apart));
 await measureWith('redis', redisExecutable() !== undefined, startRedis, redisGroups);
 const sqlite = sqliteGroups();
 await measureAll(sqlite.groups);
 await sqlite.close();
 await measureWith('postgres', postgresFolder() !== undefined, startPostgres, postgresGroups);
-await measureAll([auditPath, durable, undiciRequests, httpRequests, cachedDecision]);
+await measureAll([undiciRequests, httpRequests]);
 
 if (wanted('verify')) {
   tellProgress('verifyLog');
