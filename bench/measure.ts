@@ -66,7 +66,7 @@ export async function measure(subjects: readonly Subject[], { slices, sliceMs }:
   );
 }
 
-const WARM_UP_MS = 500;
+const WARM_UP_MS = 1_000;
 
 /** Warms a subject up. @returns how many rounds make a slice: by the last time, since the first ones are of cold code. */
 async function roundsFor(subject: Subject, sliceMs: number): Promise<number> {
