@@ -104,6 +104,10 @@ function apart(group: Group): Group {
   };
 }
 
+const needsPeers = wanted('correctness') || besidePeers.some(({ id }) => wanted(id));
+const hasPeers = needsPeers && installPeers();
+if (needsPeers && !hasPeers) process.stderr.write('not measured: bench/peers is not installed\n');
+
 await measureAll(inProcess.filter((group) => hasPeers || !besidePeers.includes(group)).map(apart));
 await measureWith('redis', redisExecutable() !== undefined, startRedis, redisGroups);
 const sqlite = sqliteGroups();
