@@ -34,7 +34,7 @@ export function renderBench(report: Report, growth: GrowthReport | undefined): s
     '',
     'Every figure here is from one run of `npm run bench` on one machine, and every picture is drawn from',
     '[its report](report.json). The subjects of a group run in turn, slice by slice, so that what else the machine does falls on',
-    'each alike; those that need no server have three processes each, so that none is slow for what the compiler has learned from another.',
+    'each alike; those that need no server have a process each, so that none is slow for what the compiler has learned from another.',
     'A ratio is the median of the ratios within each turn, and the spread is the middle half of them.',
     '',
     `Node ${machine.node.slice(1)}, ${machine.cores} cores of an ${machine.cpu}, ${machine.slices} slices of ${machine.sliceMs} ms each.`,

@@ -80,25 +80,15 @@ async function measureWith(
   }
 }
 
-/** Of a subject: they take turns, for the compiler does not do as well by the same code each time. */
-const PROCESSES = 3;
-
-/** The same group, with each subject in processes of its own. */
+/** The same group, with each subject in a process of its own. */
 function apart(group: Group): Group {
   return {
     ...group,
     subjects: async () => {
       const subjects = await group.subjects();
       return subjects.map(({ name }, i) => {
-        const children = Array.from({ length: PROCESSES }, () =>
-          start('subject.ts', [group.id, String(i)], ['--expose-gc']),
-        );
-        let turn = 0;
-        return {
-          name,
-          run: async (rounds) => void (await children[turn++ % PROCESSES]?.ask(rounds)),
-          end: async () => void (await Promise.all(children.map((child) => child.end()))),
-        };
+        const child = start('subject.ts', [group.id, String(i)], ['--expose-gc']);
+        return { name, run: async (rounds) => void (await child.ask(rounds)), end: () => child.end() };
       });
     },
   };

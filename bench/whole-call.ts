@@ -103,6 +103,8 @@ function straightLine(): Subject {
     name: 'straight-line code by hand',
     async run(rounds) {
       spent = 0;
+      // The log of a leash is gone with it, too.
+      lines = [];
       for (let i = 0; i < rounds; i++) await call(input);
     },
   };
