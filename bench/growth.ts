@@ -36,7 +36,7 @@ const quick = values.quick;
 const SAMPLES = quick ? 5 : 15;
 const SAMPLE_MS = quick ? 20 : 60;
 /** For appending, and again for verifying. */
-const LOG_SECONDS = quick ? 4 : 150;
+const LOG_SECONDS = quick ? 4 : 100;
 const only = values.only?.split(',');
 if (values.save && (only !== undefined || quick))
   throw new Error('what is saved is one whole run: without --only and --quick');
