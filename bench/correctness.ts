@@ -10,7 +10,7 @@ const CENTS = 10;
 const CAP_CENTS = 100;
 
 /** How many tools ran, and what that came to. */
-export interface Outcome {
+interface Outcome {
   readonly ran: number;
   readonly usd: string;
 }

@@ -16,7 +16,7 @@ import { type Input, input } from './input.ts';
 import { admitted, type Cycle, threeLimits } from './three-limits.ts';
 
 /** One measured place of a line. */
-export interface Point {
+interface Point {
   /** Does its work about this many times. @returns nanoseconds for each. */
   sample(rounds: number): Promise<number>;
 }

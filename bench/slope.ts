@@ -7,7 +7,7 @@ export interface Measured {
   readonly spread: readonly [number, number];
 }
 
-export interface Bend {
+interface Bend {
   readonly from: number;
   readonly to: number;
   /** Of the part between them. */

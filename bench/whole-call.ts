@@ -111,7 +111,7 @@ function straightLine(): Subject {
 }
 
 /** A call under one guard of each kind. */
-export function fiveGuards(audit: AuditOptions): {
+function fiveGuards(audit: AuditOptions): {
   readonly leash: Leash;
   readonly call: (args: Input) => Promise<number>;
 } {

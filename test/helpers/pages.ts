@@ -12,9 +12,8 @@ export const PAGES = [
   'src/stores/README.md',
   'src/audit/README.md',
   'examples/README.md',
+  'bench/README.md',
 ] as const;
-
-export type Page = (typeof PAGES)[number];
 
 export interface Fence {
   readonly page: string;
