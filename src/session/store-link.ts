@@ -225,10 +225,13 @@ function isDecision(decision: Decision | undefined, lines: number): decision is 
     return Array.isArray(decision.left) && decision.left.length === lines && decision.left.every(Number.isFinite);
   }
   if (decision?.ok !== false) return false;
-  if (decision.why === 'stale') return isWallMs(decision.nowMs);
-  if (!SHORT.has(decision.why)) return NO_ROOM_ASKED.has(decision.why);
-  const { line, left, retryMs = 0 } = decision as Extract<Decision, { readonly left: number; readonly line: number }>;
-  return Number.isInteger(line) && line >= 0 && line < lines && Number.isFinite(left) && isTime(retryMs);
+  const { line, why } = decision;
+  // Below 0 where it is about none of them.
+  if (!Number.isInteger(line) || line >= lines) return false;
+  if (why === 'stale') return line >= 0 && isWallMs(decision.nowMs);
+  if (!SHORT.has(why)) return NO_ROOM_ASKED.has(why);
+  const { left, retryMs = 0 } = decision as Extract<Decision, { readonly left: number; readonly line: number }>;
+  return line >= 0 && Number.isFinite(left) && isTime(retryMs);
 }
 
 function isTime(ms: number): boolean {
