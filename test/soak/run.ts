@@ -12,7 +12,7 @@ import { python } from '../helpers/python.ts';
 import { type HeapPoint, MAX_BYTES_PER_CALL, measureHeap, slopeOf } from './heap.ts';
 import { decimal } from './ledger.ts';
 import type { World } from './world.ts';
-import { openWorlds } from './worlds.ts';
+import { KEEP_MS, openWorlds } from './worlds.ts';
 
 const { values: given } = parseArgs({
   options: {
@@ -64,12 +64,14 @@ async function rounds(worlds: readonly World[], sums: ReadonlyMap<World, Sums>):
         for (const what of found.differences) differs(what);
       }),
     );
-    heap.push(measureHeap(calls()));
+    const point = measureHeap(calls());
+    // Until then what is remembered for a while has more and more of it.
+    if (performance.now() - began > 2 * KEEP_MS) heap.push(point);
     const faults = [...sums.values()].reduce((sum, each) => sum + each.faults, 0);
     const usd = worlds.reduce((sum, { spent }) => sum + spent.usd, 0);
     console.error(
       `  ${((performance.now() - began) / 60_000).toFixed(1)} of ${minutes} min, round ${round}: ${calls()} calls, ${faults} faults, ` +
-        `$${Number(decimal('usd', usd)).toFixed(2)} spent, heap ${((heap.at(-1)?.bytes ?? 0) / 2 ** 20).toFixed(1)} MB, ${differences.length} differences`,
+        `$${Number(decimal('usd', usd)).toFixed(2)} spent, heap ${(point.bytes / 2 ** 20).toFixed(1)} MB, ${differences.length} differences`,
     );
   }
 }

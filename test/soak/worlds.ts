@@ -18,7 +18,7 @@ const ENGINES = ['SQLite', 'Redis', 'PostgreSQL'];
  * No answer of this store is ever lost, so that it forgets ends soon; here they are lost, and it is asked again. The same for
  * all, keyed ones too: no round is as long, and what is kept does not grow.
  */
-const KEEP_MS = 90_000;
+export const KEEP_MS = 90_000;
 
 function remembering(store: Store): Store {
   const reserve: Store['reserve'] = (batch) => store.reserve(batch.map((item) => ({ ...item, keepMs: KEEP_MS })));
