@@ -139,6 +139,7 @@ const parallel: Line = {
   cost: 'ns per call',
   expected: 0,
   at: decades(0, 4),
+  because: 'ten thousand open calls outlive the young generation, so that the collector copies them',
   async point(x) {
     let gate = Promise.withResolvers<void>();
     const { call } = session(fourGuards(), async (given) => {
@@ -214,7 +215,7 @@ const record = {
   paid: true,
 };
 
-function argumentSize(name: string, argsOf: (bytes: number) => unknown): Line {
+function argumentSize(name: string, argsOf: (bytes: number) => unknown, because?: string): Line {
   return {
     id: 'arguments',
     name,
@@ -222,6 +223,7 @@ function argumentSize(name: string, argsOf: (bytes: number) => unknown): Line {
     cost: 'ns per call',
     expected: 1,
     at: decades(2, 6),
+    ...(because === undefined ? {} : { because }),
     async point(x) {
       const { leash } = session();
       return sampled(
@@ -236,7 +238,11 @@ const records: Line = argumentSize('objects of 100 bytes', (bytes) => ({
   items: Array.from({ length: Math.max(1, Math.round(bytes / 110)) }, () => ({ ...record })),
 }));
 
-const text: Line = argumentSize('one string', (bytes) => ({ text: 'text '.repeat(bytes / 5) }));
+const text: Line = argumentSize(
+  'one string',
+  (bytes) => ({ text: 'text '.repeat(bytes / 5) }),
+  'a megabyte is read, copied, escaped and hashed, and no longer fits into the caches of the processor',
+);
 
 const numbers: Line = argumentSize('an array of numbers', (bytes) => ({
   numbers: Array.from({ length: Math.round(bytes / 6) }, (_, i) => 10_000 + (i % 90_000)),
@@ -266,6 +272,8 @@ async function manyScopes(x: number, next: (i: number) => number): Promise<Point
 const oneOfScopes: Line = {
   id: 'scopes',
   name: 'always the same scope',
+  because:
+    'no trend: each place is a process, and the compiler does better by the same code in some (0.4 µs) than in others (1 µs)',
   axis: 'scopes in one memory store, each with three counters',
   cost: 'ns per reserve and settle',
   expected: 0,
@@ -276,6 +284,7 @@ const oneOfScopes: Line = {
 const allScopes: Line = {
   ...oneOfScopes,
   name: 'another scope each time',
+  because: 'every counter has to come from memory once there are more than fit into the caches of the processor',
   // A prime, so that every scope comes up, far from the one before.
   point: (x) => manyScopes(x, (i) => i * 15_485_863),
 };
