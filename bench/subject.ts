@@ -10,10 +10,8 @@ const group = inProcess.find((each) => each.id === id);
 const subject = (await group?.subjects())?.[Number(index)];
 if (subject === undefined) throw new Error(`no subject ${index} of group ${id}`);
 process.on('message', async (rounds: number) => {
-  if (rounds > 0) {
-    globalThis.gc?.({ type: 'minor' });
-    await subject.run(rounds);
-  }
+  globalThis.gc?.({ type: 'minor' });
+  await subject.run(rounds);
   process.send?.('done');
 });
 process.once('disconnect', () => process.exit());

@@ -2,14 +2,14 @@
  * Changes every bit of a closed log of 300 lines, one at a time, and asks both verifiers: all must be refused, but for the
  * eight of the last LF, without which the log is torn. `npm run test:flips [lines]`; minutes on two cores.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { createLeash, fileSink, verifyLog } from 'leashkit';
+import { python, VERIFIER } from '../helpers/python.ts';
 
 interface Found {
   readonly changed: number;
@@ -69,17 +69,8 @@ function inWorker(share: Share, onProgress: (done: number) => void): Promise<Fou
 
 /** `examples/verify_log.py` on all bits. */
 function inPython(path: string, root: string): Promise<Found> {
-  const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
-  const python = ['python3', '/usr/bin/python3', 'python'].find((name) => {
-    try {
-      execFileSync(name, ['-c', 'import cryptography'], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  });
   if (python === undefined) throw new Error('no Python with the package `cryptography` was found');
-  const child = spawn(python, [here('bit_flips.py'), here('../../examples/verify_log.py'), path, root], {
+  const child = spawn(python, [join(import.meta.dirname, 'bit_flips.py'), VERIFIER, path, root], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let said = '';

@@ -1,26 +1,16 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyLog } from '../../src/audit/verify.ts';
 import type { AuditOptions } from '../../src/leash-options.ts';
 import { readLogs } from '../helpers/log-verifier.ts';
+import { python, VERIFIER } from '../helpers/python.ts';
 import { action, name, Scenario } from '../helpers/scenario.ts';
 import { inParts } from '../helpers/signed-log.ts';
 import { rootKey } from '../helpers/signed-session.ts';
-
-const VERIFIER = fileURLToPath(new URL('../../examples/verify_log.py', import.meta.url));
-
-/** Why the verifier in Python cannot run here. */
-function missing(): string | undefined {
-  if (!existsSync(VERIFIER)) return 'there is no examples/verify_log.py';
-  const found = spawnSync('python3', ['-c', 'import cryptography']);
-  return found.status === 0 ? undefined : 'python3 with the package cryptography is not installed';
-}
-const why = missing();
 
 const root = rootKey();
 const sign = fc.constantFrom('checkpoint', 'each', 'none');
@@ -70,8 +60,8 @@ describe('random sessions, however they are signed', { timeout: 60_000 }, () => 
     );
   });
 
-  it.skipIf(why !== undefined)(
-    `verify with examples/verify_log.py${why === undefined ? '' : ` (skipped: ${why})`}`,
+  it.skipIf(python === undefined)(
+    `verify with examples/verify_log.py${python === undefined ? ' (skipped: no Python with the package cryptography)' : ''}`,
     async () => {
       // One process for all of them: a file may hold many logs.
       const samples = fc.sample(fc.tuple(name, actions, audits), 80);
@@ -85,7 +75,7 @@ describe('random sessions, however they are signed', { timeout: 60_000 }, () => 
       const run = (file: string, text: string, ...roots: string[]): string => {
         const path = join(directory, file);
         writeFileSync(path, text);
-        return execFileSync('python3', [VERIFIER, path, ...roots], { encoding: 'utf8', stdio: 'pipe' });
+        return execFileSync(python as string, [VERIFIER, path, ...roots], { encoding: 'utf8', stdio: 'pipe' });
       };
       expect(run('all.jsonl', unsigned + certified)).toMatch(/^closed /);
       expect(run('certified.jsonl', certified, root.base64)).toMatch(/^closed /);

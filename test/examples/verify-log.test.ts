@@ -3,20 +3,15 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { rawPublicKey } from '../../src/audit/keys.ts';
 import { attacksOn, longLog } from '../helpers/log-attacks.ts';
+import { python, VERIFIER } from '../helpers/python.ts';
 import { SignedLog, textOf } from '../helpers/signed-log.ts';
 
-const script = fileURLToPath(new URL('../../examples/verify_log.py', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'leashkit-python-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-const python = ['python3', '/usr/bin/python3', 'python'].find((name) => {
-  return spawnSync(name, ['-c', 'import cryptography']).status === 0;
-});
 
 /** Runs the script once for each file, in one process: starting Python takes longer than all the rest. */
 const MANY = `
@@ -25,7 +20,7 @@ for path, keys in json.load(sys.stdin):
     sys.argv, said = ["verify_log.py", path, *keys], io.StringIO()
     try:
         with contextlib.redirect_stdout(said):
-            runpy.run_path(${JSON.stringify(script)})
+            runpy.run_path(${JSON.stringify(VERIFIER)})
         print(json.dumps([0, said.getvalue().strip()]))
     except SystemExit as ended:
         print(json.dumps([1, str(ended.code)]))
@@ -67,7 +62,7 @@ describe('the Python verifier', () => {
   });
 
   it('has at most 60 lines, and checks nothing with assert, which python -O leaves out', () => {
-    const text = readFileSync(script, 'utf8');
+    const text = readFileSync(VERIFIER, 'utf8');
     expect(text.trimEnd().split('\n').length).toBeLessThanOrEqual(60);
     expect(text).not.toMatch(/\bassert\b/);
   });
@@ -78,7 +73,7 @@ describe.skipIf(python === undefined)('examples/verify_log.py', () => {
 
   it('is a program: says what it found, and ends with 1 where something is wrong', async () => {
     const run = (file: string): ReturnType<typeof spawnSync> =>
-      spawnSync(python ?? '', [script, saved(file), ...trust], { encoding: 'utf8' });
+      spawnSync(python ?? '', [VERIFIER, saved(file), ...trust], { encoding: 'utf8' });
     expect(run(log.text)).toMatchObject({ status: 0, stdout: 'closed 300 lines, 299 signed\n', stderr: '' });
     expect(run(log.text.replace('"us":65', '"us":66'))).toMatchObject({
       status: 1,
