@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { python } from '../helpers/python.ts';
+import { tableOf } from '../helpers/table.ts';
 import { type HeapPoint, MAX_BYTES_PER_CALL, measureHeap, slopeOf } from './heap.ts';
 import { decimal } from './ledger.ts';
 import type { World } from './world.ts';
@@ -97,22 +98,6 @@ function rowOf(world: World, { agents, leashes, events, faults }: Sums): Record<
   };
 }
 
-function table(rows: readonly Record<string, number | string>[]): string {
-  const names = Object.keys(rows[0] ?? {});
-  const lines = [names, ...rows.map((row) => names.map((name) => String(row[name])))];
-  const widths = names.map((_, i) => Math.max(...lines.map((line) => (line[i] as string).length)));
-  const shown = lines.map(
-    (line) =>
-      `| ${line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number))).join(' | ')} |`,
-  );
-  shown.splice(
-    1,
-    0,
-    `|${widths.map((width, i) => (i === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`,
-  );
-  return shown.join('\n');
-}
-
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'leashkit-soak-'));
   // What a process has open at its end, apart from what it began with.
@@ -135,7 +120,7 @@ async function main(): Promise<void> {
   const bytesPerCall = slope === undefined ? null : Number(slope.toFixed(2));
   if (given.json) console.log(JSON.stringify({ seed: given.seed, minutes, bytesPerCall, stores: rows, differences }));
   else {
-    console.log(table(rows));
+    console.log(tableOf(Object.keys(rows[0] ?? {}), rows.map(Object.values)));
     console.log(
       `heap: ${slope === undefined ? 'too few rounds to tell a slope' : `${slope.toFixed(1)} bytes more with each call, at most ${MAX_BYTES_PER_CALL}`}`,
     );
