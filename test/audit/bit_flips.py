@@ -6,7 +6,7 @@ import contextlib, copy, io, json, sys
 
 verifier, path, root = sys.argv[1:]
 with open(verifier) as source:
-    head, begin, loop = source.read().partition("file, roots, logs, hashes, bad, number =")
+    head, begin, loop = source.read().partition("file, roots, logs, hashes, named, bad, number =")
 definitions, loop = compile(head, verifier, "exec"), compile(loop.partition("\n")[2], verifier, "exec")
 with open(path, "rb") as log:
     lines = log.read().splitlines(keepends=True)
@@ -17,7 +17,7 @@ roots = [names["load"](root)]
 
 
 def verdict(data, logs, hashes, number):
-    names.update(file=io.BytesIO(data), roots=roots, logs=logs, hashes=hashes, bad={}, number=number)
+    names.update(file=io.BytesIO(data), roots=roots, logs=logs, hashes=hashes, named={}, bad={}, number=number)
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):

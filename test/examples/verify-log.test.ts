@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
 import { rawPublicKey } from '../../src/audit/keys.ts';
+import { verifyLog } from '../../src/audit/verify.ts';
 import { attacksOn, longLog } from '../helpers/log-attacks.ts';
 import { python, VERIFIER } from '../helpers/python.ts';
 import { SignedLog, textOf } from '../helpers/signed-log.ts';
@@ -144,6 +145,35 @@ describe.skipIf(python === undefined)('examples/verify_log.py', () => {
     const passed = flips.filter((_, i) => found[i]?.[0] === 0);
     expect(passed).toEqual(Array.from({ length: 8 }, (_, bit) => (bytes.length - 1) * 8 + bit));
     expect(found.slice(-8)).toEqual(Array.from({ length: 8 }, () => [0, expect.stringMatching(/^torn-tail /)]));
+  });
+
+  describe.each([
+    { by: 'prior', naming: ({ id, prev }: SignedLog) => ({ prior: [{ log: id, size: 5, hash: prev }] }) },
+    { by: 'parent', naming: ({ id, prev }: SignedLog) => ({ parent: { log: id, seq: 4, hash: prev } }) },
+  ])('a line that another log names as $by', ({ naming }) => {
+    const first = new SignedLog().calls(2);
+    const { lines: second } = new SignedLog(naming(first)).calls(2);
+    const cut = first.lines.slice(0, 4);
+    const other = first.lines.with(4, (first.lines[4] as string).replace('"us":65', '"us":66'));
+    it.each<{ name: string; lines: readonly string[]; said: string }>([
+      { name: 'stands before', lines: [...first.lines, ...second], said: 'open 10 lines, 0 signed' },
+      { name: 'comes later', lines: [...second, ...first.lines], said: 'open 10 lines, 0 signed' },
+      {
+        name: 'comes in between',
+        lines: [...cut, ...second, ...first.lines.slice(4)],
+        said: 'open 10 lines, 0 signed',
+      },
+      { name: 'is of a log that is elsewhere', lines: second, said: 'open 5 lines, 0 signed' },
+      { name: 'was another before', lines: [...other, ...second], said: 'line 6: E_CHAIN' },
+      { name: 'is another later', lines: [...second, ...other], said: 'line 10: E_CHAIN' },
+      { name: 'was cut off before', lines: [...cut, ...second], said: 'line 10: E_TRUNCATED' },
+      { name: 'is cut off later', lines: [...second, ...cut], said: 'line 10: E_TRUNCATED' },
+    ])('$name: the library says the same', async ({ lines, said }) => {
+      const file = textOf(lines);
+      expect((await verdict(file))[1]).toBe(said);
+      const { ok, state, events, code, firstBadLine, signedThrough } = await verifyLog([Buffer.from(file)]);
+      expect(ok ? `${state} ${events} lines, ${signedThrough} signed` : `line ${firstBadLine}: ${code}`).toBe(said);
+    });
   });
 
   it('refuses what no root that it is given certified, and roots that are weak', async () => {

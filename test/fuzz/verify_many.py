@@ -5,12 +5,12 @@ catch is told as exit code 2."""
 import base64, contextlib, io, json, sys
 
 with open(sys.argv[1]) as source:
-    head, begin, loop = source.read().partition("file, roots, logs, hashes, bad, number =")
+    head, begin, loop = source.read().partition("file, roots, logs, hashes, named, bad, number =")
 definitions, loop = compile(head, sys.argv[1], "exec"), compile(loop.partition("\n")[2], sys.argv[1], "exec")
 names = {}
 exec(definitions, names)
 for line in sys.stdin:
-    names.update(file=io.BytesIO(base64.b64decode(line)), roots=[], logs={}, hashes={}, bad={}, number=0)
+    names.update(file=io.BytesIO(base64.b64decode(line)), roots=[], logs={}, hashes={}, named={}, bad={}, number=0)
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):
