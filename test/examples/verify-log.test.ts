@@ -9,7 +9,7 @@ import { rawPublicKey } from '../../src/audit/keys.ts';
 import { verifyLog } from '../../src/audit/verify.ts';
 import { attacksOn, longLog } from '../helpers/log-attacks.ts';
 import { python, VERIFIER } from '../helpers/python.ts';
-import { SignedLog, textOf } from '../helpers/signed-log.ts';
+import { inParts, SignedLog, textOf } from '../helpers/signed-log.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'leashkit-python-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -171,7 +171,7 @@ describe.skipIf(python === undefined)('examples/verify_log.py', () => {
     ])('$name: the library says the same', async ({ lines, said }) => {
       const file = textOf(lines);
       expect((await verdict(file))[1]).toBe(said);
-      const { ok, state, events, code, firstBadLine, signedThrough } = await verifyLog([Buffer.from(file)]);
+      const { ok, state, events, code, firstBadLine, signedThrough } = await verifyLog(inParts(Buffer.from(file)));
       expect(ok ? `${state} ${events} lines, ${signedThrough} signed` : `line ${firstBadLine}: ${code}`).toBe(said);
     });
   });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { seedsOf } from './corpus.ts';
-import { runOnce, sweep } from './engine.ts';
+import { runOnce, type Sweep, sweep } from './engine.ts';
 import { need, type Target } from './target.ts';
 import { targets } from './targets.ts';
 import { NASTY } from './values.ts';
@@ -68,13 +68,17 @@ describe('the search', () => {
         return `${known}`;
       },
     };
-    const { finding } = await sweep({
-      target,
-      seeds: [Buffer.from('something else')],
-      seed: 'a seed',
-      forMs: 20_000,
-      before: () => undefined,
-    });
+    const told = (inputs: number): Promise<Sweep> =>
+      sweep({
+        target,
+        seeds: [Buffer.from('something else')],
+        seed: 'a seed',
+        until: { inputs },
+        before: () => undefined,
+      });
+    const { finding } = await told(1_000_000);
+    // With a number of inputs a seed gives the same ones.
+    expect((await told(500)).kept).toEqual((await told(500)).kept);
     expect(finding).toMatchObject({ target: 'planted', promise: 'was found' });
     expect(Buffer.from(finding?.input ?? []).toString()).toBe(hidden);
   });

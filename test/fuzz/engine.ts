@@ -71,24 +71,29 @@ async function shrunk(target: Target, finding: Finding): Promise<Finding> {
   return best;
 }
 
+/** Where a sweep ends. One that ends with a number of inputs tries the same ones each time. */
+export type End = { readonly ms: number } | { readonly inputs: number };
+
 export interface SweepOptions {
   readonly target: Target;
   readonly seeds: readonly Uint8Array[];
   readonly seed: string;
-  readonly forMs: number;
+  readonly until: End;
   /** Told of each input before it runs: it may be the last. */
   readonly before: (input: Uint8Array) => void;
 }
 
-/** Changes inputs for as long as it may, and goes on from those that reach something new. */
-export async function sweep({ target, seeds, seed, forMs, before }: SweepOptions): Promise<Sweep> {
+/** Changes inputs until it ends, and goes on from those that reach something new. */
+export async function sweep({ target, seeds, seed, until, before }: SweepOptions): Promise<Sweep> {
   const random = new SeededRandom(`${seed} ${target.name}`);
   const coverage = new Coverage();
   const outcomes = new Set<string>();
   const corpus: Buffer[] = [];
   const kept: Buffer[] = [];
-  const until = performance.now() + forMs;
+  const begun = performance.now();
   let runs = 0;
+  let made = 0;
+  const goesOn = (): boolean => ('ms' in until ? performance.now() - begun < until.ms : made < until.inputs);
 
   const run = async (input: Buffer): Promise<string | Finding> => {
     runs++;
@@ -118,9 +123,10 @@ export async function sweep({ target, seeds, seed, forMs, before }: SweepOptions
   }
   if (corpus.length === 0) corpus.push(Buffer.alloc(0));
 
-  while (performance.now() < until) {
+  while (goesOn()) {
     const batch: Buffer[] = [];
-    for (let i = 0; i < BATCH && performance.now() < until; i++) {
+    for (let i = 0; i < BATCH && goesOn(); i++) {
+      made++;
       const input = mutated(target, random, parentIn(corpus, random), random.pick(corpus));
       const outcome = await run(input);
       if (typeof outcome !== 'string') return end(outcome);

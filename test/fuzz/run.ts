@@ -1,13 +1,13 @@
 /**
- * Looks for inputs that make a parser break a promise: `npm run test:fuzz [-- --minutes 2] [--only money] [--seed TEXT]
- * [--input FILE] [--keep] [--json]`. Seeds are in `corpus/`; what reaches code that no input has reached is gone on from,
- * and with `--keep` added to the corpus. A finding is made short, added to the corpus, and the exit code is 1.
+ * Looks for inputs that make a parser break a promise: `npm run test:fuzz [-- --minutes 2 | --inputs 1000] [--only money]
+ * [--seed TEXT] [--input FILE] [--keep] [--json]`. Seeds are in `corpus/`; what reaches code that no input has reached is gone on from,
+ * and with `--keep` added to the corpus. With `--inputs`, so many for each parser, a seed gives the same inputs each time. A finding is made short, added to the corpus, and the exit code is 1.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { addSeed } from './corpus.ts';
-import { type Finding, runOnce, type Sweep } from './engine.ts';
+import { type End, type Finding, runOnce, type Sweep } from './engine.ts';
 import { MAX_INPUT } from './mutate.ts';
 import { targets } from './targets.ts';
 import type { Task } from './worker.ts';
@@ -16,6 +16,7 @@ const { values: given } = parseArgs({
   options: {
     minutes: { type: 'string', default: '2' },
     only: { type: 'string', multiple: true },
+    inputs: { type: 'string' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
     input: { type: 'string' },
     keep: { type: 'boolean', default: false },
@@ -31,10 +32,10 @@ interface Swept extends Sweep {
   readonly name: string;
 }
 
-async function inWorker(name: string, forMs: number): Promise<Swept> {
+async function inWorker(name: string, until: End): Promise<Swept> {
   const shared = new SharedArrayBuffer(8 + MAX_INPUT);
   const counts = new Int32Array(shared, 0, 2);
-  const task: Task = { target: name, seed: given.seed, forMs, shared };
+  const task: Task = { target: name, seed: given.seed, until, shared };
   const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: task });
   const broke = (promise: string, detail: string): Swept => {
     const input = new Uint8Array(shared.slice(8, 8 + Atomics.load(counts, 1)));
@@ -83,17 +84,23 @@ async function main(): Promise<void> {
     }
     return;
   }
-  const forMs = (Number(given.minutes) * 60_000 * THREADS) / chosen.length;
-  if (!(forMs > 0)) throw new RangeError('--minutes must be a number above 0');
-  console.error(`fuzzing ${chosen.length} parsers for ${given.minutes} min, seed ${given.seed}`);
+  const { inputs, minutes, seed } = given;
+  for (const [name, value] of Object.entries({ inputs, minutes })) {
+    if (value !== undefined && !(Number(value) > 0)) throw new RangeError(`--${name} must be a number above 0`);
+  }
+  const until: End =
+    inputs === undefined ? { ms: (Number(minutes) * 60_000 * THREADS) / chosen.length } : { inputs: Number(inputs) };
+  const length = inputs === undefined ? `for ${minutes} min` : `with ${inputs} inputs each`;
+  console.error(`fuzzing ${chosen.length} parsers ${length}, seed ${seed}`);
   const queue = [...chosen];
   const swept: Swept[] = [];
   const thread = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const result = await inWorker(next.name, forMs);
+      const begun = performance.now();
+      const result = await inWorker(next.name, until);
       swept.push(result);
       const { name, runs, kept, outcomes, finding } = result;
-      const speed = Math.round(runs / (forMs / 1_000));
+      const speed = Math.round((runs * 1_000) / (performance.now() - begun));
       console.error(
         `  ${swept.length}/${chosen.length} ${name}: ${runs} inputs (${speed}/s), ${kept.length} reached something new, ` +
           `${outcomes} outcomes${finding === undefined ? '' : ', A FINDING'}`,
@@ -108,8 +115,8 @@ async function main(): Promise<void> {
   if (given.json) {
     const parsers = swept.map(({ name, runs, kept, outcomes }) => ({ name, runs, kept: kept.length, outcomes }));
     const told = findings.map(({ input, ...rest }) => ({ ...rest, input: Buffer.from(input).toString('base64') }));
-    console.log(JSON.stringify({ seed: given.seed, minutes: Number(given.minutes), runs, parsers, findings: told }));
-  } else console.log(`${runs} inputs, ${findings.length} findings, seed ${given.seed}`);
+    console.log(JSON.stringify({ seed, runs, parsers, findings: told }));
+  } else console.log(`${runs} inputs, ${findings.length} findings, seed ${seed}`);
   if (findings.length > 0) process.exitCode = 1;
 }
 

@@ -1,18 +1,18 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { seedsOf } from './corpus.ts';
-import { type Finding, sweep } from './engine.ts';
+import { type End, type Finding, sweep } from './engine.ts';
 import { targets } from './targets.ts';
 
 /** One target in a thread of its own, which may hang or die without the others. */
 export interface Task {
   readonly target: string;
   readonly seed: string;
-  readonly forMs: number;
+  readonly until: End;
   /** How many inputs were begun, the length of the last one, and the last one itself. */
   readonly shared: SharedArrayBuffer;
 }
 
-const { target: name, seed, forMs, shared } = workerData as Task;
+const { target: name, seed, until, shared } = workerData as Task;
 const counts = new Int32Array(shared, 0, 2);
 const last = new Uint8Array(shared, 8);
 
@@ -34,7 +34,7 @@ const before = (input: Uint8Array): void => {
 };
 
 try {
-  parentPort?.postMessage(await sweep({ target, seeds: seedsOf(name).map(({ bytes }) => bytes), seed, forMs, before }));
+  parentPort?.postMessage(await sweep({ target, seeds: seedsOf(name).map(({ bytes }) => bytes), seed, until, before }));
 } finally {
   target.close?.();
 }
