@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { LineRef } from './audit/event.ts';
 import type { ProofFormat } from './audit/proof-claims.ts';
-import { bothOf } from './egress/both-scopes.ts';
-import type { EgressScope } from './egress/scope.ts';
+import { bothOf } from './egress/hooks/both-scopes.ts';
+import type { EgressScope } from './egress/hooks/scope.ts';
 import type { ToolCall } from './guard.ts';
 import { notOwnWork } from './internal/own-work.ts';
 import { addMoney, type ExactMoney, FREE, type Money, parseMoney } from './money.ts';

@@ -55,8 +55,8 @@ export {
 export type { WebhookFetch, WebhookRequest, WebhookResponse } from './audit/webhook-post.ts';
 export { type WebhookSinkOptions, webhookSink } from './audit/webhook-sink.ts';
 export { type Call, currentCall, type ProofOptions } from './call.ts';
-export type { EntryPoint } from './egress/canary.ts';
-export type { Coverage, EgressCoverage } from './egress/coverage.ts';
+export type { EntryPoint } from './egress/hooks/canary.ts';
+export type { Coverage, EgressCoverage } from './egress/hooks/coverage.ts';
 export {
   type AnyDenial,
   type ArgsIssue,

@@ -1,7 +1,7 @@
 import { sha256 } from './audit/chain.ts';
 import { killSwitch, sessionClose } from './audit/event.ts';
 import { AuditLog } from './audit/log.ts';
-import { summaryOf } from './egress/coverage.ts';
+import { summaryOf } from './egress/hooks/coverage.ts';
 import { type EventRef, type LeashError, SessionEndedError } from './errors.ts';
 import { canonicalJson, snapshotJson } from './internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise } from './internal/maybe-promise.ts';

@@ -1,15 +1,15 @@
-import { type EgressAddressOptions, formatAddressRules, parseAddressRules } from '../egress/address-rules.ts';
-import { denialOf } from '../egress/denial.ts';
-import { createPolicy } from '../egress/policy.ts';
-import { parseProxy } from '../egress/proxy.ts';
-import { type EgressRule, formatRules, parseRules, type Rule } from '../egress/rule.ts';
-import { isShared } from '../egress/shared-hosts.ts';
+import { type EgressAddressOptions, formatAddressRules, parseAddressRules } from '../egress/policy/address-rules.ts';
+import { denialOf } from '../egress/policy/denial.ts';
+import { createPolicy } from '../egress/policy/policy.ts';
+import { parseProxy } from '../egress/policy/proxy.ts';
+import { type EgressRule, formatRules, parseRules, type Rule } from '../egress/policy/rule.ts';
+import { isShared } from '../egress/policy/shared-hosts.ts';
 import { ALLOW, type Egress, type Enforce, type Guard, type Resolver, type Verdict } from '../guard.ts';
 import { after } from '../internal/maybe-promise.ts';
 import { checkOneOf, checkOptions, shown } from '../internal/options.ts';
 
-export type { EgressAddressOptions } from '../egress/address-rules.ts';
-export type { EgressRule, EgressRuleOptions } from '../egress/rule.ts';
+export type { EgressAddressOptions } from '../egress/policy/address-rules.ts';
+export type { EgressRule, EgressRuleOptions } from '../egress/policy/rule.ts';
 
 export interface EgressOptions {
   /** What may be reached. Empty: nothing. */

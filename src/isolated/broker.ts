@@ -1,4 +1,4 @@
-import type { FetchInit } from '../egress/request-snapshot.ts';
+import type { FetchInit } from '../egress/transport/request-snapshot.ts';
 import { findLeashError, type LeashError } from '../errors.ts';
 import type { Bodies } from './bodies.ts';
 import { crossError } from './crossing-error.ts';

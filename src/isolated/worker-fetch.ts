@@ -1,5 +1,5 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
-import { type FetchInit, type RequestSnapshot, takeSnapshot } from '../egress/request-snapshot.ts';
+import { type FetchInit, type RequestSnapshot, takeSnapshot } from '../egress/transport/request-snapshot.ts';
 import type { Bodies } from './bodies.ts';
 import { rebuildError } from './crossing-error.ts';
 import {

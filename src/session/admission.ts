@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type LineRef, toolStart } from '../audit/event.ts';
 import { signProof } from '../audit/proof.ts';
 import { ActiveCall, type CallOwner, type ProofOptions } from '../call.ts';
-import type { EgressScope } from '../egress/scope.ts';
+import type { EgressScope } from '../egress/hooks/scope.ts';
 import { canonicalJson, frozenJson, NotJsonError } from '../internal/canonical-json.ts';
 import type { Clock } from '../internal/clock.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';

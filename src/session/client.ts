@@ -1,5 +1,5 @@
-import type { DispatchSnapshot } from '../egress/dispatch-snapshot.ts';
-import type { EgressScope } from '../egress/scope.ts';
+import type { DispatchSnapshot } from '../egress/hooks/dispatch-snapshot.ts';
+import type { EgressScope } from '../egress/hooks/scope.ts';
 import { EgressUnenforcedError } from '../errors.ts';
 import type { EgressProxy } from '../guard.ts';
 import { shown } from '../internal/options.ts';

@@ -1,5 +1,5 @@
-import { type DispatchOptions, type DispatchSnapshot, readDispatch } from '../egress/dispatch-snapshot.ts';
-import type { EgressScope } from '../egress/scope.ts';
+import { type DispatchOptions, type DispatchSnapshot, readDispatch } from '../egress/hooks/dispatch-snapshot.ts';
+import type { EgressScope } from '../egress/hooks/scope.ts';
 import type { EgressProxy } from '../guard.ts';
 import type { SessionClient } from './client.ts';
 

@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type ActiveCall, activeCall } from '../call.ts';
-import { bothOf } from '../egress/both-scopes.ts';
-import { egressHooks, type Hooks } from '../egress/hooks.ts';
-import type { EgressScope } from '../egress/scope.ts';
+import { bothOf } from '../egress/hooks/both-scopes.ts';
+import { egressHooks, type Hooks } from '../egress/hooks/hooks.ts';
+import type { EgressScope } from '../egress/hooks/scope.ts';
 import { isOwnWork, notOwnStep, notOwnWork, ownWorkIsHeldWhere } from '../internal/own-work.ts';
 
 interface Client {

@@ -1,6 +1,6 @@
-import type { EntryPoint } from '../egress/canary.ts';
-import { coverageOf, type EgressCoverage } from '../egress/coverage.ts';
-import { egressHooks, type Hooks } from '../egress/hooks.ts';
+import type { EntryPoint } from '../egress/hooks/canary.ts';
+import { coverageOf, type EgressCoverage } from '../egress/hooks/coverage.ts';
+import { egressHooks, type Hooks } from '../egress/hooks/hooks.ts';
 import { EgressUnenforcedError } from '../errors.ts';
 import type { Egress } from '../guard.ts';
 import { runtimeName } from '../internal/runtime.ts';

@@ -1,9 +1,9 @@
-import { denialOf, type EgressReason, environmentProxyMessage, unroutedDenial } from '../egress/denial.ts';
-import { environmentProxyAt } from '../egress/environment-proxy.ts';
-import { inUrl } from '../egress/host.ts';
-import type { Passes, Verified } from '../egress/passes.ts';
-import { isSameProxy } from '../egress/proxy.ts';
-import { type EgressScope, targetOf, type Way } from '../egress/scope.ts';
+import type { Passes, Verified } from '../egress/hooks/passes.ts';
+import { type EgressScope, targetOf, type Way } from '../egress/hooks/scope.ts';
+import { denialOf, type EgressReason, environmentProxyMessage, unroutedDenial } from '../egress/policy/denial.ts';
+import { environmentProxyAt } from '../egress/policy/environment-proxy.ts';
+import { inUrl } from '../egress/policy/host.ts';
+import { isSameProxy } from '../egress/policy/proxy.ts';
 import { AuditUnavailableError } from '../errors.ts';
 import {
   ALLOW,

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { quote } from '../audit/event.ts';
 import { type ActiveCall, activeCall } from '../call.ts';
-import type { EgressCoverage } from '../egress/coverage.ts';
-import { refusalOf } from '../egress/open-request.ts';
-import { Passes } from '../egress/passes.ts';
-import { isSameProxy } from '../egress/proxy.ts';
-import type { EgressScope } from '../egress/scope.ts';
+import type { EgressCoverage } from '../egress/hooks/coverage.ts';
+import { refusalOf } from '../egress/hooks/open-request.ts';
+import { Passes } from '../egress/hooks/passes.ts';
+import type { EgressScope } from '../egress/hooks/scope.ts';
+import { isSameProxy } from '../egress/policy/proxy.ts';
 import type { Egress, EgressProxy, Guard } from '../guard.ts';
 import { copyUnheld, type SessionClient } from './client.ts';
 import { heldHere, holdEgress, holdEverywhere } from './egress-context.ts';

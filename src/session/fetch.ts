@@ -1,6 +1,6 @@
-import { guardedFetch } from '../egress/fetch.ts';
-import { OwnPool } from '../egress/own-pool.ts';
-import { runtimeAgent } from '../egress/runtime-agent.ts';
+import { guardedFetch } from '../egress/transport/fetch.ts';
+import { OwnPool } from '../egress/transport/own-pool.ts';
+import { runtimeAgent } from '../egress/transport/runtime-agent.ts';
 import { EgressUnenforcedError, findLeashError } from '../errors.ts';
 import { ALLOW } from '../guard.ts';
 import { after, type MaybePromise } from '../internal/maybe-promise.ts';

@@ -1,5 +1,5 @@
 import { budgetDenied, type DeniedFields, type EventKind, egress, toolDenied } from '../audit/event.ts';
-import { parseAddress } from '../egress/address.ts';
+import { parseAddress } from '../egress/policy/address.ts';
 import {
   type ArgsIssue,
   type BudgetDetail,

@@ -1,5 +1,5 @@
 /** Fixtures for the unit tests of a leash: no runner, no framework, no model, no network. */
-export { removeEgressHooks } from '../egress/hooks.ts';
+export { removeEgressHooks } from '../egress/hooks/hooks.ts';
 export type { AnyCode, ExpectedDenial } from './denial.ts';
 export { type ErrorOf, expectDenied, type Refusable } from './expect-denied.ts';
 export { type FakeClock, type FakeClockOptions, fakeClock } from './fake-clock.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { request } from 'undici';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { removeEgressHooks } from '../../src/egress/hooks.ts';
+import { removeEgressHooks } from '../../src/egress/hooks/hooks.ts';
 import { findLeashError } from '../../src/errors.ts';
 import { type HeldLeash, heldBy, holdWith, onLoopback } from '../helpers/held-leash.ts';
 import { type Place, startPlace } from '../helpers/places.ts';

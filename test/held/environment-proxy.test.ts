@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { environmentProxyAt } from '../../src/egress/environment-proxy.ts';
+import { environmentProxyAt } from '../../src/egress/policy/environment-proxy.ts';
 import { type Place, startPlace } from '../helpers/places.ts';
 import { startProxy, type TestProxy } from '../helpers/proxy.ts';
 

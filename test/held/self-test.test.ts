@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { memorySink } from '../../src/audit/memory-sink.ts';
-import { ENTRY_POINTS } from '../../src/egress/canary.ts';
+import { ENTRY_POINTS } from '../../src/egress/hooks/canary.ts';
 import { type EgressOptions, egress } from '../../src/guards/egress.ts';
 import { createLeash } from '../../src/leash.ts';
 import { readLogs } from '../helpers/log-verifier.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
-import { type EgressAddressOptions, parseAddressRules } from '../../src/egress/address-rules.ts';
-import { createPolicy, type EgressPolicy } from '../../src/egress/policy.ts';
-import { type EgressRule, parseRules } from '../../src/egress/rule.ts';
+import { type EgressAddressOptions, parseAddressRules } from '../../src/egress/policy/address-rules.ts';
+import { createPolicy, type EgressPolicy } from '../../src/egress/policy/policy.ts';
+import { type EgressRule, parseRules } from '../../src/egress/policy/rule.ts';
 import type { Verdict } from '../../src/guard.ts';
 
 export function policy(

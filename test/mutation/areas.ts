@@ -88,26 +88,34 @@ export const AREAS: Readonly<Record<string, Area>> = {
     ignoreStatic: true,
   },
   'egress-addresses': {
-    mutate: ['src/egress/{address,address-class,address-policy,address-rules,nat64}.ts'],
-    tests: ['test/egress/{address,address-class,address-policy,address-rules}.test.ts'],
+    mutate: ['src/egress/policy/{address,address-class,address-policy,address-rules,nat64}.ts'],
+    tests: ['test/egress/policy/{address,address-class,address-policy,address-rules}.test.ts'],
     shared: true,
   },
   'egress-hosts': {
-    mutate: ['src/egress/{host,host-rule}.ts'],
-    tests: ['test/egress/{host,host-rule,policy}.test.ts'],
+    mutate: ['src/egress/policy/{host,host-rule}.ts'],
+    tests: ['test/egress/policy/{host,host-rule,policy}.test.ts'],
     shared: true,
   },
   'egress-rules': {
-    mutate: ['src/egress/{denial,place,policy,rule,shared-hosts,url-path}.ts'],
+    mutate: ['src/egress/policy/{denial,place,policy,rule,shared-hosts,url-path}.ts'],
     tests: [
-      'test/egress/{address-policy,denial,policy,policy-literal,policy-raw,policy-request,shared-hosts}.test.ts',
+      'test/egress/policy/{address-policy,denial,policy,policy-literal,policy-raw,policy-request,shared-hosts}.test.ts',
       'test/guards/egress.test.ts',
     ],
     shared: true,
   },
   'egress-requests': {
-    mutate: ['src/egress/{dispatch-snapshot,open-request,origin,passes,proxy,redirect,request-head,servername}.ts'],
-    tests: ['test/egress/{dispatch-snapshot,open-request,origin,passes,proxy,redirect,request-head}.test.ts'],
+    mutate: [
+      'src/egress/hooks/{dispatch-snapshot,open-request,origin,passes,request-head,servername}.ts',
+      'src/egress/policy/proxy.ts',
+      'src/egress/transport/redirect.ts',
+    ],
+    tests: [
+      'test/egress/hooks/{dispatch-snapshot,open-request,origin,passes,request-head}.test.ts',
+      'test/egress/policy/proxy.test.ts',
+      'test/egress/transport/redirect.test.ts',
+    ],
     shared: true,
   },
   hashes: {

@@ -1,5 +1,5 @@
-import { Canary } from '../../../src/egress/canary.ts';
-import { HOOKS } from '../../../src/egress/hooks.ts';
+import { Canary } from '../../../src/egress/hooks/canary.ts';
+import { HOOKS } from '../../../src/egress/hooks/hooks.ts';
 import type { Layer } from './attack.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { BlockList, isIP } from 'node:net';
-import { formatAddress, inRange, parseAddress, parseRange } from '../../../src/egress/address.ts';
-import { parseAddressRules } from '../../../src/egress/address-rules.ts';
-import { canonicalHost, formatHost } from '../../../src/egress/host.ts';
-import { formatHostRule, matchesHost, parseHostRule } from '../../../src/egress/host-rule.ts';
-import { parseRules } from '../../../src/egress/rule.ts';
+import { formatAddress, inRange, parseAddress, parseRange } from '../../../src/egress/policy/address.ts';
+import { parseAddressRules } from '../../../src/egress/policy/address-rules.ts';
+import { canonicalHost, formatHost } from '../../../src/egress/policy/host.ts';
+import { formatHostRule, matchesHost, parseHostRule } from '../../../src/egress/policy/host-rule.ts';
+import { parseRules } from '../../../src/egress/policy/rule.ts';
 import { need, outcomeOf, type Target, textOf } from '../target.ts';
 import { valueFrom } from '../values.ts';
 
