@@ -117,8 +117,7 @@ function forwarding(name: string, forward: (line: string, event: Event) => unkno
 /** Fields are a convenience: a line that cannot be read goes on without them. */
 function readFields(line: string): Event {
   try {
-    const event: unknown = JSON.parse(line);
-    return typeof event === 'object' && event !== null ? (event as Event) : {};
+    return JSON.parse(line) ?? {};
   } catch {
     return {};
   }

@@ -134,8 +134,9 @@ describe('forwardSink', () => {
         this.lines.push(message);
       },
     };
-    void forwardSink(logger).write('{}\n', 0, 0);
-    expect(logger.lines).toEqual(['{}']);
+    // Whoever need not wait gets no promise to wait for.
+    expect(forwardSink(logger).write('{}\n{}\n', 0, 1)).toBeUndefined();
+    expect(logger.lines).toEqual(['{}', '{}']);
   });
 
   it('leaves out fields that are not what they should be', () => {
@@ -203,7 +204,7 @@ describe('otelSink', () => {
       severityNumber,
       attributes: { 'leash.log': log, 'leash.seq': seq, 'leash.kind': kind, ...more },
     });
-    expect(events).toEqual([
+    expect(events).toStrictEqual([
       event(0, 'session_open', 9),
       event(1, 'tool_start', 9, tool),
       event(2, 'tool_ok', 9, tool),
@@ -224,6 +225,23 @@ describe('otelSink', () => {
     expect(times.slice(0, 2)).toEqual(Array(2).fill(new Date('1999-01-01T00:00:00.000Z')));
     // A checkpoint has no time.
     expect(times.slice(2).every((time) => time === undefined)).toBe(true);
+  });
+
+  it.each([
+    ['tool_error', 17],
+    ['tool_denied', 13],
+    ['budget_denied', 13],
+    ['egress_denied', 13],
+    ['kill_switch', 13],
+    ['events_dropped', 13],
+    ['log_recovered', 13],
+    ['charge', 9],
+    ['egress_ok', 9],
+    ['of tomorrow', 9],
+  ])('ranks %s as %i', (kind, severity) => {
+    const logger = otelLogger();
+    void otelSink({ logger }).write(`${JSON.stringify({ kind })}\n`, 0, 0);
+    expect(logger.records.map(({ severityNumber }) => severityNumber)).toEqual([severity]);
   });
 
   it('calls no error what was only observed', async () => {

@@ -43,6 +43,7 @@ describe('priorHeads', () => {
   it.each([
     ['no UUID', '{"v":1,"log":"------------------------------------","seq":0,"x":"y"}'],
     ['a UUID with a capital', '{"v":1,"log":"0A000000-0000-4000-8000-000000000000","seq":0,"x":"y"}'],
+    ['text before it', ` ${new SignedLog().lines[0]}`],
     ['a number with zeros', '{"v":1,"log":"0a000000-0000-4000-8000-000000000000","seq":007,"x":"y"}'],
   ])('does not name a line with %s, which no log could name', (_, line) => {
     expect(headsIn(`${line}\n`)).toEqual([]);
@@ -60,8 +61,18 @@ describe('priorHeads', () => {
   it('does not take a torn line, nor what is no line of a log, for a head', () => {
     const log = new SignedLog().calls(3);
     const head = headOf(log);
-    const next = new SignedLog().text.slice(0, -30);
-    for (const after of [next, 'text\n', '{}\n', '\n', `${next}\n`, '{"v":2,"log":"x","seq":3,"prev":""}\n']) {
+    const { text } = new SignedLog();
+    const next = text.slice(0, -30);
+    // The last one lacks its LF alone.
+    for (const after of [
+      text.slice(0, -1),
+      next,
+      'text\n',
+      '{}\n',
+      '\n',
+      `${next}\n`,
+      '{"v":2,"log":"x","seq":3,"prev":""}\n',
+    ]) {
       expect(headsIn(log.text + after)).toEqual([head]);
     }
   });
@@ -80,6 +91,9 @@ describe('priorHeads', () => {
       expect(headsIn(padding + text).at(-1)).toEqual(headOf(last));
     }
     expect(headsIn(`${log.text}${'x'.repeat(65_536)}\n${last.text}`)).toEqual([headOf(last)]);
+    // Arguments that were written as they are may look like a line, right where the part that is looked at begins.
+    const within = new SignedLog().text + last.text;
+    expect(headsIn(`x${within}${'x'.repeat(65_535 - Buffer.byteLength(within))}\n`)).toEqual([headOf(last)]);
     // Where the part that is looked at begins inside a line, wherever that is.
     const before = new SignedLog();
     for (let inside = 1; inside < Buffer.byteLength(before.text); inside += 13) {
