@@ -104,7 +104,7 @@ function copyObject(value: object, reader: Reader): unknown {
   ancestors.push(value);
   const copied = Array.isArray(value) ? copyArray(value, reader) : copyRecord(value, reader);
   ancestors.pop();
-  return reader.freezes && copied !== REFUSED ? Object.freeze(copied) : copied;
+  return reader.freezes ? Object.freeze(copied) : copied;
 }
 
 function copyArray(value: readonly unknown[], reader: Reader): unknown {

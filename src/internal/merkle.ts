@@ -131,7 +131,7 @@ export function verifyInclusion({ index, size, leaf, root, proof }: Inclusion): 
     const isRight = at % 2 === 1 || at === last;
     computed = isRight ? nodeHash(beside, computed) : nodeHash(computed, beside);
     // The last node of a level that has none beside it rises alone.
-    if (isRight) while (at % 2 === 0 && at > 0) rise();
+    if (isRight) while (at % 2 === 0) rise();
     rise();
   }
   return last === 0 && computed === root;

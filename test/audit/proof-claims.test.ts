@@ -219,6 +219,11 @@ describe('a token of another purpose', () => {
       ),
       is: 'malformed',
     },
+    ...[`${footer()} `, `${footer()}\n`, ` ${footer()}`, `[${footer()}]`].map((end) => ({
+      name: `the footer ${JSON.stringify(end)}`,
+      token: signPaseto(pair.privateKey, text('paseto'), end, 'leash-proof'),
+      is: 'malformed',
+    })),
     {
       name: 'a footer with a member twice',
       token: signPaseto(

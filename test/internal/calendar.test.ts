@@ -119,11 +119,17 @@ describe('calendarBounds', () => {
       for (const zone of ['UTC', 'Pacific/Apia']) {
         for (const known of [0, LAST_MS]) {
           calendarBounds('week', zone, known);
-          expect(() => calendarBounds('week', zone, ms)).toThrow(RangeError);
+          expect(() => calendarBounds('week', zone, ms)).toThrow(
+            new RangeError(`the clock must tell a time from 1970 to 9999 in epoch ms, got ${ms}`),
+          );
         }
       }
     },
   );
+
+  it('refuses the text of a time', () => {
+    expect(() => calendarBounds('day', 'UTC', '1795132800000' as never)).toThrow(RangeError);
+  });
 
   it('takes a time between two milliseconds', () => {
     const midnight = utc('2026-11-19T23:00');

@@ -37,6 +37,13 @@ describe('maskedPointer', () => {
     expect(maskedPointer(segments, value, declared)).toBe(pointer);
   });
 
+  it('takes nothing for a name because of how it is written', () => {
+    const symbol = Symbol('hidden');
+    const named = { toString: () => 'id', [Symbol.toPrimitive]: () => 'id' };
+    expect(maskedPointer([named, null], { id: 1 }, new Set(['id', 'null']))).toBe('/*/*');
+    expect(maskedPointer([symbol, 0], { [symbol]: [1] }, declared)).toBe('/*/*');
+  });
+
   it('ends after 32 segments', () => {
     const pointer = (length: number): string => maskedPointer(Array(length).fill('id'), {}, declared);
     expect(pointer(32)).toBe('/id'.repeat(32));

@@ -185,6 +185,23 @@ describe('verifyInclusion', () => {
   });
 });
 
+describe('a proof that goes on', () => {
+  it.each([1, 2, 3, 5])(
+    'above the root of %i leaves is refused, though it leads to what is called the root',
+    (size) => {
+      const leaves = leavesOf(size);
+      for (const [index, leaf] of leaves.entries()) {
+        const beside = 'cd'.repeat(32);
+        const [proof, inner] = [inclusionProof(leaves, index), merkleRoot(leaves)];
+        const claim = { index, size, leaf, proof: [...proof, beside] };
+        for (const root of [merkleRoot([inner, beside]), merkleRoot([beside, inner])]) {
+          expect(verifyInclusion({ ...claim, root })).toBe(false);
+        }
+      }
+    },
+  );
+});
+
 describe('a proof in another spelling', () => {
   const [left, right] = ['ab'.repeat(32), 'cd'.repeat(32)] as const;
   const root = merkleRoot([left, right]);

@@ -53,7 +53,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
   },
   'audit-tokens': {
     mutate: ['src/audit/proof.ts'],
-    tests: ['test/audit/{proof,proof-claims}.test.ts'],
+    tests: ['test/audit/{proof,proof-claims,proof-seen}.test.ts'],
     shared: true,
   },
   'audit-events': {
