@@ -107,6 +107,18 @@ describe("onError 'allow'", { timeout: 30_000 }, () => {
     expect(warning.mock.calls).toEqual([[expect.stringContaining('dropped'), 'LeashAuditWarning']]);
   });
 
+  it('writes what it kept before a child names a line of it', async () => {
+    const { sink, leash } = open({ onError: 'allow', sign: 'none' });
+    sink.answer = fail;
+    await run(leash, 1);
+    works(sink);
+    const child = leash.child({ guards: [] });
+    expect(sink.kinds).toEqual(['session_open', 'tool_start', 'tool_ok', 'session_open']);
+    await child.close();
+    await leash.close();
+    expect(await verifyLog(inParts(sink.text))).toMatchObject({ ok: true, state: 'closed' });
+  });
+
   it('signs what it dropped with the rest, each time', async () => {
     const { sink, leash, events } = open({ onError: 'allow' });
     for (const calls of [5_010, 5_020]) {
@@ -174,6 +186,22 @@ describe("onError 'allow'", { timeout: 30_000 }, () => {
 });
 
 describe("onError 'deny'", () => {
+  it('keeps every event of calls that were running when the sink failed, however many', async () => {
+    const { sink, leash } = open({ sign: 'none' });
+    const { promise: sent, resolve: send } = Promise.withResolvers<void>();
+    const calls = Array.from({ length: 10_002 }, () => leash.run({ tool: 'wait', cost: 'free' }, () => sent));
+    expect(sink.kinds).toHaveLength(1 + 10_002);
+    sink.answer = fail;
+    send();
+    await Promise.all(calls);
+    await expect(leash.run({ tool: 'wait', cost: 'free' }, () => {})).rejects.toMatchObject(unavailable);
+    works(sink);
+    await leash.close();
+    expect(sink.kinds.filter((kind) => kind === 'tool_ok')).toHaveLength(10_002);
+    expect(sink.kinds).not.toContain('events_dropped');
+    expect(await verifyLog(inParts(sink.text))).toMatchObject({ ok: true, state: 'closed' });
+  });
+
   it.each([{ audit: {} }, { audit: { onError: 'deny' } as const }])(
     'lets no call run, and is the default: %o',
     async ({ audit }) => {
