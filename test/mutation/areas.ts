@@ -2,7 +2,7 @@
 export interface Area {
   /** Globs of the sources, from the root of the repository. */
   readonly mutate: readonly string[];
-  /** Globs of test files that run in one process, without a server, and take seconds at most. */
+  /** Globs of test files that run in one process and take seconds; databases are at hand as for `npm test`. */
   readonly tests: readonly string[];
   /**
    * Leaves alone what runs while a module loads, each mutant of which needs all the tests: for areas whose tests take
@@ -29,6 +29,17 @@ export const AREAS: Readonly<Record<string, Area>> = {
   sqlite: {
     mutate: ['src/stores/sqlite.ts', 'src/stores/sqlite/*.ts'],
     tests: ['test/stores/sqlite{,-failures,-forgets}.test.ts'],
+  },
+  // What the servers run, Lua and PL/pgSQL, is text to Stryker: test/helpers/wrong-stores.ts and the model's tests are for that.
+  redis: {
+    mutate: ['src/stores/redis.ts', 'src/stores/redis/{connection,deadlines,items,keys,queue,shapes}.ts'],
+    tests: ['test/stores/redis{,-connection,-keys}.test.ts'],
+    shared: true,
+  },
+  postgres: {
+    mutate: ['src/stores/postgres.ts', 'src/stores/postgres/{database,failure,input,queue,request}.ts'],
+    tests: ['test/stores/postgres/*.test.ts'],
+    shared: true,
   },
   // What is decided and what is proved, in small areas: a mutant that acts while modules load needs all tests of its own.
   'audit-lines': {
