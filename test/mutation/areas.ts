@@ -30,7 +30,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
     mutate: ['src/stores/sqlite.ts', 'src/stores/sqlite/*.ts'],
     tests: ['test/stores/sqlite{,-failures,-forgets}.test.ts'],
   },
-  // What the servers run, Lua and PL/pgSQL, is text to Stryker: test/helpers/wrong-stores.ts and the model's tests are for that.
+  // What servers run, Lua and PL/pgSQL, is text to Stryker: the models of test/stores hold it to the memory store.
   redis: {
     mutate: ['src/stores/redis.ts', 'src/stores/redis/{connection,deadlines,items,keys,queue,shapes}.ts'],
     tests: ['test/stores/redis{,-connection,-keys}.test.ts'],
