@@ -123,7 +123,9 @@ sinkContract(
 describe('webhookSink', () => {
   it('posts what is written within the interval as one batch', async () => {
     const server = await start();
-    const { sink, timers } = withTimers(server, { headers: { Authorization: 'Bearer secret' } });
+    const { sink, timers } = withTimers(server, {
+      headers: { Authorization: 'Bearer secret', 'X-Host': 'a', 'Host-Of': 'b' },
+    });
     for (let i = 0; i < 3; i++) expect(write(sink, A, i)).toBeUndefined();
     await turn();
     expect(timers.asked).toEqual([INTERVAL]);
@@ -137,6 +139,8 @@ describe('webhookSink', () => {
           'content-type': 'application/x-ndjson',
           'idempotency-key': `${A}/0-2`,
           authorization: 'Bearer secret',
+          'x-host': 'a',
+          'host-of': 'b',
         }),
         body: [0, 1, 2].map((i) => line(A, i)).join(''),
       },
@@ -365,6 +369,7 @@ describe('a webhook that does not accept', () => {
     { name: 'too many seconds', header: '86400', pause: 30_000 },
     { name: 'a date', header: 'Fri, 20 Nov 2026 12:00:00 GMT', pause: 125 },
     { name: 'nonsense', header: '-5', pause: 125 },
+    { name: 'seconds and more', header: '7, 9', pause: 125 },
   ])('may say how long to wait: $name', async ({ header, pause }) => {
     let first = true;
     const server = await start((_, response) => {
@@ -379,7 +384,7 @@ describe('a webhook that does not accept', () => {
     expect(server.hits).toHaveLength(2);
   });
 
-  it.each([400, 401, 403, 404, 409, 410, 413, 422, 301, 302, 303, 307, 308, 304])(
+  it.each([400, 401, 403, 404, 409, 410, 413, 422, 300, 301, 302, 303, 307, 308, 304, 600, 999])(
     'with %i ends the sink, is not asked again, and leads nowhere else',
     async (status) => {
       const server = await start(answers(status, 200));
@@ -616,6 +621,7 @@ describe('the arguments of a webhookSink', () => {
       message: 'webhookSink.maxBuffered',
     },
     { name: 'a text for headers', options: { headers: 'a: b' }, error: TypeError, message: 'webhookSink.headers' },
+    { name: 'null for headers', options: { headers: null }, error: TypeError, message: 'webhookSink.headers' },
     { name: 'a list for headers', options: { headers: [] }, error: TypeError, message: 'webhookSink.headers' },
     {
       name: 'a header name with a space',
