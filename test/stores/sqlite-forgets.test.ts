@@ -139,6 +139,29 @@ describe('what the SQLite store forgets', () => {
     expect(kit.counts()).toMatchObject({ scope: 1 });
   });
 
+  it('is no scope that is kept, whoever opens it later', async () => {
+    await kit.store.open(['a'], 'kept');
+    await kit.store.open(['a'], 'temporary');
+    await pass(20 * DAY_MS);
+    await pass(20 * DAY_MS);
+    expect(await reserve('r', 1)).toMatchObject({ ok: true });
+  });
+
+  it('is not that a temporary scope is shut, also where it was opened at the same moment', async () => {
+    // For as long as it is known that it is shut.
+    const short = kit.open({ forgetAfter: '1d' });
+    const generation = (await short.open(['b'], 'temporary'))['b'] as string;
+    await short.shut('b');
+    const closed = [line(1, { scope: 'b', generation })];
+    expect(await reserve('r1', closed)).toMatchObject({ why: 'closed' });
+    await pass(DAY_MS - 1);
+    // Opening it does not put its end off.
+    await kit.store.open(['b'], 'temporary');
+    expect(await reserve('r2', closed)).toMatchObject({ why: 'closed' });
+    await pass(250);
+    expect(await reserve('r3', closed)).toMatchObject({ why: 'state_lost' });
+  });
+
   it.each(['shorter first', 'longer first'])(
     'is a temporary scope after the longest `forgetAfter` of the stores that opened it, the %s',
     async (order) => {
