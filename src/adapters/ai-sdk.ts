@@ -129,10 +129,11 @@ export function leashStop(leash: Leash): () => boolean {
 /**
  * A model under the leash: no request is sent after the session has ended, nor one that no budget can pay. Before a
  * request the most that it can cost is held: the price of its prompt, and of as many output tokens as it asks for, or of
- * as many as the budgets still buy where that is less; that number is what is sent as `maxOutputTokens`. Afterwards the
- * reported usage is booked. An answer that is streamed is settled when it ends; one that fails, is cancelled, or comes
- * without usage counts as the whole estimate. One that is neither read to its end nor cancelled stays held until the
- * session closes. The end of the session aborts requests under way.
+ * as many as the budgets still buy where that is less; that number is what is sent as `maxOutputTokens`, in place of a
+ * provider's own such as `maxCompletionTokens`. Afterwards the reported usage is booked. An answer that is streamed is
+ * settled when it ends; one that fails, is cancelled, or comes without usage counts as the whole estimate. One that is
+ * neither read to its end nor cancelled stays held until the session closes. The end of the session aborts requests under
+ * way.
  *
  * Models of specification v2, v3 and v4 (AI SDK 5, 6 and 7, Mastra). A model that this leash holds already stays as it
  * is.

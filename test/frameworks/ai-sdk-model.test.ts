@@ -11,6 +11,7 @@ import { type Answer, type Request, type Version, versions } from './helpers/ai-
 import { caught } from './helpers/caught.ts';
 import { recordedLeash } from './helpers/leash.ts';
 import { SearchBody } from './helpers/search-body.ts';
+import { completionsWire } from './helpers/wire.ts';
 
 /** $1.25 for a million tokens of the prompt, $10 for the answer. */
 const price: Price = ({ inputTokens, outputTokens }) => ({ usd: (inputTokens * 1.25 + outputTokens * 10) / 1e6 });
@@ -213,6 +214,23 @@ describe('what arrives at a provider', () => {
     expect(held).toBeGreaterThanOrEqual(2100 * 1e-5);
     // The whole prompt, cache and all.
     expect((await leash.usage()).usd).toBe('0.00147');
+  });
+});
+
+describe('a request with options of its provider', () => {
+  const cent = () => recordedLeash({ guards: [budget({ usd: '0.01' })] });
+
+  it("is cut down by OpenAI's own limit, too: @ai-sdk/openai, chat completions", async () => {
+    const { leash, spentUsd } = cent();
+    const wire = completionsWire(({ body }) => ({
+      text: 'hi',
+      usage: { input: 5, output: Number(body['max_completion_tokens']) },
+    }));
+    const openai = createOpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const providerOptions = { openai: { maxCompletionTokens: 100_000 } };
+    await generateText({ model: leashModel(leash, openai.chat('gpt-5'), price), prompt: 'go', providerOptions });
+    expect(wire.requests[0]?.body['max_completion_tokens']).toBeLessThan(1000);
+    expect(Number(await spentUsd())).toBeLessThanOrEqual(0.01);
   });
 });
 

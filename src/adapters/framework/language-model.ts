@@ -12,6 +12,7 @@ import {
 } from './model-call.ts';
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
+import { checkOneAnswer, limitsIn, type ProviderParameters, withoutLimits } from './provider-parameters.ts';
 import { answerOf } from './settled-answer.ts';
 import { settledStream } from './settled-stream.ts';
 import { eitherSignal } from './signal.ts';
@@ -111,14 +112,16 @@ async function answer(
     {
       model: { provider: model.provider, modelId: model.modelId },
       inputTokens: () => (options.inputTokens ?? promptBound)(request),
-      maxOutputTokens: request.maxOutputTokens,
-      extraOutputTokens: () => options.reasoningTokens ?? reasoningBeside(request),
+      maxOutputTokens: wantedOutput(request),
+      extraOutputTokens: () => {
+        for (const [, own] of ownOptions(request.providerOptions)) checkOneAnswer(own, 'leashModel');
+        return options.reasoningTokens ?? reasoningBeside(request);
+      },
     },
     options,
   );
-  const clamped = call.maxOutputTokens === undefined ? {} : { maxOutputTokens: call.maxOutputTokens };
   const abortSignal = eitherSignal(request.abortSignal, leash.signal);
-  const sent = { ...request, ...clamped, abortSignal };
+  const sent = { ...limitedTo(call.maxOutputTokens, request), abortSignal };
   let isStreamed = false;
   const given = await answerOf(call, abortSignal, async () => {
     const answered = (await model[method](sent as never)) as Answer;
@@ -128,6 +131,24 @@ async function answer(
   });
   if (!isStreamed) await call.settle(normalizeUsage(given));
   return given;
+}
+
+/** Providers take such a number among options of their own, too, and then before the other: OpenAI's `maxCompletionTokens`. */
+function wantedOutput({ maxOutputTokens, providerOptions }: CallOptions): number | undefined {
+  const limits = ownOptions(providerOptions).flatMap(([, own]) => limitsIn(own));
+  return limits.length === 0 ? maxOutputTokens : Math.max(...limits, maxOutputTokens ?? 0);
+}
+
+/** The request for so many output tokens, with no other number for them. */
+function limitedTo(maxOutputTokens: number | undefined, request: CallOptions): CallOptions {
+  if (maxOutputTokens === undefined) return request;
+  const own = ownOptions(request.providerOptions);
+  const providerOptions = Object.fromEntries(own.map(([provider, options]) => [provider, withoutLimits(options)]));
+  return { ...request, maxOutputTokens, ...(own.length === 0 ? {} : { providerOptions }) };
+}
+
+function ownOptions(providerOptions: unknown): [provider: string, options: ProviderParameters][] {
+  return Object.entries(Object(providerOptions)).map(([provider, options]) => [provider, Object(options)]);
 }
 
 function answerLife(call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {

@@ -9,9 +9,23 @@ const LIMIT = /^max_?(completion_?|output_?)?tokens$/i;
 /** How many tokens an answer may have at most. Also one object down: in `generationConfig` of Google, or `extra_body`. */
 export function limitsIn(parameters: ProviderParameters): number[] {
   const all = Object.entries(parameters).flatMap(([name, value]) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [[name, value]],
+    isParameters(value) ? Object.entries(value) : [[name, value]],
   );
   return all.flatMap(([name, value]) => (LIMIT.test(name as string) && isLimit(value) ? [value] : []));
+}
+
+/** The same parameters without those limits, whatever they say: another number is sent in their place. */
+export function withoutLimits(parameters: ProviderParameters): ProviderParameters {
+  const others = (of: object): object =>
+    Object.keys(of).some((name) => LIMIT.test(name))
+      ? Object.fromEntries(Object.entries(of).filter(([name]) => !LIMIT.test(name)))
+      : of;
+  const inner = Object.entries(others(parameters));
+  return Object.fromEntries(inner.map(([name, value]) => [name, isParameters(value) ? others(value) : value]));
+}
+
+function isParameters(value: unknown): value is ProviderParameters {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function isLimit(value: unknown): value is number {

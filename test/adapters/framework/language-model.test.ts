@@ -87,6 +87,28 @@ describe('a request to a held model', () => {
     expect(raw.requests[0]?.maxOutputTokens).toBe(Math.floor((2000 - bound * 1.25) / 10));
   });
 
+  it.each([
+    { name: 'smaller', maxOutputTokens: 100 },
+    { name: 'none', maxOutputTokens: undefined },
+  ])('has a limit that its provider takes before the other, which is $name', async ({ maxOutputTokens }) => {
+    const { leash } = leashOf([budget({ usd: '0.002' })]);
+    const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
+    const providerOptions = { openai: { maxCompletionTokens: 100_000, store: false }, other: { n: 1 } };
+    await model.doGenerate({ ...ask, maxOutputTokens, providerOptions });
+    const [sent] = raw.requests;
+    expect(sent?.providerOptions).toEqual({ openai: { store: false }, other: { n: 1 } });
+    expect(sent?.maxOutputTokens).toBeGreaterThan(100);
+    expect(sent?.maxOutputTokens).toBeLessThan(200);
+  });
+
+  it('keeps the limit of its provider where nothing limits it', async () => {
+    const { leash } = leashOf([callCap(5)]);
+    const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
+    const request = { ...ask, maxOutputTokens: 5, providerOptions: { openai: { maxCompletionTokens: 6 } } };
+    await model.doGenerate(request);
+    expect(raw.requests).toMatchObject([request]);
+  });
+
   it('fits into what an ancestor has left', async () => {
     const { leash } = leashOf([budget({ usd: '0.002' })]);
     const { model, raw } = held(leash.child({ guards: [budget({ usd: 1 })] }), () => ({ usage: tokens(1, 1) }));
@@ -282,6 +304,13 @@ describe('a request whose cost nobody can tell', () => {
       request: { ...ask, reasoning: 'high' },
       error: TypeError,
       message: '`reasoningTokens`',
+    },
+    {
+      name: 'several answers',
+      price,
+      request: { ...ask, providerOptions: { compatible: { n: 2 } } },
+      error: TypeError,
+      message: 'one answer',
     },
     {
       name: 'a price of the cache that is no money',

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { checkCountable, checkOneAnswer, limitsIn } from '../../../src/adapters/framework/provider-parameters.ts';
+import {
+  checkCountable,
+  checkOneAnswer,
+  limitsIn,
+  withoutLimits,
+} from '../../../src/adapters/framework/provider-parameters.ts';
 
 describe('limitsIn', () => {
   it.each([
@@ -10,6 +15,20 @@ describe('limitsIn', () => {
     { sent: { tools: [{ max_tokens: 5 }], a: { b: { max_tokens: 5 } }, max_tokens_extra: 5 }, limits: [] },
   ])('of $sent are $limits', ({ sent, limits }) => {
     expect(limitsIn(sent)).toEqual(limits);
+  });
+});
+
+describe('withoutLimits', () => {
+  it.each([
+    { sent: {}, left: {} },
+    { sent: { maxCompletionTokens: 5, store: true }, left: { store: true } },
+    { sent: { max_tokens: -1, extra_body: { max_tokens: '5', n: 1 } }, left: { extra_body: { n: 1 } } },
+    {
+      sent: { textFormat: { schema: { properties: { max_tokens: {} } } }, tools: [{ max_tokens: 5 }] },
+      left: { textFormat: { schema: { properties: { max_tokens: {} } } }, tools: [{ max_tokens: 5 }] },
+    },
+  ])('of $sent is $left', ({ sent, left }) => {
+    expect(withoutLimits(sent)).toEqual(left);
   });
 });
 
