@@ -11,7 +11,7 @@ import { type Answer, type Request, type Version, versions } from './helpers/ai-
 import { caught } from './helpers/caught.ts';
 import { recordedLeash } from './helpers/leash.ts';
 import { SearchBody } from './helpers/search-body.ts';
-import { completionsWire } from './helpers/wire.ts';
+import { anthropicWire, completionsWire, responsesWire } from './helpers/wire.ts';
 
 /** $1.25 for a million tokens of the prompt, $10 for the answer. */
 const price: Price = ({ inputTokens, outputTokens }) => ({ usd: (inputTokens * 1.25 + outputTokens * 10) / 1e6 });
@@ -231,6 +231,29 @@ describe('a request with options of its provider', () => {
     await generateText({ model: leashModel(leash, openai.chat('gpt-5'), price), prompt: 'go', providerOptions });
     expect(wire.requests[0]?.body['max_completion_tokens']).toBeLessThan(1000);
     expect(Number(await spentUsd())).toBeLessThanOrEqual(0.01);
+  });
+
+  it('is not sent where no budget pays for the instructions among them: @ai-sdk/openai, responses', async () => {
+    const { leash } = cent();
+    const wire = responsesWire(() => ({ text: 'hi' }));
+    const openai = createOpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const providerOptions = { openai: { instructions: 'Be good. '.repeat(5000) } };
+    const error = await caught(
+      generateText({ model: leashModel(leash, openai('gpt-5'), price), prompt: 'go', providerOptions }),
+    );
+    expect(error).toMatchObject({ code: 'BUDGET_EXCEEDED' });
+    expect(wire.requests).toEqual([]);
+  });
+
+  it('leaves room for a thinking budget of no size: @ai-sdk/anthropic', async () => {
+    const { leash, spentUsd } = recordedLeash({ guards: [budget({ usd: '0.02' })] });
+    const wire = anthropicWire(({ body }) => ({ text: 'hi', usage: { input: 5, output: Number(body['max_tokens']) } }));
+    const anthropic = createAnthropic({ apiKey: 'none', fetch: wire.fetch });
+    const providerOptions = { anthropic: { thinking: { type: 'enabled' } } } as const;
+    const model = leashModel(leash, anthropic('claude-sonnet-4-0'), price);
+    await generateText({ model, prompt: 'go', providerOptions });
+    expect(wire.requests[0]?.body).toMatchObject({ thinking: { budget_tokens: 1024 } });
+    expect(Number(await spentUsd())).toBeLessThanOrEqual(0.02);
   });
 });
 

@@ -12,7 +12,7 @@ import {
 } from './model-call.ts';
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
-import { checkOneAnswer, limitsIn, type ProviderParameters, withoutLimits } from './provider-parameters.ts';
+import { checkOneAnswer, limitsIn, namesLimit, type ProviderParameters, withoutLimits } from './provider-parameters.ts';
 import { answerOf } from './settled-answer.ts';
 import { settledStream } from './settled-stream.ts';
 import { eitherSignal } from './signal.ts';
@@ -37,7 +37,7 @@ export interface LeashModelOptions extends ModelCallOptions {
   /**
    * The tokens that the provider may spend on reasoning beyond `maxOutputTokens`. Integer >= 0. Needed for a request with
    * `reasoning`: OpenAI and Google count it in (0), Anthropic puts it on top for models with a thinking budget. Default:
-   * the `budgetTokens` in the request's `providerOptions`.
+   * the `budgetTokens` in the request's `providerOptions`, or the 1024 that Anthropic's provider takes without them.
    */
   readonly reasoningTokens?: number | undefined;
 }
@@ -114,7 +114,7 @@ async function answer(
       inputTokens: () => (options.inputTokens ?? promptBound)(request),
       maxOutputTokens: wantedOutput(request),
       extraOutputTokens: () => {
-        for (const [, own] of ownOptions(request.providerOptions)) checkOneAnswer(own, 'leashModel');
+        for (const own of ownOptions(request.providerOptions)) checkOneAnswer(own, 'leashModel');
         return options.reasoningTokens ?? reasoningBeside(request);
       },
     },
@@ -135,20 +135,24 @@ async function answer(
 
 /** Providers take such a number among options of their own, too, and then before the other: OpenAI's `maxCompletionTokens`. */
 function wantedOutput({ maxOutputTokens, providerOptions }: CallOptions): number | undefined {
-  const limits = ownOptions(providerOptions).flatMap(([, own]) => limitsIn(own));
+  const limits = ownOptions(providerOptions).flatMap(limitsIn);
   return limits.length === 0 ? maxOutputTokens : Math.max(...limits, maxOutputTokens ?? 0);
 }
 
 /** The request for so many output tokens, with no other number for them. */
 function limitedTo(maxOutputTokens: number | undefined, request: CallOptions): CallOptions {
   if (maxOutputTokens === undefined) return request;
-  const own = ownOptions(request.providerOptions);
-  const providerOptions = Object.fromEntries(own.map(([provider, options]) => [provider, withoutLimits(options)]));
-  return { ...request, maxOutputTokens, ...(own.length === 0 ? {} : { providerOptions }) };
+  const { providerOptions } = request;
+  if (!ownOptions(providerOptions).some((own) => namesLimit(own))) return { ...request, maxOutputTokens };
+  const own = Object.entries(Object(providerOptions)).map(([provider, options]) => [
+    provider,
+    namesLimit(options) ? withoutLimits(options) : options,
+  ]);
+  return { ...request, maxOutputTokens, providerOptions: Object.fromEntries(own) };
 }
 
-function ownOptions(providerOptions: unknown): [provider: string, options: ProviderParameters][] {
-  return Object.entries(Object(providerOptions)).map(([provider, options]) => [provider, Object(options)]);
+function ownOptions(providerOptions: unknown): readonly ProviderParameters[] {
+  return Object.values(Object(providerOptions)).map((options) => Object(options));
 }
 
 function answerLife(call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {
@@ -161,6 +165,14 @@ function answerLife(call: ModelCall, signal: AbortSignal): Parameters<typeof set
   };
 }
 
+/** What Anthropic's provider puts on top for a thinking budget of no size. */
+const DEFAULT_BUDGET = 1024;
+
+interface Thinking {
+  readonly type?: unknown;
+  readonly budgetTokens?: unknown;
+}
+
 /** @throws {TypeError} the request wants reasoning, and nobody said how much of it is beyond `maxOutputTokens`. */
 function reasoningBeside({ reasoning, providerOptions }: CallOptions): number {
   if (reasoning !== undefined && reasoning !== 'provider-default' && reasoning !== 'none') {
@@ -171,7 +183,7 @@ function reasoningBeside({ reasoning, providerOptions }: CallOptions): number {
   let tokens = 0;
   for (const ofProvider of Object.values(Object(providerOptions))) {
     for (const option of Object.values(Object(ofProvider))) {
-      const { budgetTokens } = Object(option) as { budgetTokens?: unknown };
+      const { type, budgetTokens = type === 'enabled' ? DEFAULT_BUDGET : 0 } = Object(option) as Thinking;
       if (typeof budgetTokens === 'number') tokens = Math.max(tokens, budgetTokens);
     }
   }

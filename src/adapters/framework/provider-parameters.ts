@@ -16,12 +16,14 @@ export function limitsIn(parameters: ProviderParameters): number[] {
 
 /** The same parameters without those limits, whatever they say: another number is sent in their place. */
 export function withoutLimits(parameters: ProviderParameters): ProviderParameters {
-  const others = (of: object): object =>
-    Object.keys(of).some((name) => LIMIT.test(name))
-      ? Object.fromEntries(Object.entries(of).filter(([name]) => !LIMIT.test(name)))
-      : of;
-  const inner = Object.entries(others(parameters));
-  return Object.fromEntries(inner.map(([name, value]) => [name, isParameters(value) ? others(value) : value]));
+  const kept = Object.entries(parameters).filter(([name]) => !LIMIT.test(name));
+  return Object.fromEntries(kept.map(([name, value]) => [name, namesLimit(value, 0) ? withoutLimits(value) : value]));
+}
+
+/** Also one object down, as `limitsIn`. */
+export function namesLimit(value: unknown, depth = 1): value is ProviderParameters {
+  if (!isParameters(value)) return false;
+  return Object.entries(value).some(([name, each]) => LIMIT.test(name) || (depth > 0 && namesLimit(each, depth - 1)));
 }
 
 function isParameters(value: unknown): value is ProviderParameters {

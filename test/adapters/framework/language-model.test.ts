@@ -380,16 +380,21 @@ describe('a request whose cost nobody can tell', () => {
     expect(raw.requests).toHaveLength(1);
   });
 
-  it('counts a thinking budget on top of the answer', async () => {
+  it.each([
+    { thinking: { type: 'enabled', budgetTokens: 2000 }, extra: 2000 },
+    { thinking: { type: 'enabled' }, extra: 1024 },
+    { thinking: { type: 'disabled' }, extra: 0 },
+    { thinking: 'enabled', extra: 0 },
+  ])('counts a thinking budget on top of the answer: $thinking', async ({ thinking, extra }) => {
     const { leash } = leashOf([budget({ usd: 1 })]);
     let during = {};
     const { model } = held(leash, async () => {
       during = await usd(leash);
       return { usage: tokens(1, 1) };
     });
-    const thinking = { type: 'enabled', budgetTokens: 2000 };
-    await model.doGenerate({ ...ask, maxOutputTokens: 100, providerOptions: { anthropic: { thinking } } });
-    expect(during).toMatchObject({ held: String((bound * 1.25 + 2100 * 10) / 1e6) });
+    const request = { ...ask, maxOutputTokens: 100, providerOptions: { anthropic: { thinking } } };
+    await model.doGenerate(request);
+    expect(during).toMatchObject({ held: String((promptBound(request) * 1.25 + (100 + extra) * 10) / 1e6) });
   });
 });
 
