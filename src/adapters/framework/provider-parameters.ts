@@ -43,8 +43,9 @@ export function checkCountable(parameters: ProviderParameters, where: string): v
   if (CONTINUING.some((name) => all[name] !== undefined && all[name] !== null)) {
     throw uncountable('what the provider kept of earlier requests', where);
   }
-  const { tools } = all;
-  if (Array.isArray(tools) && !tools.every(isFunctionTool)) {
+  // Of `mcp_servers` Anthropic calls the tools by itself.
+  const { tools, mcp_servers: servers } = all;
+  if ((Array.isArray(tools) && !tools.every(isFunctionTool)) || (Array.isArray(servers) && servers.length > 0)) {
     throw uncountable('what the tools of a provider read', where);
   }
 }

@@ -38,6 +38,7 @@ describe('checkCountable', () => {
     { conversation: null, prompt: undefined },
     { tools: [{ type: 'function' }] },
     { extra_body: { service_tier: 'flex' } },
+    { mcp_servers: [] },
   ])('lets %j pass', (sent) => {
     expect(() => checkCountable(sent, 'leashModel')).not.toThrow();
   });
@@ -50,6 +51,7 @@ describe('checkCountable', () => {
     { cached_content: 'c' },
     { tools: [{ type: 'function' }, { type: 'web_search' }] },
     { extra_body: { tools: [{ googleSearch: {} }] } },
+    { mcp_servers: [{ type: 'url', name: 's', url: 'https://s.example' }] },
   ])('refuses %j', (sent) => {
     expect(() => checkCountable(sent, 'leashModel')).toThrow('say so with the option `inputTokens` of leashModel');
   });
