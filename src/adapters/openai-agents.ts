@@ -175,6 +175,7 @@ export function leashModel<Model extends AgentModel>(
             remember(kept, response);
           },
           ended: () => call.settle(undefined),
+          unsent: () => call.unsent(),
           failed: () => call.fail(),
           cut: () => call.cut(),
           signal: sent.signal,

@@ -536,6 +536,18 @@ describe('the end of a request', () => {
     expect(await usd(leash)).toEqual({ spent: estimate, held: '0' });
   });
 
+  it.each(['doGenerate', 'doStream'] as const)(
+    'is not sent, and is free, when its caller has gone: %s',
+    async (method) => {
+      const { leash } = leashOf([budget({ usd: 1 })]);
+      const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
+      const reason = new Error('no longer needed');
+      expect(await rejection(model[method]({ ...request, abortSignal: AbortSignal.abort(reason) }))).toBe(reason);
+      expect(raw.requests).toEqual([]);
+      expect(await usd(leash)).toEqual({ spent: '0', held: '0' });
+    },
+  );
+
   it('cancels a stream that comes after its caller has gone', async () => {
     const { leash } = leashOf([budget({ usd: 1 })]);
     const caller = new AbortController();
