@@ -2,9 +2,10 @@ import { checkName, checkOptions } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import { normalizeUsage } from '../prices/normalize-usage.ts';
 import type { Price, PricedModel } from '../prices/price.ts';
-import { type AgentRequest, agentPromptBound, KeptReasoning, ownParameters } from './framework/agent-request.ts';
+import { type AgentRequest, agentPromptBound, ownParameters, reasoningIds } from './framework/agent-request.ts';
 import { toldOf } from './framework/denial.ts';
 import { jsonArguments } from './framework/json-arguments.ts';
+import { KeptReasoning } from './framework/kept-reasoning.ts';
 import { withMembers } from './framework/members.ts';
 import {
   beginModelCall,
@@ -195,7 +196,8 @@ function sentAs(request: ModelRequest, { maxOutputTokens }: ModelCall, leash: Le
 
 function remember(kept: KeptReasoning, response: unknown): void {
   const usage = normalizeUsage(response);
-  if (usage !== undefined) kept.remember(Object(response).output, usage.reasoningTokens ?? usage.outputTokens);
+  if (usage !== undefined)
+    kept.remember(reasoningIds(Object(response).output), usage.reasoningTokens ?? usage.outputTokens);
 }
 
 const MODEL_OPTIONS = ['modelId', 'provider', 'inputTokens', 'maxOutputTokens', 'onError'];

@@ -245,6 +245,45 @@ describe('a request with options of its provider', () => {
     expect(wire.requests).toEqual([]);
   });
 
+  it('counts the reasoning that OpenAI keeps for the next step: @ai-sdk/openai, responses', async () => {
+    const { leash, spentUsd } = recordedLeash({ guards: [budget({ usd: '0.2' })] });
+    let thought = 0;
+    const wire = responsesWire(({ body }, i) => {
+      const output = Math.min(5000, Number(body['max_output_tokens']));
+      const usage = { input: 100 + thought, output, reasoning: output - 10 };
+      thought += usage.reasoning;
+      return { calls: [{ name: 'search', input: { query: 'x' } }], reasoning: `rs_kept_${i}`, usage };
+    });
+    const openai = createOpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const settings = {
+      model: leashModel(leash, openai('gpt-5'), price, { maxOutputTokens: 5000 }),
+      tools: leashTools(leash, { search: tool({ inputSchema, execute: () => 'x' }) }, { costs: { search: 'free' } }),
+      stopWhen: isStepCount(20),
+    };
+    expect(await caught(generateText({ ...settings, prompt: 'go' }))).toBe(leash.breach);
+    expect(wire.requests.length).toBeGreaterThan(2);
+    expect(JSON.stringify(wire.requests.at(-1)?.body)).toContain('{"type":"item_reference","id":"rs_kept_0"}');
+    expect(Number(await spentUsd())).toBeLessThanOrEqual(0.2);
+  });
+
+  it('is not sent with reasoning that nobody here was told of', async () => {
+    const { leash } = cent();
+    const wire = responsesWire(() => ({ text: 'hi' }));
+    const openai = createOpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const model = leashModel(leash, openai('gpt-5'), price);
+    const reasoning = {
+      type: 'reasoning',
+      text: '',
+      providerOptions: { openai: { itemId: 'rs_of_another_process' } },
+    } as const;
+    const messages = [{ role: 'user', content: 'go' } as const, { role: 'assistant', content: [reasoning] } as const];
+    const error = await caught(generateText({ model, messages }));
+    expect((error as Error).message).toContain('say so with the option `inputTokens` of leashModel');
+    expect(wire.requests).toEqual([]);
+    await generateText({ model, messages, providerOptions: { openai: { store: false } } });
+    expect(wire.requests).toHaveLength(1);
+  });
+
   it('leaves room for a thinking budget of no size: @ai-sdk/anthropic', async () => {
     const { leash, spentUsd } = recordedLeash({ guards: [budget({ usd: '0.02' })] });
     const wire = anthropicWire(({ body }) => ({ text: 'hi', usage: { input: 5, output: Number(body['max_tokens']) } }));

@@ -2,6 +2,7 @@ import { checkInteger, checkOptions, kindOf, shown } from '../../internal/option
 import type { Leash } from '../../leash-contract.ts';
 import { normalizeUsage } from '../../prices/normalize-usage.ts';
 import type { Price } from '../../prices/price.ts';
+import { KeptReasoning } from './kept-reasoning.ts';
 import { withMembers } from './members.ts';
 import {
   beginModelCall,
@@ -12,6 +13,7 @@ import {
 } from './model-call.ts';
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
+import { namedReasoning, toldReasoning } from './prompt-reasoning.ts';
 import { checkOneAnswer, limitsIn, namesLimit, type ProviderParameters, withoutLimits } from './provider-parameters.ts';
 import { answerOf } from './settled-answer.ts';
 import { settledStream } from './settled-stream.ts';
@@ -30,8 +32,9 @@ export interface LanguageModel {
 export interface LeashModelOptions extends ModelCallOptions {
   /**
    * The tokens of a prompt at most: to hold less than one for each byte of its text, and for a request with files, with
-   * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that turns
-   * out too small lets the budget be overrun once. Default: one for each byte.
+   * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that
+   * turns out too small lets the budget be overrun once. Default: one for each byte, and what OpenAI keeps of reasoning
+   * as its answer told; of an answer that did not come to this process nobody knows.
    */
   readonly inputTokens?: ((request: PromptParts) => number) | undefined;
   /**
@@ -53,6 +56,7 @@ interface CallOptions extends PromptParts {
 }
 
 interface Answer {
+  readonly content?: unknown;
   readonly usage?: unknown;
   readonly stream?: ReadableStream<unknown>;
 }
@@ -111,7 +115,7 @@ async function answer(
     price,
     {
       model: { provider: model.provider, modelId: model.modelId },
-      inputTokens: () => (options.inputTokens ?? promptBound)(request),
+      inputTokens: () => (options.inputTokens ?? boundOf)(request),
       maxOutputTokens: wantedOutput(request),
       extraOutputTokens: () => {
         for (const own of ownOptions(request.providerOptions)) checkOneAnswer(own, 'leashModel');
@@ -129,8 +133,22 @@ async function answer(
     isStreamed = true;
     return { ...answered, stream: settledStream(answered.stream, answerLife(call, abortSignal)) };
   });
-  if (!isStreamed) await call.settle(normalizeUsage(given));
+  if (!isStreamed) await settle(call, given, given.content);
   return given;
+}
+
+/** Of all models: a step may have another one, or another copy of it. */
+const kept = new KeptReasoning(16_384);
+
+function boundOf(request: PromptParts): number {
+  return promptBound(request) + kept.tokensOf(namedReasoning(request));
+}
+
+/** @param parts of the answer, as far as they are reasoning. */
+function settle(call: ModelCall, told: unknown, parts: unknown): Promise<void> {
+  const usage = normalizeUsage(told);
+  if (usage !== undefined) kept.remember(toldReasoning(parts), usage.reasoningTokens ?? usage.outputTokens);
+  return call.settle(usage);
 }
 
 /** Providers take such a number among options of their own, too, and then before the other: OpenAI's `maxCompletionTokens`. */
@@ -156,9 +174,13 @@ function ownOptions(providerOptions: unknown): readonly ProviderParameters[] {
 }
 
 function answerLife(call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {
+  const reasoning: unknown[] = [];
   return {
-    part: (part) =>
-      (part as { type?: unknown } | null)?.type === 'finish' ? call.settle(normalizeUsage(part)) : undefined,
+    part(part) {
+      const { type } = Object(part) as { type?: unknown };
+      if (type === 'reasoning-start') reasoning.push(part);
+      return type === 'finish' ? settle(call, part, reasoning) : undefined;
+    },
     ended: () => call.settle(undefined),
     cut: () => call.cut(),
     signal,

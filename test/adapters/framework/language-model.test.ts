@@ -272,6 +272,46 @@ describe('a request while the store fails', () => {
   });
 });
 
+describe('reasoning that the provider keeps', () => {
+  const metadata = { openai: { itemId: 'rs_1' } };
+  const usage = { inputTokens: { total: 9 }, outputTokens: { total: 800, reasoning: 700 } };
+  const request = {
+    prompt: [
+      ...(ask.prompt as unknown[]),
+      { role: 'assistant', content: [{ type: 'reasoning', providerOptions: metadata }] },
+    ],
+    maxOutputTokens: 100,
+  };
+
+  it.each([
+    {
+      how: 'whole',
+      answer: () => ({ usage, content: [{ type: 'reasoning', text: '', providerMetadata: metadata }] }),
+    },
+    {
+      how: 'as a stream',
+      answer: () => ({
+        stream: ReadableStream.from([
+          { type: 'reasoning-start', id: 'rs_1:0', providerMetadata: metadata },
+          { type: 'finish', usage },
+        ]),
+      }),
+    },
+  ])('counts in later requests, whoever makes them, as an answer told $how', async ({ answer }) => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    const first = (await held(leash, answer).model.doStream(ask)) as { stream?: ReadableStream<unknown> };
+    for await (const _ of first.stream ?? []);
+    const { spent } = await usd(leash);
+    let during = {};
+    const { model } = held(leash, async () => {
+      during = await usd(leash);
+      return { usage };
+    });
+    await model.doGenerate(request);
+    expect(during).toEqual({ spent, held: String(((promptBound(request) + 700) * 1.25 + 1000) / 1e6) });
+  });
+});
+
 describe('a request whose cost nobody can tell', () => {
   const files = { prompt: [{ role: 'user', content: [{ type: 'file', mediaType: 'image/png', data: 'iVBO' }] }] };
   it.each([
@@ -297,6 +337,15 @@ describe('a request whose cost nobody can tell', () => {
       message: 'model "fake-1"',
     },
     { name: 'a prompt with files', price, request: files, error: TypeError, message: '`inputTokens`' },
+    {
+      name: 'reasoning that somebody else was told of',
+      price,
+      request: {
+        prompt: [{ content: [{ type: 'reasoning', providerOptions: { openai: { itemId: 'rs_0' } } }] }],
+      },
+      error: TypeError,
+      message: '`inputTokens`',
+    },
     { name: 'a prompt that is none', price, request: { prompt: 'text' }, error: TypeError, message: '`inputTokens`' },
     {
       name: 'reasoning',
