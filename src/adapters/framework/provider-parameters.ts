@@ -50,11 +50,17 @@ export function checkCountable(parameters: ProviderParameters, where: string): v
   }
 }
 
-/** @throws {TypeError} the provider is to answer more than once. */
+/** @throws {TypeError} the provider is to answer more than once, or with other models, which have prices of their own. */
 export function checkOneAnswer(parameters: ProviderParameters, where: string): void {
-  const { n, candidateCount = n } = withExtras(parameters);
+  const { n, candidateCount = n, models, fallbacks } = withExtras(parameters);
   if (typeof candidateCount === 'number' && candidateCount > 1) {
     throw new TypeError(`${where} knows requests for one answer, got one for ${candidateCount}`);
+  }
+  // Of gateways such as Vercel's and OpenRouter, and of Anthropic, which takes `'default'` too.
+  if ([models, fallbacks].some((others) => (Array.isArray(others) ? others.length > 0 : others === 'default'))) {
+    throw new TypeError(
+      `${where} knows requests to one model, got one with others to fall back on: nobody can tell what its answer costs`,
+    );
   }
 }
 

@@ -355,6 +355,13 @@ describe('a request whose cost nobody can tell', () => {
       message: '`reasoningTokens`',
     },
     {
+      name: 'a model to fall back on',
+      price,
+      request: { ...ask, providerOptions: { gateway: { models: ['dearer'] } } },
+      error: TypeError,
+      message: 'one model',
+    },
+    {
       name: 'several answers',
       price,
       request: { ...ask, providerOptions: { compatible: { n: 2 } } },

@@ -58,11 +58,23 @@ describe('checkCountable', () => {
 });
 
 describe('checkOneAnswer', () => {
-  it.each([{}, { n: 1 }, { n: null }, { generationConfig: { candidateCount: 1 } }])('lets %j pass', (sent) => {
-    expect(() => checkOneAnswer(sent, 'leashModel')).not.toThrow();
-  });
+  it.each([{}, { n: 1 }, { n: null }, { generationConfig: { candidateCount: 1 } }, { models: [], fallbacks: null }])(
+    'lets %j pass',
+    (sent) => {
+      expect(() => checkOneAnswer(sent, 'leashModel')).not.toThrow();
+    },
+  );
 
   it.each([{ n: 2 }, { extra_body: { n: 2 } }, { generationConfig: { candidateCount: 2 } }])('refuses %j', (sent) => {
     expect(() => checkOneAnswer(sent, 'leashModel')).toThrow('leashModel knows requests for one answer, got one for 2');
+  });
+
+  it.each([
+    { models: ['a'] },
+    { extra_body: { models: ['a'] } },
+    { fallbacks: 'default' },
+    { fallbacks: [{ model: 'a' }] },
+  ])('refuses the other models of %j', (sent) => {
+    expect(() => checkOneAnswer(sent, 'leashModel')).toThrow('leashModel knows requests to one model');
   });
 });
