@@ -67,6 +67,8 @@ function readNested(usage: Fields, input: Fields): Told | undefined {
   const raw = fieldsOf(usage, 'raw');
   // Anthropic's compaction is in these sums but for its cache, and its advisor is not.
   if (raw !== undefined && hasIterations(raw)) return readAnthropic(raw);
+  // What the tools of Google read is left out of these sums.
+  if (raw !== undefined && 'promptTokenCount' in raw) return readGoogle(raw);
   const output = fieldsOf(usage, 'outputTokens');
   const told = {
     input: count(input, 'total'),
@@ -74,6 +76,8 @@ function readNested(usage: Fields, input: Fields): Told | undefined {
     cacheRead: count(input, 'cacheRead'),
     cacheWrite: count(input, 'cacheWrite'),
     reasoning: count(output, 'reasoning'),
+    // Of chat completions: some leave reasoning out of the rest.
+    total: count(raw, 'total_tokens'),
   };
   return { ...told, cacheInside: addsUp(told, count(input, 'noCache')) };
 }
