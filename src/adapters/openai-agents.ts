@@ -49,6 +49,9 @@ interface FunctionTool {
  * Tools of `mcpServers` are not among them, and pass: give the agent `leashTools(leash, await getAllMcpTools(servers))` in
  * their place.
  *
+ * The framework invokes an agent that is a tool anew when the run goes on after an approval inside of it: that is another
+ * call. It finds such an approval again in the same process alone, not in a state that was written down.
+ *
  * A refused call is told to the model. The one that ends the session, and all after it, end the run, with a
  * `ToolCallError` whose `error` is the refusal; so does every refusal of a tool with an `outputSchema`.
  *
