@@ -208,8 +208,24 @@ function leashSettings<Settings extends object>(leash: Leash, settings: Settings
   if (typeof prepareCall === 'function') {
     members['prepareCall'] = async (...params: unknown[]) => {
       const call: object | undefined = await Reflect.apply(prepareCall, settings, params);
-      return call === undefined ? call : leashSettings(leash, call, options);
+      return call === undefined ? call : leashSettings(leash, call, termsOf(call, options));
     };
   }
   return withMembers(settings, members);
+}
+
+/** A call may have some of the tools alone, or others. */
+function termsOf(call: object, options: AnyOptions): AnyOptions {
+  const { tools } = call as { readonly tools?: unknown };
+  const { costs, schemas, urls, unguarded } = options;
+  const has = (name: string): boolean => Object.hasOwn(Object(tools), name);
+  const ofTools = <Terms extends object>(terms: Terms | undefined): Terms | undefined =>
+    terms && (Object.fromEntries(Object.entries(terms).filter(([name]) => has(name))) as Terms);
+  return {
+    ...options,
+    costs: ofTools(costs),
+    schemas: ofTools(schemas),
+    urls: ofTools(urls),
+    unguarded: Array.isArray(unguarded) ? unguarded.filter(has) : unguarded,
+  };
 }
