@@ -32,7 +32,8 @@ interface Told {
 export function normalizeUsage(raw: unknown): TokenUsage | undefined {
   if (!isFields(raw) || 'steps' in raw) return undefined;
   const usage = [raw['usage'], raw['usageMetadata'], raw['usage_metadata']].find(isFields) ?? raw;
-  const told = read(usage, fieldsOf(raw, 'providerMetadata'));
+  const told =
+    usage === raw['usage_metadata'] ? readMessage(raw, usage) : read(usage, fieldsOf(raw, 'providerMetadata'));
   return told === undefined ? undefined : settle(told);
 }
 
@@ -177,6 +178,16 @@ function readChatCompletion(usage: Fields): Told {
     total: count(usage, 'total_tokens'),
     cacheInside: true,
   };
+}
+
+/** A message of LangChain, whose sums leave out what Anthropic tells of compaction; of a stream they have lost it. */
+function readMessage(message: Fields, usage: Fields): Told | undefined {
+  const anthropic = fieldsOf(fieldsOf(message, 'response_metadata'), 'usage');
+  if (anthropic !== undefined && hasIterations(anthropic)) return readAnthropic(anthropic);
+  const { content } = message;
+  const isCompacted =
+    Array.isArray(content) && content.some((block) => isFields(block) && block['type'] === 'compaction');
+  return isCompacted ? undefined : read(usage, undefined);
 }
 
 /** OpenAI's responses and LangChain's `usage_metadata`, which name their details differently. */

@@ -410,6 +410,15 @@ describe('normalizeUsage', () => {
       expect(normalizeUsage({ ...nested(TRUTH), raw: withCompaction })).toEqual(expected);
     });
 
+    it('adds compaction that LangChain leaves out, and knows nothing where it was lost', () => {
+      const message = { content: 'x', usage_metadata: langchain(TRUTH), response_metadata: { usage: withCompaction } };
+      expect(normalizeUsage(message)).toEqual(expected);
+      expect(normalizeUsage({ ...message, response_metadata: { usage: anthropic(TRUTH) } })).toEqual(TRUTH);
+      const streamed = { ...message, content: [{ type: 'compaction' }, { type: 'text' }], response_metadata: {} };
+      expect(normalizeUsage(streamed)).toBeUndefined();
+      expect(normalizeUsage({ ...streamed, content: [{ type: 'text' }] })).toEqual(TRUTH);
+    });
+
     it('adds compaction where no cache is told', () => {
       const raw = { input_tokens: 7, output_tokens: 3, iterations: [compaction] };
       expect(normalizeUsage(raw)).toMatchObject({ inputTokens: 64, outputTokens: 23 });
