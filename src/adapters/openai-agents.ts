@@ -5,7 +5,7 @@ import type { Price, PricedModel } from '../prices/price.ts';
 import { type AgentRequest, agentPromptBound, ownParameters, reasoningIds } from './framework/agent-request.ts';
 import { toldOf } from './framework/denial.ts';
 import { jsonArguments } from './framework/json-arguments.ts';
-import { KeptReasoning } from './framework/kept-reasoning.ts';
+import { keptReasoning } from './framework/kept-reasoning.ts';
 import { withMembers } from './framework/members.ts';
 import {
   beginModelCall,
@@ -138,7 +138,6 @@ export function leashModel<Model extends AgentModel>(
 ): Model {
   const identified = readModel(model, price, options);
   return leashedOnce(leash, model, () => {
-    const kept = new KeptReasoning();
     const begin = (request: ModelRequest): Promise<ModelCall> => {
       const own = ownParameters(request);
       const limits = limitsIn(own);
@@ -148,7 +147,7 @@ export function leashModel<Model extends AgentModel>(
         price,
         {
           model: typeof own['model'] === 'string' ? { ...identified, modelId: own['model'] } : identified,
-          inputTokens: () => options.inputTokens?.(request) ?? agentPromptBound(request, kept),
+          inputTokens: () => options.inputTokens?.(request) ?? agentPromptBound(request, keptReasoning),
           maxOutputTokens: limits.length === 0 ? maxTokens : Math.max(...limits, maxTokens ?? 0),
           fixed: limits.length > 0,
           extraOutputTokens: () => {
@@ -165,7 +164,7 @@ export function leashModel<Model extends AgentModel>(
         const call = await begin(request);
         const sent = sentAs(request, call, leash);
         const response = await settledAnswer(call, sent.signal, () => model.getResponse(sent as never));
-        remember(kept, response);
+        remember(response);
         return response;
       },
       async *getStreamedResponse(request: ModelRequest) {
@@ -176,7 +175,7 @@ export function leashModel<Model extends AgentModel>(
             const { type, response } = Object(event) as { type?: unknown; response?: unknown };
             if (type !== 'response_done') return;
             await call.settle(normalizeUsage(response));
-            remember(kept, response);
+            remember(response);
           },
           ended: () => call.settle(undefined),
           unsent: () => call.unsent(),
@@ -197,10 +196,10 @@ function sentAs(request: ModelRequest, { maxOutputTokens }: ModelCall, leash: Le
   return { ...request, modelSettings: limited, signal: eitherSignal(request.signal, leash.signal) } as never;
 }
 
-function remember(kept: KeptReasoning, response: unknown): void {
+function remember(response: unknown): void {
   const usage = normalizeUsage(response);
   if (usage !== undefined)
-    kept.remember(reasoningIds(Object(response).output), usage.reasoningTokens ?? usage.outputTokens);
+    keptReasoning.remember(reasoningIds(Object(response).output), usage.reasoningTokens ?? usage.outputTokens);
 }
 
 const MODEL_OPTIONS = ['modelId', 'provider', 'inputTokens', 'maxOutputTokens', 'onError'];

@@ -1,14 +1,13 @@
 import { uncountable } from './prompt-bound.ts';
 
-/** How much of it is remembered of one model, or of all where they share it. */
-const MAX_REMEMBERED = 4096;
+const MAX_REMEMBERED = 16_384;
 
 /** How many tokens reasoning had that requests name by its id alone, so that the provider reads what it has kept. */
 export class KeptReasoning {
   readonly #tokens = new Map<string, number>();
   readonly #most: number;
 
-  constructor(most: number = MAX_REMEMBERED) {
+  constructor(most: number) {
     this.#most = most;
   }
 
@@ -37,3 +36,6 @@ export class KeptReasoning {
     if (this.#tokens.size > this.#most) this.#tokens.delete(oldest as string);
   }
 }
+
+/** Of all models: the next request may be another one's, or that of another copy of the same. */
+export const keptReasoning: KeptReasoning = new KeptReasoning(MAX_REMEMBERED);

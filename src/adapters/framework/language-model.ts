@@ -2,7 +2,7 @@ import { checkInteger, checkOptions, kindOf, shown } from '../../internal/option
 import type { Leash } from '../../leash-contract.ts';
 import { normalizeUsage } from '../../prices/normalize-usage.ts';
 import type { Price } from '../../prices/price.ts';
-import { KeptReasoning } from './kept-reasoning.ts';
+import { keptReasoning } from './kept-reasoning.ts';
 import { withMembers } from './members.ts';
 import {
   beginModelCall,
@@ -137,17 +137,14 @@ async function answer(
   return given;
 }
 
-/** Of all models: a step may have another one, or another copy of it. */
-const kept = new KeptReasoning(16_384);
-
 function boundOf(request: PromptParts): number {
-  return promptBound(request) + kept.tokensOf(namedReasoning(request));
+  return promptBound(request) + keptReasoning.tokensOf(namedReasoning(request));
 }
 
 /** @param parts of the answer, as far as they are reasoning. */
 function settle(call: ModelCall, told: unknown, parts: unknown): Promise<void> {
   const usage = normalizeUsage(told);
-  if (usage !== undefined) kept.remember(toldReasoning(parts), usage.reasoningTokens ?? usage.outputTokens);
+  if (usage !== undefined) keptReasoning.remember(toldReasoning(parts), usage.reasoningTokens ?? usage.outputTokens);
   return call.settle(usage);
 }
 

@@ -7,7 +7,7 @@ import {
 import { KeptReasoning } from '../../../src/adapters/framework/kept-reasoning.ts';
 
 const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
-const agentPromptBound = (request: AgentRequest, kept = new KeptReasoning()): number => boundOf(request, kept);
+const agentPromptBound = (request: AgentRequest, kept = new KeptReasoning(4096)): number => boundOf(request, kept);
 const message = (content: unknown): AgentRequest => ({ input: [{ type: 'message', role: 'user', content }] });
 
 describe('agentPromptBound', () => {
@@ -84,7 +84,7 @@ describe('reasoning that the provider keeps', () => {
   const item = { type: 'reasoning', id: 'rs_1', content: [] };
   const of = (kept: KeptReasoning, ...input: object[]): number => boundOf({ input }, kept);
   const told = (tokens: number, output: unknown = [item]): KeptReasoning => {
-    const kept = new KeptReasoning();
+    const kept = new KeptReasoning(4096);
     kept.remember(reasoningIds(output), tokens);
     return kept;
   };
