@@ -15,7 +15,7 @@ import {
   type ModelCallOptions,
 } from './framework/model-call.ts';
 import { leashedOnce } from './framework/once.ts';
-import { checkOneAnswer, limitsIn } from './framework/provider-parameters.ts';
+import { checkOneAnswer, limitsIn, namesLimit, withoutLimits } from './framework/provider-parameters.ts';
 import { settledAnswer } from './framework/settled-answer.ts';
 import { settledIterable } from './framework/settled-iterable.ts';
 import { eitherSignal, withSignal } from './framework/signal.ts';
@@ -191,8 +191,11 @@ export function leashModel<Model extends AgentModel>(
 function sentAs(request: ModelRequest, { maxOutputTokens }: ModelCall, leash: Leash): { readonly signal: AbortSignal } {
   const { modelSettings } = request;
   // One limit is enough: providers refuse requests with two.
-  const stays = maxOutputTokens === undefined || limitsIn(ownParameters(request)).length > 0;
-  const limited = stays ? modelSettings : { ...modelSettings, maxTokens: maxOutputTokens };
+  const own = ownParameters(request);
+  const stays = maxOutputTokens === undefined || limitsIn(own).length > 0;
+  // Such as null: it would be sent in place of the number.
+  const others = namesLimit(own) ? { providerData: withoutLimits(own) } : {};
+  const limited = stays ? modelSettings : { ...modelSettings, ...others, maxTokens: maxOutputTokens };
   return { ...request, modelSettings: limited, signal: eitherSignal(request.signal, leash.signal) } as never;
 }
 

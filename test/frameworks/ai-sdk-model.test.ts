@@ -1,7 +1,7 @@
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import { calcPrice } from '@pydantic/genai-prices';
-import { APICallError, generateText, isStepCount, ToolLoopAgent, tool } from 'ai';
+import { APICallError, generateText, isStepCount, type ModelMessage, ToolLoopAgent, tool } from 'ai';
 import { budget, callCap, findLeashError } from 'leashkit';
 import { leashModel, leashTools, type Price, withLeash } from 'leashkit/ai-sdk';
 import { fromGenaiPrices, priceTable } from 'leashkit/prices';
@@ -271,12 +271,11 @@ describe('a request with options of its provider', () => {
     const wire = responsesWire(() => ({ text: 'hi' }));
     const openai = createOpenAI({ apiKey: 'none', fetch: wire.fetch });
     const model = leashModel(leash, openai('gpt-5'), price);
-    const reasoning = {
-      type: 'reasoning',
-      text: '',
-      providerOptions: { openai: { itemId: 'rs_of_another_process' } },
-    } as const;
-    const messages = [{ role: 'user', content: 'go' } as const, { role: 'assistant', content: [reasoning] } as const];
+    const providerOptions = { openai: { itemId: 'rs_of_another_process' } };
+    const messages: ModelMessage[] = [
+      { role: 'user', content: 'go' },
+      { role: 'assistant', content: [{ type: 'reasoning', text: '', providerOptions }] },
+    ];
     const error = await caught(generateText({ model, messages }));
     expect((error as Error).message).toContain('say so with the option `inputTokens` of leashModel');
     expect(wire.requests).toEqual([]);

@@ -188,6 +188,14 @@ describe('what a request says to its provider alone', () => {
     },
   );
 
+  it.each([null, -1])('is cut down where its limit is none: %s', async (max_tokens) => {
+    const { agent, requests } = asking({ max_tokens, user: 'u' });
+    await run(agent, 'go');
+    expect(requests).toMatchObject([{ body: { max_tokens: expect.any(Number), user: 'u' } }]);
+    expect(requests[0]?.body['max_tokens']).toBeGreaterThan(100);
+    expect(requests[0]?.body['max_tokens']).toBeLessThan(1000);
+  });
+
   it('is refused where it brings more than the budget has, since the number cannot be changed', async () => {
     const { agent, requests, leash } = asking({ max_completion_tokens: 5000 });
     expect(await caught(run(agent, 'go'))).toBe(leash.breach);
