@@ -27,7 +27,7 @@ export function promptBound({ prompt, tools, responseFormat, providerOptions }: 
   }
   if (hasOption(providerOptions, CONTINUING)) throw uncountable('what the provider kept of earlier requests', where);
   // Some of the options are text too: OpenAI's `instructions` and `textFormat`.
-  const parts = [prompt, listed, responseFormat, providerOptions];
+  const parts = [prompt, listed, responseFormat, ...(providerOptions === undefined ? [] : [providerOptions])];
   return textBound(parts, listed.length > 0 || isJson(responseFormat));
 }
 
