@@ -55,7 +55,10 @@ const CONTINUING = ['previousResponseId', 'conversation', 'thread', 'container',
 
 function hasOption(providerOptions: unknown, names: readonly string[]): boolean {
   return Object.values(Object(providerOptions)).some((options) =>
-    names.some((name) => Object(options)[name] !== undefined && Object(options)[name] !== null),
+    names.some((name) => {
+      const option: unknown = Object(options)[name];
+      return Array.isArray(option) ? option.length > 0 : option !== undefined && option !== null;
+    }),
   );
 }
 

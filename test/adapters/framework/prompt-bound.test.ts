@@ -29,7 +29,13 @@ describe('promptBound', () => {
   });
 
   it('counts other options of a provider as the text that they may be', () => {
-    for (const openai of [{}, { store: true, previousResponseId: null }, { instructions: 'Be terse.' }, undefined]) {
+    for (const openai of [
+      {},
+      { mcpServers: [] },
+      { store: true, previousResponseId: null },
+      { instructions: 'Be terse.' },
+      undefined,
+    ]) {
       const providerOptions = { openai };
       expect(promptBound({ ...promptOf('x'), providerOptions })).toBe(
         promptBound({ ...promptOf('x'), providerOptions: {} }) + bytes(providerOptions) - 2,
