@@ -129,16 +129,17 @@ export function leashStop(leash: Leash): () => boolean {
 /**
  * A model under the leash: no request is sent after the session has ended, nor one that no budget can pay. Before a
  * request the most that it can cost is held: the price of its prompt, and of as many output tokens as it asks for, or of
- * as many as the budgets still buy where that is less; that number is what is sent as `maxOutputTokens`. Afterwards the
- * reported usage is booked. An answer that is streamed is settled when it ends; one that fails, is cancelled, or comes
- * without usage counts as the whole estimate. One that is neither read to its end nor cancelled stays held until the
- * session closes. The end of the session aborts requests under way.
+ * as many as the budgets still buy where that is less; that number is what is sent as `maxOutputTokens`, in place of a
+ * provider's own such as `maxCompletionTokens`. Afterwards the reported usage is booked. An answer that is streamed is
+ * settled when it ends; one that fails, is cancelled, or comes without usage counts as the whole estimate. One that is
+ * neither read to its end nor cancelled stays held until the session closes. The end of the session aborts requests under
+ * way.
  *
  * Models of specification v2, v3 and v4 (AI SDK 5, 6 and 7, Mastra). A model that this leash holds already stays as it
  * is.
  *
  * @param price what its tokens cost, or `'free'` to count nothing. A model without a price is refused before its first
- * request is sent.
+ * request is sent, and so is a request that names other models to fall back on.
  * @throws {TypeError | RangeError} no model, no price, or an option.
  */
 export function leashModel<Model extends LanguageModel>(
@@ -207,8 +208,24 @@ function leashSettings<Settings extends object>(leash: Leash, settings: Settings
   if (typeof prepareCall === 'function') {
     members['prepareCall'] = async (...params: unknown[]) => {
       const call: object | undefined = await Reflect.apply(prepareCall, settings, params);
-      return call === undefined ? call : leashSettings(leash, call, options);
+      return call === undefined ? call : leashSettings(leash, call, termsOf(call, options));
     };
   }
   return withMembers(settings, members);
+}
+
+/** A call may have some of the tools alone, or others. */
+function termsOf(call: object, options: AnyOptions): AnyOptions {
+  const { tools } = call as { readonly tools?: unknown };
+  const { costs, schemas, urls, unguarded } = options;
+  const has = (name: string): boolean => Object.hasOwn(Object(tools), name);
+  const ofTools = <Terms extends object>(terms: Terms | undefined): Terms | undefined =>
+    terms && (Object.fromEntries(Object.entries(terms).filter(([name]) => has(name))) as Terms);
+  return {
+    ...options,
+    costs: ofTools(costs),
+    schemas: ofTools(schemas),
+    urls: ofTools(urls),
+    unguarded: Array.isArray(unguarded) ? unguarded.filter(has) : unguarded,
+  };
 }

@@ -166,7 +166,8 @@ export interface LeashMiddleware {
 
 /**
  * An agent of `createAgent` under the leash: its tools, also those that `leashTools` does not hold yet, and its model.
- * Stands last in `middleware`, so that every try of the others comes by here.
+ * Stands last in `middleware`, so that every try of the others comes by here. What others ask models of their own, such as
+ * one that summarizes, does not: `leash.hold` or `leash.charge` counts that.
  *
  * No request to the model is sent after the session has ended, nor one that no budget can pay. Before a request the most
  * that it can cost is held: the price of its prompt, and of as many output tokens as the model asks for, or of as many as

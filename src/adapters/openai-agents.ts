@@ -2,9 +2,10 @@ import { checkName, checkOptions } from '../internal/options.ts';
 import type { Leash } from '../leash-contract.ts';
 import { normalizeUsage } from '../prices/normalize-usage.ts';
 import type { Price, PricedModel } from '../prices/price.ts';
-import { type AgentRequest, agentPromptBound, KeptReasoning, ownParameters } from './framework/agent-request.ts';
+import { type AgentRequest, agentPromptBound, ownParameters, reasoningIds } from './framework/agent-request.ts';
 import { toldOf } from './framework/denial.ts';
 import { jsonArguments } from './framework/json-arguments.ts';
+import { keptReasoning } from './framework/kept-reasoning.ts';
 import { withMembers } from './framework/members.ts';
 import {
   beginModelCall,
@@ -14,7 +15,7 @@ import {
   type ModelCallOptions,
 } from './framework/model-call.ts';
 import { leashedOnce } from './framework/once.ts';
-import { checkOneAnswer, limitsIn } from './framework/provider-parameters.ts';
+import { checkOneAnswer, limitsIn, namesLimit, withoutLimits } from './framework/provider-parameters.ts';
 import { settledAnswer } from './framework/settled-answer.ts';
 import { settledIterable } from './framework/settled-iterable.ts';
 import { eitherSignal, withSignal } from './framework/signal.ts';
@@ -47,6 +48,9 @@ interface FunctionTool {
  *
  * Tools of `mcpServers` are not among them, and pass: give the agent `leashTools(leash, await getAllMcpTools(servers))` in
  * their place.
+ *
+ * The framework invokes an agent that is a tool anew when the run goes on after an approval inside of it: that is another
+ * call. It finds such an approval again in the same process alone, not in a state that was written down.
  *
  * A refused call is told to the model. The one that ends the session, and all after it, end the run, with a
  * `ToolCallError` whose `error` is the refusal; so does every refusal of a tool with an `outputSchema`.
@@ -134,7 +138,6 @@ export function leashModel<Model extends AgentModel>(
 ): Model {
   const identified = readModel(model, price, options);
   return leashedOnce(leash, model, () => {
-    const kept = new KeptReasoning();
     const begin = (request: ModelRequest): Promise<ModelCall> => {
       const own = ownParameters(request);
       const limits = limitsIn(own);
@@ -144,7 +147,7 @@ export function leashModel<Model extends AgentModel>(
         price,
         {
           model: typeof own['model'] === 'string' ? { ...identified, modelId: own['model'] } : identified,
-          inputTokens: () => options.inputTokens?.(request) ?? agentPromptBound(request, kept),
+          inputTokens: () => options.inputTokens?.(request) ?? agentPromptBound(request, keptReasoning),
           maxOutputTokens: limits.length === 0 ? maxTokens : Math.max(...limits, maxTokens ?? 0),
           fixed: limits.length > 0,
           extraOutputTokens: () => {
@@ -161,7 +164,7 @@ export function leashModel<Model extends AgentModel>(
         const call = await begin(request);
         const sent = sentAs(request, call, leash);
         const response = await settledAnswer(call, sent.signal, () => model.getResponse(sent as never));
-        remember(kept, response);
+        remember(response);
         return response;
       },
       async *getStreamedResponse(request: ModelRequest) {
@@ -172,9 +175,10 @@ export function leashModel<Model extends AgentModel>(
             const { type, response } = Object(event) as { type?: unknown; response?: unknown };
             if (type !== 'response_done') return;
             await call.settle(normalizeUsage(response));
-            remember(kept, response);
+            remember(response);
           },
           ended: () => call.settle(undefined),
+          unsent: () => call.unsent(),
           failed: () => call.fail(),
           cut: () => call.cut(),
           signal: sent.signal,
@@ -187,14 +191,18 @@ export function leashModel<Model extends AgentModel>(
 function sentAs(request: ModelRequest, { maxOutputTokens }: ModelCall, leash: Leash): { readonly signal: AbortSignal } {
   const { modelSettings } = request;
   // One limit is enough: providers refuse requests with two.
-  const stays = maxOutputTokens === undefined || limitsIn(ownParameters(request)).length > 0;
-  const limited = stays ? modelSettings : { ...modelSettings, maxTokens: maxOutputTokens };
+  const own = ownParameters(request);
+  const stays = maxOutputTokens === undefined || limitsIn(own).length > 0;
+  // Such as null: it would be sent in place of the number.
+  const others = namesLimit(own) ? { providerData: withoutLimits(own) } : {};
+  const limited = stays ? modelSettings : { ...modelSettings, ...others, maxTokens: maxOutputTokens };
   return { ...request, modelSettings: limited, signal: eitherSignal(request.signal, leash.signal) } as never;
 }
 
-function remember(kept: KeptReasoning, response: unknown): void {
+function remember(response: unknown): void {
   const usage = normalizeUsage(response);
-  if (usage !== undefined) kept.remember(Object(response).output, usage.reasoningTokens ?? usage.outputTokens);
+  if (usage !== undefined)
+    keptReasoning.remember(reasoningIds(Object(response).output), usage.reasoningTokens ?? usage.outputTokens);
 }
 
 const MODEL_OPTIONS = ['modelId', 'provider', 'inputTokens', 'maxOutputTokens', 'onError'];

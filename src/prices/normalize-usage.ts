@@ -32,7 +32,8 @@ interface Told {
 export function normalizeUsage(raw: unknown): TokenUsage | undefined {
   if (!isFields(raw) || 'steps' in raw) return undefined;
   const usage = [raw['usage'], raw['usageMetadata'], raw['usage_metadata']].find(isFields) ?? raw;
-  const told = read(usage, fieldsOf(raw, 'providerMetadata'));
+  const told =
+    usage === raw['usage_metadata'] ? readMessage(raw, usage) : read(usage, fieldsOf(raw, 'providerMetadata'));
   return told === undefined ? undefined : settle(told);
 }
 
@@ -67,6 +68,8 @@ function readNested(usage: Fields, input: Fields): Told | undefined {
   const raw = fieldsOf(usage, 'raw');
   // Anthropic's compaction is in these sums but for its cache, and its advisor is not.
   if (raw !== undefined && hasIterations(raw)) return readAnthropic(raw);
+  // What the tools of Google read is left out of these sums.
+  if (raw !== undefined && 'promptTokenCount' in raw) return readGoogle(raw);
   const output = fieldsOf(usage, 'outputTokens');
   const told = {
     input: count(input, 'total'),
@@ -74,6 +77,8 @@ function readNested(usage: Fields, input: Fields): Told | undefined {
     cacheRead: count(input, 'cacheRead'),
     cacheWrite: count(input, 'cacheWrite'),
     reasoning: count(output, 'reasoning'),
+    // Of chat completions: some leave reasoning out of the rest.
+    total: count(raw, 'total_tokens'),
   };
   return { ...told, cacheInside: addsUp(told, count(input, 'noCache')) };
 }
@@ -173,6 +178,16 @@ function readChatCompletion(usage: Fields): Told {
     total: count(usage, 'total_tokens'),
     cacheInside: true,
   };
+}
+
+/** A message of LangChain, whose sums leave out what Anthropic tells of compaction; of a stream they have lost it. */
+function readMessage(message: Fields, usage: Fields): Told | undefined {
+  const anthropic = fieldsOf(fieldsOf(message, 'response_metadata'), 'usage');
+  if (anthropic !== undefined && hasIterations(anthropic)) return readAnthropic(anthropic);
+  const { content } = message;
+  const isCompacted =
+    Array.isArray(content) && content.some((block) => isFields(block) && block['type'] === 'compaction');
+  return isCompacted ? undefined : read(usage, undefined);
 }
 
 /** OpenAI's responses and LangChain's `usage_metadata`, which name their details differently. */

@@ -394,6 +394,18 @@ describe('withLeash', () => {
     expect(await nothing.prepareCall()).toBeUndefined();
   });
 
+  it('holds those of the tools that a call has', async () => {
+    const leash = createLeash({ guards: [budget({ usd: 1 })] });
+    const tools = { search, read: toolOf(async () => 'x'), ask: {} };
+    const settings = { tools, prepareCall: () => ({ tools: { search: toolOf(async () => 'y') } }) };
+    const options = { costs: { search: '$0.1', read: '$0.2' }, unguarded: ['ask'] } as const;
+    const held = withLeash(leash, settings, options);
+    await (await held.prepareCall()).tools.search.execute({}, {});
+    expect(await leash.usage()).toMatchObject({ usd: '0.1' });
+    const none = withLeash(leash, { tools, prepareCall: () => ({ tools: {} }) }, options);
+    expect((await none.prepareCall()).tools).toEqual({});
+  });
+
   it.each([
     { name: 'a model without a price', settings: { model: new FakeModel(answer) }, options: {}, message: '`price`' },
     { name: 'the name of a model', settings: { model: 'openai/gpt-5' }, options: { price }, message: 'gateway()' },

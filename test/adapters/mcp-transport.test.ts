@@ -12,7 +12,7 @@ import { lateStore } from '../helpers/late-store.ts';
 import { rejection } from '../helpers/refused.ts';
 
 interface Message {
-  readonly id?: number;
+  readonly id?: number | string;
   readonly method?: string;
   readonly params?: Readonly<Record<string, unknown>>;
   readonly result?: unknown;
@@ -53,7 +53,8 @@ function client(options: Partial<LeashOptions> = {}, deliver?: (message: Message
   held.onerror = (error) => told.push(['error', error]);
   const ends = (): unknown[] =>
     log.lines.map((line) => JSON.parse(line)).flatMap(({ kind, error }) => (kind === 'tool_error' ? [error] : []));
-  return { leash, transport, received, held, told, ends };
+  const kinds = (): unknown[] => log.lines.map((line) => JSON.parse(line).kind).filter((kind) => kind !== 'checkpoint');
+  return { leash, transport, received, held, told, ends, kinds };
 }
 
 describe.each([
@@ -77,6 +78,14 @@ describe.each([
     await held.send(search(1));
     await vi.waitFor(() => expect(told).toEqual([['message', { id: 1, result: 'found' }]]));
     expect(ends()).toEqual([]);
+  });
+
+  it('takes a response whose server says the number of the request as text', async () => {
+    const { transport, held, told, kinds } = client({ store: store() });
+    await held.send(search(1));
+    transport.onmessage?.({ id: '1', result: 'found' });
+    await vi.waitFor(() => expect(told).toEqual([['message', { id: '1', result: 'found' }]]));
+    expect(kinds()).toEqual(['session_open', 'tool_start', 'tool_ok']);
   });
 
   it('rejects with what the transport rejects with, and nothing stays held', async () => {

@@ -1,7 +1,7 @@
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import { calcPrice } from '@pydantic/genai-prices';
-import { APICallError, generateText, isStepCount, ToolLoopAgent, tool } from 'ai';
+import { APICallError, generateText, isStepCount, type ModelMessage, ToolLoopAgent, tool } from 'ai';
 import { budget, callCap, findLeashError } from 'leashkit';
 import { leashModel, leashTools, type Price, withLeash } from 'leashkit/ai-sdk';
 import { fromGenaiPrices, priceTable } from 'leashkit/prices';
@@ -11,6 +11,7 @@ import { type Answer, type Request, type Version, versions } from './helpers/ai-
 import { caught } from './helpers/caught.ts';
 import { recordedLeash } from './helpers/leash.ts';
 import { SearchBody } from './helpers/search-body.ts';
+import { anthropicWire, completionsWire, responsesWire } from './helpers/wire.ts';
 
 /** $1.25 for a million tokens of the prompt, $10 for the answer. */
 const price: Price = ({ inputTokens, outputTokens }) => ({ usd: (inputTokens * 1.25 + outputTokens * 10) / 1e6 });
@@ -213,6 +214,84 @@ describe('what arrives at a provider', () => {
     expect(held).toBeGreaterThanOrEqual(2100 * 1e-5);
     // The whole prompt, cache and all.
     expect((await leash.usage()).usd).toBe('0.00147');
+  });
+});
+
+describe('a request with options of its provider', () => {
+  const cent = () => recordedLeash({ guards: [budget({ usd: '0.01' })] });
+
+  it("is cut down by OpenAI's own limit, too: @ai-sdk/openai, chat completions", async () => {
+    const { leash, spentUsd } = cent();
+    const wire = completionsWire(({ body }) => ({
+      text: 'hi',
+      usage: { input: 5, output: Number(body['max_completion_tokens']) },
+    }));
+    const openai = createOpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const providerOptions = { openai: { maxCompletionTokens: 100_000 } };
+    await generateText({ model: leashModel(leash, openai.chat('gpt-5'), price), prompt: 'go', providerOptions });
+    expect(wire.requests[0]?.body['max_completion_tokens']).toBeLessThan(1000);
+    expect(Number(await spentUsd())).toBeLessThanOrEqual(0.01);
+  });
+
+  it('is not sent where no budget pays for the instructions among them: @ai-sdk/openai, responses', async () => {
+    const { leash } = cent();
+    const wire = responsesWire(() => ({ text: 'hi' }));
+    const openai = createOpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const providerOptions = { openai: { instructions: 'Be good. '.repeat(5000) } };
+    const error = await caught(
+      generateText({ model: leashModel(leash, openai('gpt-5'), price), prompt: 'go', providerOptions }),
+    );
+    expect(error).toMatchObject({ code: 'BUDGET_EXCEEDED' });
+    expect(wire.requests).toEqual([]);
+  });
+
+  it('counts the reasoning that OpenAI keeps for the next step: @ai-sdk/openai, responses', async () => {
+    const { leash, spentUsd } = recordedLeash({ guards: [budget({ usd: '0.2' })] });
+    let thought = 0;
+    const wire = responsesWire(({ body }, i) => {
+      const output = Math.min(5000, Number(body['max_output_tokens']));
+      const usage = { input: 100 + thought, output, reasoning: output - 10 };
+      thought += usage.reasoning;
+      return { calls: [{ name: 'search', input: { query: 'x' } }], reasoning: `rs_kept_${i}`, usage };
+    });
+    const openai = createOpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const settings = {
+      model: leashModel(leash, openai('gpt-5'), price, { maxOutputTokens: 5000 }),
+      tools: leashTools(leash, { search: tool({ inputSchema, execute: () => 'x' }) }, { costs: { search: 'free' } }),
+      stopWhen: isStepCount(20),
+    };
+    expect(await caught(generateText({ ...settings, prompt: 'go' }))).toBe(leash.breach);
+    expect(wire.requests.length).toBeGreaterThan(2);
+    expect(JSON.stringify(wire.requests.at(-1)?.body)).toContain('{"type":"item_reference","id":"rs_kept_0"}');
+    expect(Number(await spentUsd())).toBeLessThanOrEqual(0.2);
+  });
+
+  it('is not sent with reasoning that nobody here was told of', async () => {
+    const { leash } = cent();
+    const wire = responsesWire(() => ({ text: 'hi' }));
+    const openai = createOpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const model = leashModel(leash, openai('gpt-5'), price);
+    const providerOptions = { openai: { itemId: 'rs_of_another_process' } };
+    const messages: ModelMessage[] = [
+      { role: 'user', content: 'go' },
+      { role: 'assistant', content: [{ type: 'reasoning', text: '', providerOptions }] },
+    ];
+    const error = await caught(generateText({ model, messages }));
+    expect((error as Error).message).toContain('say so with the option `inputTokens` of leashModel');
+    expect(wire.requests).toEqual([]);
+    await generateText({ model, messages, providerOptions: { openai: { store: false } } });
+    expect(wire.requests).toHaveLength(1);
+  });
+
+  it('leaves room for a thinking budget of no size: @ai-sdk/anthropic', async () => {
+    const { leash, spentUsd } = recordedLeash({ guards: [budget({ usd: '0.02' })] });
+    const wire = anthropicWire(({ body }) => ({ text: 'hi', usage: { input: 5, output: Number(body['max_tokens']) } }));
+    const anthropic = createAnthropic({ apiKey: 'none', fetch: wire.fetch });
+    const providerOptions = { anthropic: { thinking: { type: 'enabled' } } } as const;
+    const model = leashModel(leash, anthropic('claude-sonnet-4-0'), price);
+    await generateText({ model, prompt: 'go', providerOptions });
+    expect(wire.requests[0]?.body).toMatchObject({ thinking: { budget_tokens: 1024 } });
+    expect(Number(await spentUsd())).toBeLessThanOrEqual(0.02);
   });
 });
 

@@ -188,6 +188,14 @@ describe('what a request says to its provider alone', () => {
     },
   );
 
+  it.each([null, -1])('is cut down where its limit is none: %s', async (max_tokens) => {
+    const { agent, requests } = asking({ max_tokens, user: 'u' });
+    await run(agent, 'go');
+    expect(requests).toMatchObject([{ body: { max_tokens: expect.any(Number), user: 'u' } }]);
+    expect(requests[0]?.body['max_tokens']).toBeGreaterThan(100);
+    expect(requests[0]?.body['max_tokens']).toBeLessThan(1000);
+  });
+
   it('is refused where it brings more than the budget has, since the number cannot be changed', async () => {
     const { agent, requests, leash } = asking({ max_completion_tokens: 5000 });
     expect(await caught(run(agent, 'go'))).toBe(leash.breach);
@@ -214,6 +222,25 @@ describe('what a request says to its provider alone', () => {
 describe('a request that is more than its text', () => {
   const [, responses] = apis as [Api, Api];
 
+  it('counts reasoning that an agent hands on to another one, with a model of its own', async () => {
+    const { leash } = recordedLeash({ guards: [budget({ usd: 1 })] });
+    const wire = responsesWire((_, i) =>
+      i === 0
+        ? {
+            calls: [{ name: 'transfer_to_second', input: {} }],
+            reasoning: 'rs_handed_on',
+            usage: { input: 100, output: 5010, reasoning: 5000 },
+          }
+        : { text: 'done' },
+    );
+    const client = new OpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const held = () => leashModel(leash, new OpenAIResponsesModel(client as never, 'gpt-5'), price);
+    const second = new Agent({ name: 'second', model: held() });
+    const first = new Agent({ name: 'first', model: held(), handoffs: [second] });
+    expect((await run(first, 'go')).finalOutput).toBe('done');
+    expect(JSON.stringify(wire.requests[1]?.body['input'])).toContain('rs_handed_on');
+  });
+
   it.each([false, true])('counts reasoning that the provider keeps as it told (stream: %s)', async (stream) => {
     const during: number[] = [];
     const all = setUp(
@@ -232,7 +259,8 @@ describe('a request that is more than its text', () => {
     expect((during[1] ?? 0) - (during[0] ?? 0)).toBeGreaterThan(0.00625);
     expect((during[1] ?? 0) - (during[0] ?? 0)).toBeLessThan(0.0075);
     const other = setUp(responses, saying('x'));
-    const error = await caught(run(other.agent, [...result.history, { role: 'user', content: 'go on' }]));
+    const history = result.history.map((item) => (item.type === 'reasoning' ? { ...item, id: 'rs_of_another' } : item));
+    const error = await caught(run(other.agent, [...history, { role: 'user', content: 'go on' }]));
     expect(String(error)).toContain('what the provider kept of earlier requests');
     expect(other.requests).toEqual([]);
   });

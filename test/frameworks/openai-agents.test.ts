@@ -352,6 +352,27 @@ describe('a call that a human has to approve', () => {
     expect(ofTools(recorded)).toEqual(['tool_start', 'tool_ok']);
   });
 
+  it('goes on inside of an agent that is a tool, which is invoked anew', async () => {
+    const recorded = recordedLeash({ guards: [callCap(3)] });
+    const body = new SearchBody();
+    const search = tool({ name: 'search', description: 's', parameters, execute: body.run, needsApproval: true });
+    const inner = new Agent({
+      name: 'inner',
+      model: callsOnce('search', { query: 'a' }),
+      tools: leashTools(recorded.leash, [search]),
+    });
+    const asked = inner.asTool({ toolName: 'ask', toolDescription: 'asks' });
+    const outer = new Agent({
+      name: 'outer',
+      model: callsOnce('ask', { input: 'please' }),
+      tools: leashTools(recorded.leash, [asked]),
+    });
+    const { state } = await run(outer, 'go');
+    for (const interruption of state.getInterruptions()) state.approve(interruption);
+    expect([(await run(outer, state)).finalOutput, body.ran]).toEqual(['done', 1]);
+    expect(recorded.events('tool_start').map((event) => event['tool'])).toEqual(['ask', 'ask', 'search']);
+  });
+
   it('is no call where it is rejected', async () => {
     const recorded = recordedLeash({ guards: [callCap(1)] });
     const body = new SearchBody();

@@ -10,7 +10,7 @@ export interface Size {
 /** The most that an entry may weigh, gzipped, with the parts that entries share. Whoever raises one says why. */
 export const CEILINGS: Readonly<Record<string, number>> = {
   index: 71_500,
-  'ai-sdk': 7_200,
+  'ai-sdk': 8_000,
   ajv: 3_800,
   anthropic: 1_100,
   'claude-agent-sdk': 4_800,
@@ -18,7 +18,7 @@ export const CEILINGS: Readonly<Record<string, number>> = {
   langchain: 8_900,
   mcp: 6_700,
   openai: 2_000,
-  'openai-agents': 8_000,
+  'openai-agents': 8_200,
   postgres: 13_600,
   prices: 4_400,
   redis: 15_400,

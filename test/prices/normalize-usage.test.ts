@@ -340,6 +340,23 @@ describe('normalizeUsage', () => {
     });
   });
 
+  it('adds what the provider tells and a framework leaves out of its sums', () => {
+    // Of @ai-sdk/google, which knows no tokens of tools, and of providers that copy OpenAI.
+    const told = { inputTokens: { total: 9, noCache: 9, cacheRead: 0 }, outputTokens: { total: 5, reasoning: 2 } };
+    const raw = { promptTokenCount: 9, candidatesTokenCount: 3, thoughtsTokenCount: 2 };
+    const expected = { inputTokens: 9, outputTokens: 5, reasoningTokens: 2 };
+    expect(normalizeUsage({ ...told, raw: { ...raw, totalTokenCount: 14 } })).toEqual(expected);
+    expect(normalizeUsage({ ...told, raw: { ...raw, totalTokenCount: 84, toolUsePromptTokenCount: 70 } })).toEqual({
+      ...expected,
+      inputTokens: 79,
+    });
+    expect(normalizeUsage({ ...told, raw: { ...raw, totalTokenCount: 84 } })).toMatchObject({ outputTokens: 75 });
+    const completion = { prompt_tokens: 9, completion_tokens: 5, total_tokens: 44 };
+    expect(normalizeUsage({ ...told, raw: completion })).toMatchObject({ inputTokens: 9, outputTokens: 35 });
+    expect(normalizeUsage({ ...told, raw: { ...completion, total_tokens: 14 } })).toMatchObject(expected);
+    expect(normalizeUsage({ ...told, raw: { ...completion, total_tokens: 'many' } })).toBeUndefined();
+  });
+
   it('adds up the requests of a run of OpenAI Agents', () => {
     const raw = {
       requests: 2,
@@ -391,6 +408,15 @@ describe('normalizeUsage', () => {
     it('adds compaction, which the sums leave out', () => {
       expect(normalizeUsage(withCompaction)).toEqual(expected);
       expect(normalizeUsage({ ...nested(TRUTH), raw: withCompaction })).toEqual(expected);
+    });
+
+    it('adds compaction that LangChain leaves out, and knows nothing where it was lost', () => {
+      const message = { content: 'x', usage_metadata: langchain(TRUTH), response_metadata: { usage: withCompaction } };
+      expect(normalizeUsage(message)).toEqual(expected);
+      expect(normalizeUsage({ ...message, response_metadata: { usage: anthropic(TRUTH) } })).toEqual(TRUTH);
+      const streamed = { ...message, content: [{ type: 'compaction' }, { type: 'text' }], response_metadata: {} };
+      expect(normalizeUsage(streamed)).toBeUndefined();
+      expect(normalizeUsage({ ...streamed, content: [{ type: 'text' }] })).toEqual(TRUTH);
     });
 
     it('adds compaction where no cache is told', () => {

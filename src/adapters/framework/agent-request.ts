@@ -1,3 +1,4 @@
+import type { KeptReasoning } from './kept-reasoning.ts';
 import { textBound, uncountable } from './prompt-bound.ts';
 import { checkCountable, type ProviderParameters } from './provider-parameters.ts';
 
@@ -47,7 +48,7 @@ export function agentPromptBound(request: AgentRequest, kept: KeptReasoning): nu
     [systemInstructions, input, listed, passed, outputType, own],
     listed.length + passed.length > 0,
   );
-  return text + kept.tokensOf(Array.isArray(input) ? input : []);
+  return text + kept.tokensOf(reasoningIds(input));
 }
 
 interface ReasoningItem {
@@ -56,39 +57,13 @@ interface ReasoningItem {
   readonly providerData?: unknown;
 }
 
-/** Of one model. */
-const MAX_REMEMBERED = 4096;
-
-/** How many tokens reasoning had that requests name by its id alone. Remembers the last few thousand. */
-export class KeptReasoning {
-  readonly #tokens = new Map<string, number>();
-
-  /** @param tokens of all of an answer's reasoning. */
-  remember(output: unknown, tokens: number): void {
-    for (const { id } of reasoningIn(output)) {
-      this.#tokens.set(id, tokens);
-      const [oldest] = this.#tokens.keys();
-      if (this.#tokens.size > MAX_REMEMBERED) this.#tokens.delete(oldest as string);
-    }
-  }
-
-  /** @throws {TypeError} nobody was told. */
-  tokensOf(input: readonly unknown[]): number {
-    return reasoningIn(input).reduce((sum, { id }) => {
-      const tokens = this.#tokens.get(id);
-      if (tokens === undefined) throw uncountable('what the provider kept of earlier requests', 'leashModel');
-      return sum + tokens;
-    }, 0);
-  }
-}
-
-/** Items that have an id and not what it stands for. */
-function reasoningIn(items: unknown): readonly { readonly id: string }[] {
+/** The ids of reasoning that has an id and not what it stands for. */
+export function reasoningIds(items: unknown): readonly string[] {
   if (!Array.isArray(items)) return [];
-  return items.filter((item: unknown): item is { id: string } => {
+  return items.flatMap((item: unknown) => {
     const { type, id, providerData } = Object(item) as ReasoningItem;
     const { encrypted_content, encryptedContent = encrypted_content } = Object(providerData);
-    return type === 'reasoning' && typeof id === 'string' && typeof encryptedContent !== 'string';
+    return type === 'reasoning' && typeof id === 'string' && typeof encryptedContent !== 'string' ? [id] : [];
   });
 }
 

@@ -2,6 +2,7 @@ import { checkInteger, checkOptions, kindOf, shown } from '../../internal/option
 import type { Leash } from '../../leash-contract.ts';
 import { normalizeUsage } from '../../prices/normalize-usage.ts';
 import type { Price } from '../../prices/price.ts';
+import { keptReasoning } from './kept-reasoning.ts';
 import { withMembers } from './members.ts';
 import {
   beginModelCall,
@@ -12,6 +13,8 @@ import {
 } from './model-call.ts';
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
+import { namedReasoning, toldReasoning } from './prompt-reasoning.ts';
+import { checkOneAnswer, limitsIn, namesLimit, type ProviderParameters, withoutLimits } from './provider-parameters.ts';
 import { answerOf } from './settled-answer.ts';
 import { settledStream } from './settled-stream.ts';
 import { eitherSignal } from './signal.ts';
@@ -29,14 +32,15 @@ export interface LanguageModel {
 export interface LeashModelOptions extends ModelCallOptions {
   /**
    * The tokens of a prompt at most: to hold less than one for each byte of its text, and for a request with files, with
-   * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that turns
-   * out too small lets the budget be overrun once. Default: one for each byte.
+   * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that
+   * turns out too small lets the budget be overrun once. Default: one for each byte, and what OpenAI keeps of reasoning
+   * as its answer told; of an answer that did not come to this process nobody knows.
    */
   readonly inputTokens?: ((request: PromptParts) => number) | undefined;
   /**
    * The tokens that the provider may spend on reasoning beyond `maxOutputTokens`. Integer >= 0. Needed for a request with
    * `reasoning`: OpenAI and Google count it in (0), Anthropic puts it on top for models with a thinking budget. Default:
-   * the `budgetTokens` in the request's `providerOptions`.
+   * the `budgetTokens` in the request's `providerOptions`, or the 1024 that Anthropic's provider takes without them.
    */
   readonly reasoningTokens?: number | undefined;
 }
@@ -52,6 +56,7 @@ interface CallOptions extends PromptParts {
 }
 
 interface Answer {
+  readonly content?: unknown;
   readonly usage?: unknown;
   readonly stream?: ReadableStream<unknown>;
 }
@@ -110,15 +115,17 @@ async function answer(
     price,
     {
       model: { provider: model.provider, modelId: model.modelId },
-      inputTokens: () => (options.inputTokens ?? promptBound)(request),
-      maxOutputTokens: request.maxOutputTokens,
-      extraOutputTokens: () => options.reasoningTokens ?? reasoningBeside(request),
+      inputTokens: () => (options.inputTokens ?? boundOf)(request),
+      maxOutputTokens: wantedOutput(request),
+      extraOutputTokens: () => {
+        for (const own of ownOptions(request.providerOptions)) checkOneAnswer(own, 'leashModel');
+        return options.reasoningTokens ?? reasoningBeside(request);
+      },
     },
     options,
   );
-  const clamped = call.maxOutputTokens === undefined ? {} : { maxOutputTokens: call.maxOutputTokens };
   const abortSignal = eitherSignal(request.abortSignal, leash.signal);
-  const sent = { ...request, ...clamped, abortSignal };
+  const sent = { ...limitedTo(call.maxOutputTokens, request), abortSignal };
   let isStreamed = false;
   const given = await answerOf(call, abortSignal, async () => {
     const answered = (await model[method](sent as never)) as Answer;
@@ -126,18 +133,63 @@ async function answer(
     isStreamed = true;
     return { ...answered, stream: settledStream(answered.stream, answerLife(call, abortSignal)) };
   });
-  if (!isStreamed) await call.settle(normalizeUsage(given));
+  if (!isStreamed) await settle(call, given, given.content);
   return given;
 }
 
+function boundOf(request: PromptParts): number {
+  return promptBound(request) + keptReasoning.tokensOf(namedReasoning(request));
+}
+
+/** @param parts of the answer, as far as they are reasoning. */
+function settle(call: ModelCall, told: unknown, parts: unknown): Promise<void> {
+  const usage = normalizeUsage(told);
+  if (usage !== undefined) keptReasoning.remember(toldReasoning(parts), usage.reasoningTokens ?? usage.outputTokens);
+  return call.settle(usage);
+}
+
+/** Providers take such a number among options of their own, too, and then before the other: OpenAI's `maxCompletionTokens`. */
+function wantedOutput({ maxOutputTokens, providerOptions }: CallOptions): number | undefined {
+  const limits = ownOptions(providerOptions).flatMap(limitsIn);
+  return limits.length === 0 ? maxOutputTokens : Math.max(...limits, maxOutputTokens ?? 0);
+}
+
+/** The request for so many output tokens, with no other number for them. */
+function limitedTo(maxOutputTokens: number | undefined, request: CallOptions): CallOptions {
+  if (maxOutputTokens === undefined) return request;
+  const { providerOptions } = request;
+  if (!ownOptions(providerOptions).some((own) => namesLimit(own))) return { ...request, maxOutputTokens };
+  const own = Object.entries(Object(providerOptions)).map(([provider, options]) => [
+    provider,
+    namesLimit(options) ? withoutLimits(options) : options,
+  ]);
+  return { ...request, maxOutputTokens, providerOptions: Object.fromEntries(own) };
+}
+
+function ownOptions(providerOptions: unknown): readonly ProviderParameters[] {
+  return Object.values(Object(providerOptions)).map((options) => Object(options));
+}
+
 function answerLife(call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {
+  const reasoning: unknown[] = [];
   return {
-    part: (part) =>
-      (part as { type?: unknown } | null)?.type === 'finish' ? call.settle(normalizeUsage(part)) : undefined,
+    part(part) {
+      const { type } = Object(part) as { type?: unknown };
+      if (type === 'reasoning-start') reasoning.push(part);
+      return type === 'finish' ? settle(call, part, reasoning) : undefined;
+    },
     ended: () => call.settle(undefined),
     cut: () => call.cut(),
     signal,
   };
+}
+
+/** What Anthropic's provider puts on top for a thinking budget of no size. */
+const DEFAULT_BUDGET = 1024;
+
+interface Thinking {
+  readonly type?: unknown;
+  readonly budgetTokens?: unknown;
 }
 
 /** @throws {TypeError} the request wants reasoning, and nobody said how much of it is beyond `maxOutputTokens`. */
@@ -150,7 +202,7 @@ function reasoningBeside({ reasoning, providerOptions }: CallOptions): number {
   let tokens = 0;
   for (const ofProvider of Object.values(Object(providerOptions))) {
     for (const option of Object.values(Object(ofProvider))) {
-      const { budgetTokens } = Object(option) as { budgetTokens?: unknown };
+      const { type, budgetTokens = type === 'enabled' ? DEFAULT_BUDGET : 0 } = Object(option) as Thinking;
       if (typeof budgetTokens === 'number') tokens = Math.max(tokens, budgetTokens);
     }
   }

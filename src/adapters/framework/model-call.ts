@@ -56,6 +56,8 @@ export interface ModelCall {
   settle(usage: TokenUsage | undefined): Promise<void>;
   /** The request failed. Never rejects: its error is the one to tell. */
   fail(): Promise<void>;
+  /** It was not sent after all, and nothing was spent. Never rejects. */
+  unsent(): Promise<void>;
   /** The answer was cut short, and its usage will never be known: the estimate is what was spent. Never rejects. */
   cut(): Promise<void>;
 }
@@ -128,6 +130,7 @@ function admitted(
       await held.settle(actual ?? estimate);
     },
     fail: () => settled(() => (onError === 'refund' ? held.release() : held.settle(estimate))),
+    unsent: () => settled(() => held.release()),
     cut: () => settled(() => held.settle(estimate)),
   };
 }

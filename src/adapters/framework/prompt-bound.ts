@@ -22,9 +22,18 @@ export function promptBound({ prompt, tools, responseFormat, providerOptions }: 
   const listed = Array.isArray(tools) ? tools : [];
   const where = 'leashModel';
   if (hasFile(prompt)) throw uncountable('the files of a prompt', where);
-  if (listed.some((tool) => tool?.type !== 'function')) throw uncountable('what the tools of a provider read', where);
-  if (isContinued(providerOptions)) throw uncountable('what the provider kept of earlier requests', where);
-  return textBound([prompt, listed, responseFormat], listed.length > 0);
+  if (listed.some((tool) => tool?.type !== 'function') || hasOption(providerOptions, ['mcpServers'])) {
+    throw uncountable('what the tools of a provider read', where);
+  }
+  if (hasOption(providerOptions, CONTINUING)) throw uncountable('what the provider kept of earlier requests', where);
+  // Some of the options are text too: OpenAI's `instructions` and `textFormat`.
+  const parts = [prompt, listed, responseFormat, ...(providerOptions === undefined ? [] : [providerOptions])];
+  return textBound(parts, listed.length > 0 || isJson(responseFormat));
+}
+
+/** Then a provider says so in words of its own, or Anthropic's has a tool for it. */
+function isJson(responseFormat: unknown): boolean {
+  return Object(responseFormat).type === 'json';
 }
 
 /**
@@ -42,11 +51,14 @@ export function uncountable(what: string, where: string): TypeError {
 }
 
 /** Options by which the providers of the AI SDK continue from a prompt that they kept: OpenAI, Anthropic, Google. */
-const CONTINUING = ['previousResponseId', 'conversation', 'thread', 'cachedContent'];
+const CONTINUING = ['previousResponseId', 'conversation', 'thread', 'container', 'cachedContent'];
 
-function isContinued(providerOptions: unknown): boolean {
+function hasOption(providerOptions: unknown, names: readonly string[]): boolean {
   return Object.values(Object(providerOptions)).some((options) =>
-    CONTINUING.some((name) => Object(options)[name] !== undefined && Object(options)[name] !== null),
+    names.some((name) => {
+      const option: unknown = Object(options)[name];
+      return Array.isArray(option) ? option.length > 0 : option !== undefined && option !== null;
+    }),
   );
 }
 

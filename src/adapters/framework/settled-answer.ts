@@ -16,12 +16,16 @@ export async function settledAnswer<Answer>(
   return answer;
 }
 
-/** The answer to a request that was let begin, which is settled only where there is none. */
+/** The answer to a request that was let begin, which is settled only where there is none. After an abort nothing is sent. */
 export async function answerOf<Answer>(
   call: ModelCall,
   signal: AbortSignal,
   send: () => PromiseLike<Answer>,
 ): Promise<Answer> {
+  if (signal.aborted) {
+    await call.unsent();
+    throw signal.reason;
+  }
   try {
     return await unlessAborted(send(), signal);
   } catch (error) {

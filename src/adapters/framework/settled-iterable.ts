@@ -3,6 +3,8 @@ import { unlessAborted } from '../../internal/unless-aborted.ts';
 import type { AnswerLife } from './settled-stream.ts';
 
 export interface IterableLife extends AnswerLife {
+  /** Nothing was opened: the signal had aborted before. Must not throw. */
+  unsent(): unknown;
   /** It failed before there was any part of an answer. Must not throw. */
   failed(): unknown;
 }
@@ -12,6 +14,10 @@ export async function* settledIterable<Part>(
   open: () => AsyncIterable<Part>,
   life: IterableLife,
 ): AsyncGenerator<Part> {
+  if (life.signal.aborted) {
+    await life.unsent();
+    throw life.signal.reason;
+  }
   let iterator: AsyncIterator<Part> | undefined;
   let begun = false;
   let ended = false;

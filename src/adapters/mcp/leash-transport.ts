@@ -212,15 +212,20 @@ class HeldTransport {
 
   #receive(answer: Answer): void {
     const { id, method, result } = answer[0] ?? {};
-    const responds = method === undefined && id !== undefined;
-    if (responds && this.#lists.delete(id)) this.#tools.list(result);
-    const waiting = responds ? this.#waiting.get(id) : undefined;
+    const request = method === undefined && id !== undefined ? this.#requestOf(id) : undefined;
+    if (request !== undefined && this.#lists.delete(request)) this.#tools.list(result);
+    const waiting = request === undefined ? undefined : this.#waiting.get(request);
     if (method === 'tools/call') this.#refuseToServe(answer[0]);
     else if (waiting === undefined) this.onmessage?.(...answer);
     else {
-      this.#waiting.delete(id as Id);
+      this.#waiting.delete(request as Id);
       waiting.resolve(answer);
     }
+  }
+
+  /** The request that a response is to: clients take `'3'` for 3, as some servers say it. */
+  #requestOf(id: Id): Id {
+    return this.#waiting.has(id) || this.#lists.has(id) ? id : Number(id);
   }
 
   /** This is the transport of a server, whose calls would pass. */

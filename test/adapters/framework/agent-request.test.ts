@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 import {
   type AgentRequest,
   agentPromptBound as boundOf,
-  KeptReasoning,
+  reasoningIds,
 } from '../../../src/adapters/framework/agent-request.ts';
+import { KeptReasoning } from '../../../src/adapters/framework/kept-reasoning.ts';
 
 const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
-const agentPromptBound = (request: AgentRequest, kept = new KeptReasoning()): number => boundOf(request, kept);
+const agentPromptBound = (request: AgentRequest, kept = new KeptReasoning(4096)): number => boundOf(request, kept);
 const message = (content: unknown): AgentRequest => ({ input: [{ type: 'message', role: 'user', content }] });
 
 describe('agentPromptBound', () => {
@@ -83,8 +84,8 @@ describe('reasoning that the provider keeps', () => {
   const item = { type: 'reasoning', id: 'rs_1', content: [] };
   const of = (kept: KeptReasoning, ...input: object[]): number => boundOf({ input }, kept);
   const told = (tokens: number, output: unknown = [item]): KeptReasoning => {
-    const kept = new KeptReasoning();
-    kept.remember(output, tokens);
+    const kept = new KeptReasoning(4096);
+    kept.remember(reasoningIds(output), tokens);
     return kept;
   };
 
@@ -115,7 +116,7 @@ describe('reasoning that the provider keeps', () => {
 
   it('is remembered of thousands of answers, and of none without output', () => {
     const kept = told(1, undefined);
-    for (let i = 0; i < 5000; i++) kept.remember([{ ...item, id: `rs_${i}` }], 1);
+    for (let i = 0; i < 5000; i++) kept.remember(reasoningIds([{ ...item, id: `rs_${i}` }]), 1);
     expect(() => of(kept, { ...item, id: 'rs_4999' }, { ...item, id: 'rs_904' })).not.toThrow();
     expect(() => of(kept, { ...item, id: 'rs_903' })).toThrow('nobody can tell');
   });

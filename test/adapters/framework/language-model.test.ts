@@ -87,6 +87,28 @@ describe('a request to a held model', () => {
     expect(raw.requests[0]?.maxOutputTokens).toBe(Math.floor((2000 - bound * 1.25) / 10));
   });
 
+  it.each([
+    { name: 'smaller', maxOutputTokens: 100 },
+    { name: 'none', maxOutputTokens: undefined },
+  ])('has a limit that its provider takes before the other, which is $name', async ({ maxOutputTokens }) => {
+    const { leash } = leashOf([budget({ usd: '0.002' })]);
+    const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
+    const providerOptions = { openai: { maxCompletionTokens: 100_000, store: false }, other: { n: 1 } };
+    await model.doGenerate({ ...ask, maxOutputTokens, providerOptions });
+    const [sent] = raw.requests;
+    expect(sent?.providerOptions).toEqual({ openai: { store: false }, other: { n: 1 } });
+    expect(sent?.maxOutputTokens).toBeGreaterThan(100);
+    expect(sent?.maxOutputTokens).toBeLessThan(200);
+  });
+
+  it('keeps the limit of its provider where nothing limits it', async () => {
+    const { leash } = leashOf([callCap(5)]);
+    const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
+    const request = { ...ask, maxOutputTokens: 5, providerOptions: { openai: { maxCompletionTokens: 6 } } };
+    await model.doGenerate(request);
+    expect(raw.requests).toMatchObject([request]);
+  });
+
   it('fits into what an ancestor has left', async () => {
     const { leash } = leashOf([budget({ usd: '0.002' })]);
     const { model, raw } = held(leash.child({ guards: [budget({ usd: 1 })] }), () => ({ usage: tokens(1, 1) }));
@@ -250,6 +272,46 @@ describe('a request while the store fails', () => {
   });
 });
 
+describe('reasoning that the provider keeps', () => {
+  const metadata = { openai: { itemId: 'rs_1' } };
+  const usage = { inputTokens: { total: 9 }, outputTokens: { total: 800, reasoning: 700 } };
+  const request = {
+    prompt: [
+      ...(ask.prompt as unknown[]),
+      { role: 'assistant', content: [{ type: 'reasoning', providerOptions: metadata }] },
+    ],
+    maxOutputTokens: 100,
+  };
+
+  it.each([
+    {
+      how: 'whole',
+      answer: () => ({ usage, content: [{ type: 'reasoning', text: '', providerMetadata: metadata }] }),
+    },
+    {
+      how: 'as a stream',
+      answer: () => ({
+        stream: ReadableStream.from([
+          { type: 'reasoning-start', id: 'rs_1:0', providerMetadata: metadata },
+          { type: 'finish', usage },
+        ]),
+      }),
+    },
+  ])('counts in later requests, whoever makes them, as an answer told $how', async ({ answer }) => {
+    const { leash } = leashOf([budget({ usd: 1 })]);
+    const first = (await held(leash, answer).model.doStream(ask)) as { stream?: ReadableStream<unknown> };
+    for await (const _ of first.stream ?? []);
+    const { spent } = await usd(leash);
+    let during = {};
+    const { model } = held(leash, async () => {
+      during = await usd(leash);
+      return { usage };
+    });
+    await model.doGenerate(request);
+    expect(during).toEqual({ spent, held: String(((promptBound(request) + 700) * 1.25 + 1000) / 1e6) });
+  });
+});
+
 describe('a request whose cost nobody can tell', () => {
   const files = { prompt: [{ role: 'user', content: [{ type: 'file', mediaType: 'image/png', data: 'iVBO' }] }] };
   it.each([
@@ -275,6 +337,15 @@ describe('a request whose cost nobody can tell', () => {
       message: 'model "fake-1"',
     },
     { name: 'a prompt with files', price, request: files, error: TypeError, message: '`inputTokens`' },
+    {
+      name: 'reasoning that somebody else was told of',
+      price,
+      request: {
+        prompt: [{ content: [{ type: 'reasoning', providerOptions: { openai: { itemId: 'rs_0' } } }] }],
+      },
+      error: TypeError,
+      message: '`inputTokens`',
+    },
     { name: 'a prompt that is none', price, request: { prompt: 'text' }, error: TypeError, message: '`inputTokens`' },
     {
       name: 'reasoning',
@@ -282,6 +353,20 @@ describe('a request whose cost nobody can tell', () => {
       request: { ...ask, reasoning: 'high' },
       error: TypeError,
       message: '`reasoningTokens`',
+    },
+    {
+      name: 'a model to fall back on',
+      price,
+      request: { ...ask, providerOptions: { gateway: { models: ['dearer'] } } },
+      error: TypeError,
+      message: 'one model',
+    },
+    {
+      name: 'several answers',
+      price,
+      request: { ...ask, providerOptions: { compatible: { n: 2 } } },
+      error: TypeError,
+      message: 'one answer',
     },
     {
       name: 'a price of the cache that is no money',
@@ -351,16 +436,21 @@ describe('a request whose cost nobody can tell', () => {
     expect(raw.requests).toHaveLength(1);
   });
 
-  it('counts a thinking budget on top of the answer', async () => {
+  it.each([
+    { thinking: { type: 'enabled', budgetTokens: 2000 }, extra: 2000 },
+    { thinking: { type: 'enabled' }, extra: 1024 },
+    { thinking: { type: 'disabled' }, extra: 0 },
+    { thinking: 'enabled', extra: 0 },
+  ])('counts a thinking budget on top of the answer: $thinking', async ({ thinking, extra }) => {
     const { leash } = leashOf([budget({ usd: 1 })]);
     let during = {};
     const { model } = held(leash, async () => {
       during = await usd(leash);
       return { usage: tokens(1, 1) };
     });
-    const thinking = { type: 'enabled', budgetTokens: 2000 };
-    await model.doGenerate({ ...ask, maxOutputTokens: 100, providerOptions: { anthropic: { thinking } } });
-    expect(during).toMatchObject({ held: String((bound * 1.25 + 2100 * 10) / 1e6) });
+    const request = { ...ask, maxOutputTokens: 100, providerOptions: { anthropic: { thinking } } };
+    await model.doGenerate(request);
+    expect(during).toMatchObject({ held: String((promptBound(request) * 1.25 + (100 + extra) * 10) / 1e6) });
   });
 });
 
@@ -501,6 +591,18 @@ describe('the end of a request', () => {
     expect(await rejection(running)).toBe(who === 'the session' ? leash.breach : reason);
     expect(await usd(leash)).toEqual({ spent: estimate, held: '0' });
   });
+
+  it.each(['doGenerate', 'doStream'] as const)(
+    'is not sent, and is free, when its caller has gone: %s',
+    async (method) => {
+      const { leash } = leashOf([budget({ usd: 1 })]);
+      const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
+      const reason = new Error('no longer needed');
+      expect(await rejection(model[method]({ ...request, abortSignal: AbortSignal.abort(reason) }))).toBe(reason);
+      expect(raw.requests).toEqual([]);
+      expect(await usd(leash)).toEqual({ spent: '0', held: '0' });
+    },
+  );
 
   it('cancels a stream that comes after its caller has gone', async () => {
     const { leash } = leashOf([budget({ usd: 1 })]);

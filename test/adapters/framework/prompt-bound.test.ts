@@ -24,12 +24,22 @@ describe('promptBound', () => {
     expect(promptBound({ prompt, tools: [] })).toBe(plain);
     expect(promptBound({ prompt, tools: [tool] })).toBe(plain + bytes(tool) + 1024);
     const responseFormat = { type: 'json', schema: { type: 'object' } };
-    expect(promptBound({ prompt, responseFormat })).toBeGreaterThan(plain + bytes(responseFormat.schema));
+    expect(promptBound({ prompt, responseFormat })).toBeGreaterThan(plain + bytes(responseFormat.schema) + 1024);
+    expect(promptBound({ prompt, responseFormat: { type: 'text' } })).toBeLessThan(plain + 1024);
   });
 
-  it('minds no other options of a provider', () => {
-    for (const providerOptions of [{}, { openai: { store: true, previousResponseId: null } }, { openai: undefined }]) {
-      expect(promptBound({ ...promptOf('x'), providerOptions })).toBe(promptBound(promptOf('x')));
+  it('counts other options of a provider as the text that they may be', () => {
+    for (const openai of [
+      {},
+      { mcpServers: [] },
+      { store: true, previousResponseId: null },
+      { instructions: 'Be terse.' },
+      undefined,
+    ]) {
+      const providerOptions = { openai };
+      expect(promptBound({ ...promptOf('x'), providerOptions })).toBe(
+        promptBound({ ...promptOf('x'), providerOptions: {} }) + bytes(providerOptions) - 2,
+      );
     }
   });
 
@@ -96,6 +106,11 @@ describe('promptBound', () => {
     {
       name: 'a thread',
       request: { ...promptOf('x'), providerOptions: { anthropic: { thread: { type: 'continue' } } } },
+    },
+    { name: 'a container', request: { ...promptOf('x'), providerOptions: { anthropic: { container: { id: 'c' } } } } },
+    {
+      name: 'servers whose tools the provider calls',
+      request: { ...promptOf('x'), providerOptions: { anthropic: { mcpServers: [{ type: 'url' }] } } },
     },
     { name: 'a cached prompt', request: { ...promptOf('x'), providerOptions: { google: { cachedContent: 'c' } } } },
     { name: 'no messages', request: { prompt: 'text' } },

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { checkCountable, checkOneAnswer, limitsIn } from '../../../src/adapters/framework/provider-parameters.ts';
+import {
+  checkCountable,
+  checkOneAnswer,
+  limitsIn,
+  withoutLimits,
+} from '../../../src/adapters/framework/provider-parameters.ts';
 
 describe('limitsIn', () => {
   it.each([
@@ -13,12 +18,27 @@ describe('limitsIn', () => {
   });
 });
 
+describe('withoutLimits', () => {
+  it.each([
+    { sent: {}, left: {} },
+    { sent: { maxCompletionTokens: 5, store: true }, left: { store: true } },
+    { sent: { max_tokens: -1, extra_body: { max_tokens: '5', n: 1 } }, left: { extra_body: { n: 1 } } },
+    {
+      sent: { textFormat: { schema: { properties: { max_tokens: {} } } }, tools: [{ max_tokens: 5 }] },
+      left: { textFormat: { schema: { properties: { max_tokens: {} } } }, tools: [{ max_tokens: 5 }] },
+    },
+  ])('of $sent is $left', ({ sent, left }) => {
+    expect(withoutLimits(sent)).toEqual(left);
+  });
+});
+
 describe('checkCountable', () => {
   it.each([
     {},
     { conversation: null, prompt: undefined },
     { tools: [{ type: 'function' }] },
     { extra_body: { service_tier: 'flex' } },
+    { mcp_servers: [] },
   ])('lets %j pass', (sent) => {
     expect(() => checkCountable(sent, 'leashModel')).not.toThrow();
   });
@@ -31,17 +51,30 @@ describe('checkCountable', () => {
     { cached_content: 'c' },
     { tools: [{ type: 'function' }, { type: 'web_search' }] },
     { extra_body: { tools: [{ googleSearch: {} }] } },
+    { mcp_servers: [{ type: 'url', name: 's', url: 'https://s.example' }] },
   ])('refuses %j', (sent) => {
     expect(() => checkCountable(sent, 'leashModel')).toThrow('say so with the option `inputTokens` of leashModel');
   });
 });
 
 describe('checkOneAnswer', () => {
-  it.each([{}, { n: 1 }, { n: null }, { generationConfig: { candidateCount: 1 } }])('lets %j pass', (sent) => {
-    expect(() => checkOneAnswer(sent, 'leashModel')).not.toThrow();
-  });
+  it.each([{}, { n: 1 }, { n: null }, { generationConfig: { candidateCount: 1 } }, { models: [], fallbacks: null }])(
+    'lets %j pass',
+    (sent) => {
+      expect(() => checkOneAnswer(sent, 'leashModel')).not.toThrow();
+    },
+  );
 
   it.each([{ n: 2 }, { extra_body: { n: 2 } }, { generationConfig: { candidateCount: 2 } }])('refuses %j', (sent) => {
     expect(() => checkOneAnswer(sent, 'leashModel')).toThrow('leashModel knows requests for one answer, got one for 2');
+  });
+
+  it.each([
+    { models: ['a'] },
+    { extra_body: { models: ['a'] } },
+    { fallbacks: 'default' },
+    { fallbacks: [{ model: 'a' }] },
+  ])('refuses the other models of %j', (sent) => {
+    expect(() => checkOneAnswer(sent, 'leashModel')).toThrow('leashModel knows requests to one model');
   });
 });

@@ -11,6 +11,7 @@ function call(): ModelCall & { readonly told: unknown[] } {
     maxOutputTokens: undefined,
     settle: async (usage) => void told.push(['settled', usage]),
     fail: async () => void told.push('failed'),
+    unsent: async () => void told.push('unsent'),
     cut: async () => void told.push('cut'),
   };
 }
@@ -49,6 +50,14 @@ describe('settledAnswer', () => {
     ending.stop('enough');
     expect(await answer).toBe(ending.breach);
     expect(of.told).toEqual(['cut']);
+  });
+
+  it('is not sent once the signal has aborted', async () => {
+    const reason = new Error('no longer needed');
+    const of = call();
+    const send = () => expect.unreachable('it was sent');
+    expect(await rejection(settledAnswer(of, AbortSignal.abort(reason), send))).toBe(reason);
+    expect(of.told).toEqual(['unsent']);
   });
 
   it('is cut with the error of its caller when that one aborts', async () => {

@@ -9,6 +9,7 @@ function life(signal = new AbortController().signal): IterableLife & { readonly 
     signal,
     part: (part) => void told.push(`part ${part}`),
     ended: () => void told.push('ended'),
+    unsent: () => void told.push('unsent'),
     failed: () => void told.push('failed'),
     cut: () => void told.push('cut'),
   };
@@ -26,6 +27,14 @@ async function* parts(left: string[], error?: Error): AsyncGenerator<number> {
 }
 
 describe('settledIterable', () => {
+  it('opens nothing once the signal has aborted', async () => {
+    const reason = new Error('no longer needed');
+    const of = life(AbortSignal.abort(reason));
+    const stream = settledIterable(() => expect.unreachable('it was opened'), of);
+    expect(await rejection(stream.next())).toBe(reason);
+    expect(of.told).toEqual(['unsent']);
+  });
+
   it('hands on every part, and tells the end before the reader has it', async () => {
     const of = life();
     const read: number[] = [];
