@@ -643,12 +643,82 @@ describe('an async iterable that is no generator', () => {
         },
       },
     },
+    {
+      name: 'a last result whose value throws',
+      step: {
+        done: true,
+        get value() {
+          throw new TypeError('no');
+        },
+      },
+    },
   ])('is settled as failed when a step gives $name', async ({ step }) => {
     const { leash, lines, money } = leashOf();
     const source = { [Symbol.asyncIterator]: () => ({ next: async () => step as never }) };
     const stream = leash.wrap('broken', () => source, { cost: { usd: 0.5 } })();
     expect(await rejection(all(stream))).toBeInstanceOf(TypeError);
     expect(lines()).toMatchObject([{ kind: 'tool_start' }, { kind: 'tool_error', error: 'TypeError' }]);
+    expect(await money()).toEqual({ spent: '0.5', held: '0' });
+  });
+
+  it.each([
+    { name: 'cannot be begun', iterator: failing },
+    {
+      name: 'has a next that cannot be read',
+      iterator: () => ({
+        get next() {
+          return failing();
+        },
+      }),
+    },
+  ])('is settled as failed when it $name', async ({ iterator }) => {
+    const { leash, lines, money } = leashOf();
+    const source = { [Symbol.asyncIterator]: iterator as () => AsyncIterator<unknown> };
+    const stream = leash.wrap('broken', () => source, { cost: { usd: 0.5 } })();
+    expect(await rejection(all(stream))).toMatchObject({ name: 'TypeError', message: 'no' });
+    expect(lines()).toMatchObject([{ kind: 'tool_start' }, { kind: 'tool_error', error: 'TypeError', usd: '0.5' }]);
+    expect(await money()).toEqual({ spent: '0.5', held: '0' });
+  });
+
+  it('goes on for the one who reads it when a second one cannot begin', async () => {
+    const { leash, kinds } = leashOf();
+    const source = () =>
+      new ReadableStream<number>({
+        start(controller) {
+          controller.enqueue(1);
+          controller.close();
+        },
+      });
+    const stream = leash.wrap('once', source, { cost: 'free' })();
+    const reader = stream[Symbol.asyncIterator]();
+    expect(() => stream[Symbol.asyncIterator]()).toThrow('locked');
+    expect(kinds()).toEqual(['tool_start']);
+    expect(await all({ [Symbol.asyncIterator]: () => reader })).toEqual([1]);
+    expect(kinds()).toEqual(['tool_start', 'tool_ok']);
+  });
+
+  // What is thrown to the signal would be an uncaught exception, which fails the run.
+  it.each([
+    { name: 'its rate fails', iterator: () => ({ next: () => new Promise<never>(() => {}) }) },
+    {
+      name: 'its return cannot be read',
+      iterator: () => ({
+        next: () => new Promise<never>(() => {}),
+        get return() {
+          return failing();
+        },
+      }),
+    },
+  ])('rejects the step that is awaited at the end of the session though $name', async ({ iterator }) => {
+    let convert: () => { usd: number } = () => ({ usd: 0.5 });
+    const { leash, lines, money } = leashOf({ options: () => ({ convert: () => convert() }) });
+    const source = { [Symbol.asyncIterator]: iterator as () => AsyncIterator<unknown> };
+    const stream = leash.wrap('slow', () => source, { cost: '500 sat' })();
+    const step = rejection(stream[Symbol.asyncIterator]().next());
+    convert = failing;
+    leash.stop('now');
+    expect(await step).toBe(leash.breach);
+    expect(lines().slice(-1)).toMatchObject([{ kind: 'tool_error', error: 'SESSION_STOPPED', sat: '500' }]);
     expect(await money()).toEqual({ spent: '0.5', held: '0' });
   });
 
@@ -727,6 +797,10 @@ describe('an async iterable that is no generator', () => {
     });
   });
 });
+
+function failing(): never {
+  throw new TypeError('no');
+}
 
 /** A value with a property that throws when it is looked at. */
 function throwing(key: PropertyKey): object {
