@@ -658,6 +658,35 @@ describe('child', () => {
     expect(parent.breach).toMatchObject({ code: 'SESSION_STOPPED' });
   });
 
+  it('runs no call after a stop of its parent, though a breach of its own came first', async () => {
+    const sink = memorySink();
+    const written = gate();
+    let late = false;
+    const audit: AuditSink = {
+      name: 'late',
+      async write(...lines) {
+        sink.write(...lines);
+        if (late) await written.opened;
+      },
+    };
+    const parent = createLeash({ guards: [budget({ usd: 1, scope: 'org:acme' })] });
+    const child = parent.child({ guards: [], audit });
+    late = true;
+    let ran = false;
+    const waiting = child.run({ tool: 'tool', cost: { usd: 0.25 } }, () => {
+      ran = true;
+    });
+    const breach = rejection(run(child, 'dear', 2));
+    parent.stop('now');
+    written.open();
+    expect(await rejection(waiting)).toMatchObject({ code: 'SESSION_STOPPED', reason: 'stopped' });
+    expect(ran).toBe(false);
+    expect(child.breach).toBe(await breach);
+    expect(await rejection(run(child))).toMatchObject({ code: 'SESSION_STOPPED' });
+    expect(kindsOf(sink)).toEqual(['tool_start', 'budget_denied', 'tool_error', 'tool_denied', 'tool_denied']);
+    expect(await limitOf(parent)).toMatchObject({ spent: '0', held: '0' });
+  });
+
   it('is closed with its parent, and its log with it', async () => {
     const { parent, child, sink, childSink } = family();
     const ticket = await child.enter({ tool: 'tool', cost: { usd: 0.25 } });

@@ -164,7 +164,8 @@ class Model {
   }
 
   over(session: Session): Session['over'] {
-    return this.levels(session).find(({ over }) => over !== undefined)?.over;
+    const ends = this.levels(session).flatMap(({ over }) => over ?? []);
+    return ends.find(({ code }) => code !== 'SESSION_BREACHED') ?? ends[0];
   }
 
   time(scope: string, after = 0): { now: number; wall: number } {
