@@ -404,6 +404,20 @@ describe('close', () => {
     expect(await limitOf(leash)).toMatchObject({ spent: '2.5', held: '0' });
   });
 
+  it('happens once where who hears the signal closes too', async () => {
+    const sink = memorySink();
+    const leash = createLeash({ guards: [], audit: sink });
+    await leash.enter({ tool: 'open' });
+    let heard: unknown;
+    leash.signal.addEventListener('abort', () => {
+      heard = leash.close();
+    });
+    const closing = leash.close();
+    expect(heard).toBe(closing);
+    expect(await closing).toMatchObject({ calls: 1, denied: 0 });
+    expect(kindsOf(sink)).toEqual(['tool_start', 'tool_error', 'session_close']);
+  });
+
   it('leaves usage as it was at the end', async () => {
     const leash = createLeash({ guards: [budget({ usd: 1 }), callCap(5)] });
     await run(leash, 'tool', 0.25);
@@ -665,7 +679,7 @@ describe('child', () => {
     const audit: AuditSink = {
       name: 'late',
       async write(...lines) {
-        sink.write(...lines);
+        await sink.write(...lines);
         if (late) await written.opened;
       },
     };
@@ -697,6 +711,20 @@ describe('child', () => {
     expect(await limitOf(parent)).toMatchObject({ spent: '0.25', held: '0' });
     expect(await rejection(run(child))).toMatchObject({ code: 'SESSION_CLOSED' });
     await ticket.settle();
+  });
+
+  it('is waited for by its parent when it closes already', async () => {
+    const sink = memorySink();
+    const parent = createLeash({ guards: [budget({ usd: 1, scope: 'org:acme' })], store: lateStore(), audit: sink });
+    const child = parent.child({ guards: [] });
+    await child.enter({ tool: 'tool', cost: { usd: 0.25 } });
+    const order: string[] = [];
+    const closing = child.close().then(() => order.push('child'));
+    await parent.close();
+    expect(order).toEqual(['child']);
+    await closing;
+    const closes = linesOf(sink).filter(({ kind }) => kind === 'session_close');
+    expect(closes.map(({ log }) => log)).toEqual([linesOf(sink)[1]?.log, linesOf(sink)[0]?.log]);
   });
 
   it('names in its log the line that its parent’s log had come to', async () => {
