@@ -404,6 +404,42 @@ describe('close', () => {
     expect(await limitOf(leash)).toMatchObject({ spent: '2.5', held: '0' });
   });
 
+  it.each([
+    { cost: 2, spent: '3' },
+    { cost: 3, spent: '3' },
+    { cost: 4.5, spent: '4.5' },
+  ])('books what a call has told beyond its estimate, and of $cost in the end the rest', async ({ cost, spent }) => {
+    const store = memoryStore();
+    const guards = [budget({ usd: 10, scope: 'org:acme' }), callCap({ max: 9, scope: 'org:acme' })];
+    const leash = createLeash({ guards, store });
+    const other = createLeash({ guards, store });
+    const open = gate();
+    const tool = async () => {
+      currentCall()?.charge({ usd: 3 });
+      await open.opened;
+      currentCall()?.charge({ usd: 0.5 });
+    };
+    const running = leash.wrap('slow', tool, { cost: { usd: 1 }, actualCost: () => ({ usd: cost }) })();
+    expect(await leash.close()).toMatchObject({ usd: '3' });
+    expect(await limitOf(other)).toMatchObject({ spent: '3', held: '0' });
+    open.open();
+    await running;
+    expect(await limitOf(other)).toMatchObject({ spent, held: '0' });
+    expect(await limitOf(other, 1)).toMatchObject({ spent: 1, held: 0 });
+  });
+
+  it('counts the estimate where a rate fails, and closes all the same', async () => {
+    let convert: () => { usd: number } = () => ({ usd: 0.5 });
+    const leash = createLeash({ guards: [budget({ usd: 10 })], convert: () => convert() });
+    const ticket = await leash.enter({ tool: 'tool', cost: '500 sat' });
+    ticket.call.charge('900 sat');
+    convert = () => {
+      throw new TypeError('no rate');
+    };
+    expect(await leash.close()).toMatchObject({ sat: '900' });
+    expect(await limitOf(leash)).toMatchObject({ spent: '0.5', held: '0' });
+  });
+
   it('happens once where who hears the signal closes too', async () => {
     const sink = memorySink();
     const leash = createLeash({ guards: [], audit: sink });

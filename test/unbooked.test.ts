@@ -10,6 +10,7 @@ import { memoryStore } from '../src/stores/memory.ts';
 import type { Store } from '../src/stores/store.ts';
 import {
   all,
+  FAULTS,
   type Fault,
   FaultyLine,
   fail,
@@ -292,6 +293,28 @@ describe('a settlement that fails', () => {
     const error = await rejection(leash.close());
     expect(error).toMatchObject({ ...UNAVAILABLE, unbooked: { usd: '2' } });
     expect(await closing).toBe(holder === leash ? 'rejected' : 'closed');
+  });
+
+  const faults = FAULTS.flatMap((fault) => [
+    { fault, late: false },
+    { fault, late: true },
+  ]);
+  it.each(faults)('of a call that has told more than its estimate at the close: $fault, late: $late', async (how) => {
+    const line = new FaultyLine(how.late);
+    const { leash } = on(line, [budget({ usd: 9, scope: 'org' })]);
+    const ticket = await leash.enter({ tool: 't', cost: '$1' });
+    ticket.call.charge('$3');
+    line.fault = how.fault;
+    const closing = rejection(leash.close());
+    await pass(120_000);
+    expect(await closing).toMatchObject({ ...UNAVAILABLE, unbooked: { ...NOTHING, usd: '2' } });
+    void ticket.settle('$3.5');
+    await pass(120_000);
+    expect(await leash.usage()).toMatchObject({ unbooked: { usd: '2.5' } });
+    line.fault = 'up';
+    await pass(120_000);
+    expect(await line.counted()).toEqual({ 'shared:org usd/session': [3.5 * USD, 0] });
+    expect(await leash.usage()).toMatchObject({ unbooked: NOTHING });
   });
 
   it('that would only have given something back is no failure of close()', async () => {

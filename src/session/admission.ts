@@ -8,7 +8,7 @@ import type { Clock } from '../internal/clock.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import { checkName, checkOptions } from '../internal/options.ts';
 import { addMoney, type ExactMoney, FREE } from '../money.ts';
-import type { Settle } from '../stores/store.ts';
+import type { Settle, Units } from '../stores/store.ts';
 import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
 import { Leases } from './leases.ts';
@@ -276,6 +276,10 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
 
   settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown> {
     return this.leases.track(this.#init.reservations.settle(hold, actual));
+  }
+
+  forfeit(hold: Reservation, spent: readonly Units[]): MaybePromise<unknown> {
+    return this.leases.track(this.#init.reservations.forfeit(hold, spent));
   }
 
   ended(ticket: HeldCall, booked: ExactMoney): void {

@@ -5,7 +5,7 @@ import { isLeashError } from '../errors.ts';
 import { thawedJson } from '../internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import { type ExactMoney, FREE } from '../money.ts';
-import type { Settle } from '../stores/store.ts';
+import type { Settle, Units } from '../stores/store.ts';
 import { amountsFor } from './plan.ts';
 import type { Reservation } from './reserved.ts';
 import { guardStream, isAsyncIterable } from './stream.ts';
@@ -33,6 +33,8 @@ export interface Ticket {
 /** What an ending call does to its session. */
 export interface TicketOwner {
   settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown>;
+  /** Counts a hold as spent whose call still runs. @param spent more than it holds, as the call has told. */
+  forfeit(hold: Reservation, spent: readonly Units[]): MaybePromise<unknown>;
   /** Frees the hold of a keyed call that cost nothing. */
   unpay(hold: Reservation, call: ActiveCall): MaybePromise<unknown>;
   /** Records the end of a call that has already happened. */
@@ -225,20 +227,25 @@ export class HeldCall implements Ticket {
     if (outcome !== 'forfeit') call.end();
     const spent = outcome === 'void' ? FREE : outcome === 'forfeit' ? this.#atLeast() : outcome;
     const booked = paid ? FREE : spent;
+    const overrun = booked.usd > held.usd || booked.sat > held.sat;
     let actual: Settle['actual'];
     let problem: { readonly error: unknown } | undefined;
     try {
-      actual = typeof outcome === 'string' ? outcome : amountsFor(hold.plan, booked);
+      actual = typeof outcome === 'string' && !overrun ? outcome : amountsFor(hold.plan, booked);
     } catch (thrown) {
       // The user's `convert` gave no money: the estimate stays spent.
       actual = 'forfeit';
-      problem = { error: thrown };
+      // At the close there is nobody to tell.
+      if (outcome !== 'forfeit') problem = { error: thrown };
     }
     const us = Math.max(0, Math.round((owner.now() - this.#startedAt) * 1000));
     owner.ended(this, booked);
     const free = keyed && typeof actual !== 'string' && held.usd + held.sat > 0 && booked.usd + booked.sat === 0;
-    return after(free ? owner.unpay(hold, call) : owner.settle(hold, actual), () => {
-      const overrun = booked.usd > held.usd || booked.sat > held.sat;
+    let told: MaybePromise<unknown>;
+    if (free) told = owner.unpay(hold, call);
+    else if (outcome === 'forfeit' && actual !== outcome) told = owner.forfeit(hold, actual as readonly Units[]);
+    else told = owner.settle(hold, actual);
+    return after(told, () => {
       owner.note(kind, toolEnd(call.id, tool.quoted, us, error, booked, held, overrun));
       if (problem !== undefined) throw problem.error;
     });
