@@ -269,7 +269,8 @@ class Session implements Leash {
     // What has waited for the log is refused now, and counts.
     this.#egress.close(closed);
     await this.#log.opening?.catch(() => {});
-    await admission.leases.idle();
+    // A charge is taken until the log is closed, which is in the step that sees that none is on its way.
+    while (!admission.leases.isIdle) await admission.leases.idle();
     admission.leases.close();
     const { calls, denied, booked } = admission;
     const body = sessionClose(reason, calls, denied, booked);

@@ -428,6 +428,20 @@ describe('close', () => {
     expect(await limitOf(other, 1)).toMatchObject({ spent: 1, held: 0 });
   });
 
+  it('has in its log every charge that is taken meanwhile, whenever it comes', async () => {
+    for (let steps = 0; steps < 20; steps++) {
+      const sink = memorySink();
+      const leash = createLeash({ guards: [budget({ usd: 10 })], store: lateStore(), audit: sink });
+      const closing = leash.close();
+      for (let i = 0; i < steps; i++) await null;
+      const refused = await (async () => leash.charge({ usd: 1 }))().catch(({ code }) => code);
+      const usd = refused === undefined ? '1' : '0';
+      expect({ steps, ...(await closing) }).toMatchObject({ steps, usd });
+      const charges = linesOf(sink).filter(({ kind }) => kind === 'charge');
+      expect({ steps, charges }).toMatchObject({ steps, charges: usd === '1' ? [{ usd }] : [] });
+    }
+  });
+
   it('counts the estimate where a rate fails, and closes all the same', async () => {
     let convert: () => { usd: number } = () => ({ usd: 0.5 });
     const leash = createLeash({ guards: [budget({ usd: 10 })], convert: () => convert() });
