@@ -1525,6 +1525,29 @@ describe('idempotencyKey', () => {
     expect(await spentOf(leash)).toEqual(['0.5', '0']);
   });
 
+  it.each(parts)(
+    'pays when a call without an estimate costs something at last, and then once, with $parts',
+    async ({ options }) => {
+      const guards = [budget({ usd: 6, unpriced: 'free' }), callCap(9)];
+      const { leash } = leashOf(guards, options());
+      let fails = true;
+      const tool = async () => {
+        if (fails) throw new Error('mine');
+        currentCall()?.charge({ usd: 5 });
+      };
+      const pay = leash.wrap('pay', tool, { idempotencyKey: () => 'order-1' });
+      await rejection(pay());
+      await rejection(pay());
+      expect(await spentOf(leash)).toEqual(['0', '0']);
+      fails = false;
+      await pay();
+      await pay();
+      expect(await spentOf(leash)).toEqual(['5', '0']);
+      expect(await spentOf(leash, 1)).toEqual([4, 0]);
+      expect(await leash.usage()).toMatchObject({ usd: '5', calls: 4 });
+    },
+  );
+
   it('belongs to one tool of one session', async () => {
     const store = memoryStore();
     const guards = [budget({ usd: 1, scope: 'shared' })];

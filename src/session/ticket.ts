@@ -240,7 +240,8 @@ export class HeldCall implements Ticket {
     }
     const us = Math.max(0, Math.round((owner.now() - this.#startedAt) * 1000));
     owner.ended(this, booked);
-    const free = keyed && typeof actual !== 'string' && held.usd + held.sat > 0 && booked.usd + booked.sat === 0;
+    const counted = held.usd + held.sat > 0 || hold.plan.counters.some(({ unit }) => unit !== 'call');
+    const free = keyed && counted && typeof actual !== 'string' && booked.usd + booked.sat === 0;
     let told: MaybePromise<unknown>;
     if (free) told = owner.unpay(hold, call);
     else if (outcome === 'forfeit' && actual !== outcome) told = owner.forfeit(hold, actual as readonly Units[]);
