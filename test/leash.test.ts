@@ -1349,6 +1349,23 @@ describe('peek', () => {
     expect(linesOf(sink)).toEqual([]);
   });
 
+  it('tells the refusal of a guard, as a call would, where arguments give no cost or place either', async () => {
+    const picky: Guard = { name: 'picky', check: () => ({ allow: false, code: 'MINE', reason: 'bad' }) };
+    const fails = (): never => {
+      throw new RangeError('no');
+    };
+    const { leash } = leashOf([picky, egress({ allow: [] })]);
+    for (const call of [
+      { tool: 't', cost: fails },
+      { tool: 't', cost: 'free' as const, url: fails },
+    ]) {
+      expect(await leash.peek(call)).toMatchObject({ allow: false, code: 'MINE' });
+      expect(await rejection(leash.run(call, () => 1))).toMatchObject({ code: 'MINE' });
+    }
+    const { leash: lenient } = leashOf([{ ...picky, check: () => ({ allow: true }) }]);
+    await expect(lenient.peek({ tool: 't', cost: fails })).rejects.toThrow(new RangeError('no'));
+  });
+
   it('throws for a call that is none', async () => {
     const { leash } = leashOf();
     await expect(leash.peek({ tool: 't' })).rejects.toThrow(TypeError);

@@ -19,7 +19,7 @@ import type { Reservations } from './reservations.ts';
 import type { Reservation, Reserved } from './reserved.ts';
 import type { Rules } from './rules.ts';
 import { HeldCall, type HeldCallInit, type TicketOwner } from './ticket.ts';
-import { type Tool, unpriced } from './tool.ts';
+import { estimateOf, type Tool, unpriced } from './tool.ts';
 
 export interface AdmissionInit extends SessionRecordInit {
   readonly rules: Rules;
@@ -130,22 +130,7 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     if (over !== undefined) return this.refuse(unread, over);
     const raw = this.#init.verbatim ? JSON.stringify(args) : undefined;
     const attempt: Attempt = { ...unread, canonical: canonicalJson(args), raw };
-
-    // A cost or URL that cannot be computed is often the fault of arguments that a guard is about to refuse, which is
-    // the better answer; so it waits until the guards have spoken.
-    let problem: Misdeclared | undefined;
-    let cost: ExactMoney | undefined;
-    let urls: readonly string[] = [];
-    try {
-      cost = tool.costOf(args);
-    } catch (error) {
-      problem = { option: 'cost', error };
-    }
-    try {
-      urls = tool.urlsOf(args);
-    } catch (error) {
-      problem ??= { option: 'url', error };
-    }
+    const { cost, urls, problem } = estimateOf(tool, args);
     const call = new ActiveCall(this, attempt.id, tool.name, args, cost, urls, tool.schema);
     return after(this.#init.rules.check(attempt, call), (refusal) => {
       if (refusal !== undefined) return this.refuse(attempt, refusal);
