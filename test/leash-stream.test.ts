@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   type AuditSink,
   budget,
+  type Call,
   callCap,
   createLeash,
   currentCall,
@@ -377,6 +378,48 @@ describe.each(PARTS)('an async generator as a tool, with $parts', (parts) => {
       expect(await money()).toEqual({ spent: '0.5', held: '0' });
       expect(lines()[2]).toMatchObject({ kind: 'tool_error', error: 'SESSION_STOPPED', usd: '0.5' });
       expect(await rejection(stream.next())).toBe(leash.breach);
+    },
+  );
+
+  const waysOut = [
+    { told: [0.1, 0.2], spent: '0.5', more: [] },
+    { told: [0.4, 0.3], spent: '0.7', more: ['0.2'] },
+    { told: [0.75, 0.125, 0.125], spent: '1', more: ['0.125', '0.125'] },
+  ].flatMap((way) => [
+    { ...way, waits: false },
+    { ...way, waits: true },
+  ]);
+  it.each(waysOut)(
+    'books what it tells of $told when it is aborted, waits: $waits',
+    async ({ told, spent, more, waits }) => {
+      const { leash, lines, money } = leashOf(parts);
+      const [first = 0, ...last] = told;
+      const tool = leash.wrap(
+        'meter',
+        async function* () {
+          const { signal } = currentCall() as Call;
+          try {
+            currentCall()?.charge({ usd: first });
+            yield 'token';
+            await new Promise((resolve) => signal.addEventListener('abort', resolve));
+          } finally {
+            for (const usd of last) currentCall()?.charge({ usd });
+          }
+        },
+        { cost: { usd: 0.5 }, onError: 'refund' },
+      );
+      const stream = tool();
+      await stream.next();
+      const step = waits ? rejection(stream.next()) : undefined;
+      leash.stop('by hand');
+      expect(await step).toBe(waits ? leash.breach : undefined);
+      await idle();
+      expect(await money()).toEqual({ spent, held: '0' });
+      expect(await leash.usage()).toMatchObject({ usd: spent });
+      const [, , ended, ...charges] = lines();
+      expect(ended).toMatchObject({ kind: 'tool_error', error: 'SESSION_STOPPED' });
+      expect(charges).toMatchObject(more.map((usd) => ({ kind: 'charge', call: ended?.call, usd })));
+      expect(await leash.close()).toMatchObject({ usd: spent });
     },
   );
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type LineRef, toolStart } from '../audit/event.ts';
+import { charge, type LineRef, toolStart } from '../audit/event.ts';
 import { signProof } from '../audit/proof.ts';
 import { ActiveCall, type CallOwner, type ProofOptions } from '../call.ts';
 import type { EgressScope } from '../egress/hooks/scope.ts';
@@ -265,6 +265,16 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
 
   forfeit(hold: Reservation, spent: readonly Units[]): MaybePromise<unknown> {
     return this.leases.track(this.#init.reservations.forfeit(hold, spent));
+  }
+
+  spentMore({ plan }: Reservation, call: ActiveCall, money: ExactMoney): void {
+    const counters = plan.counters.filter(({ unit }) => unit !== 'call');
+    const told = this.#init.reservations.book(randomUUID(), { ...plan, counters }, money);
+    const recorded = after(told, () => {
+      this.book(money);
+      this.note('charge', charge(call.id, undefined, money));
+    });
+    void this.leases.track(recorded);
   }
 
   ended(ticket: HeldCall, booked: ExactMoney): void {

@@ -4,7 +4,7 @@ import { type ActiveCall, type Call, inCall } from '../call.ts';
 import { isLeashError } from '../errors.ts';
 import { thawedJson } from '../internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
-import { type ExactMoney, FREE } from '../money.ts';
+import { addMoney, type ExactMoney, FREE } from '../money.ts';
 import type { Settle, Units } from '../stores/store.ts';
 import { amountsFor } from './plan.ts';
 import type { Reservation } from './reserved.ts';
@@ -37,6 +37,8 @@ export interface TicketOwner {
   forfeit(hold: Reservation, spent: readonly Units[]): MaybePromise<unknown>;
   /** Frees the hold of a keyed call that cost nothing. */
   unpay(hold: Reservation, call: ActiveCall): MaybePromise<unknown>;
+  /** Books and records what an ended call has spent beyond what was booked for it. */
+  spentMore(hold: Reservation, call: ActiveCall, money: ExactMoney): void;
   /** Records the end of a call that has already happened. */
   note(kind: EventKind, body: string): void;
   /** Takes the call out of the open ones and adds to the totals. */
@@ -172,9 +174,25 @@ export class HeldCall implements Ticket {
     return this.#end('tool_error', booked, errorName(error));
   }
 
-  /** The session ended in the middle of a stream. That is no failure of the tool, so nothing is refunded. */
+  /**
+   * The session ended in the middle of a stream. That is no failure of the tool, so nothing is refunded; and its way out, where
+   * many tools tell their cost, is still to come.
+   */
   aborted(reason: unknown): MaybePromise<void> {
-    return this.#end('tool_error', this.#atLeast(), errorName(reason));
+    const { owner, call, hold, paid } = this.#init;
+    let booked = this.#atLeast();
+    const onLate = (): void => {
+      const told = this.#atLeast();
+      const more = { usd: Math.max(0, told.usd - booked.usd), sat: Math.max(0, told.sat - booked.sat) };
+      if (paid || more.usd + more.sat === 0) return;
+      owner.spentMore(hold, call, more);
+      booked = addMoney(booked, more);
+    };
+    try {
+      return this.#end('tool_error', booked, errorName(reason));
+    } finally {
+      call.end(onLate);
+    }
   }
 
   settle(cost?: Cost): MaybePromise<void> {

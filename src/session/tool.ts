@@ -48,7 +48,8 @@ export interface ToolOptions<
   /**
    * The tool threw: `'forfeit'` keeps the estimate as spent, or more if `charge` told more; `'refund'` frees all that
    * `charge` did not tell; `'reported'` books what `charge` told, and the estimate if it told nothing. Default: `'forfeit'`.
-   * A stream that the end of the session aborts did not throw: it keeps the estimate, or more if `charge` told more.
+   * A stream that the end of the session aborts did not throw: it keeps the estimate, or more if `charge` tells more, also on
+   * its way out.
    */
   readonly onError?: OnError;
   /**
