@@ -1565,6 +1565,13 @@ describe('idempotencyKey', () => {
     },
   );
 
+  it('may be used again and again while nothing is paid', async () => {
+    const { leash } = leashOf([budget({ usd: 1 }), callCap(999)]);
+    const free = leash.wrap('free', () => 'ran', { cost: 'free', idempotencyKey: () => 'order-1' });
+    for (let i = 0; i < 200; i++) expect(await free()).toBe('ran');
+    expect(await spentOf(leash, 1)).toEqual([200, 0]);
+  });
+
   it('belongs to one tool of one session', async () => {
     const store = memoryStore();
     const guards = [budget({ usd: 1, scope: 'shared' })];
