@@ -26,8 +26,8 @@ export interface Call {
   /**
    * Tells what the call has spent so far; amounts add up. Once told, the sum and not the estimate is what is booked.
    *
-   * @throws {TypeError} no money, or the call has ended; @throws {RangeError} an amount that cannot be held, or a unit
-   * that no budget of the leash accounts for.
+   * @throws {TypeError} no money, or the call has ended; a stream that the end of the session aborts may tell more on its way
+   * out. @throws {RangeError} an amount that cannot be held, or a unit that no budget of the leash accounts for.
    */
   charge(cost: Money): void;
   /**
@@ -65,6 +65,8 @@ export class ActiveCall implements Call, ToolCall {
   #reported: ExactMoney | undefined;
   #recorded: { readonly args: string; readonly line: LineRef } | undefined;
   #ended = false;
+  /** Told of what a call has spent that was ended from outside and still runs out. */
+  #onLate: (() => void) | undefined;
   /** The call that made this one from inside its tool. */
   readonly #outer: ActiveCall | undefined;
   #scope: { readonly egress: EgressScope | undefined } | undefined;
@@ -116,11 +118,14 @@ export class ActiveCall implements Call, ToolCall {
   }
 
   charge(cost: Money): void {
-    if (this.#ended) throw new TypeError(`the call of tool "${this.tool}" has ended; use leash.charge for later spend`);
+    if (this.#ended && this.#onLate === undefined) {
+      throw new TypeError(`the call of tool "${this.tool}" has ended; use leash.charge for later spend`);
+    }
     const where = `currentCall().charge in tool "${this.tool}"`;
     const money = parseMoney(where, cost);
     this.#owner.checkUnits(this, where, money);
     this.#reported = addMoney(this.#reported ?? FREE, money);
+    this.#onLate?.();
   }
 
   /** Where the call stands in the log, and what it committed to. */
@@ -134,8 +139,10 @@ export class ActiveCall implements Call, ToolCall {
     return this.#owner.prove(this, this.#recorded.args, this.#recorded.line, options);
   }
 
-  end(): void {
+  /** @param onLate called when it tells more all the same. Default: that is refused. */
+  end(onLate?: () => void): void {
     this.#ended = true;
+    this.#onLate = onLate;
   }
 }
 

@@ -242,7 +242,16 @@ class Session implements Leash {
   }
 
   close(): Promise<Summary> {
-    this.#closing ??= this.#close();
+    if (this.#closing === undefined) {
+      const { promise, resolve } = Promise.withResolvers<Summary>();
+      // First of all: who hears the signal may close too.
+      this.#closing = promise;
+      const ended = this.#close().finally(() => {
+        // Its parent, which tells what of the tree is not booked, has waited until now.
+        if (this.#parent !== undefined) this.#parent.#children.delete(this);
+      });
+      resolve(ended);
+    }
     return this.#closing;
   }
 
@@ -255,13 +264,13 @@ class Session implements Leash {
     // From here on, in this very step, nothing is admitted.
     const closed = this.#endedError('SESSION_CLOSED', { log, seq });
     this.#ending.close(open.length > 0 ? closed : undefined);
-    if (this.#parent !== undefined) this.#parent.#children.delete(this);
     const children = await Promise.allSettled([...this.#children].map((child) => child.close()));
     await Promise.allSettled(open.map((held) => held.forfeit()));
     // What has waited for the log is refused now, and counts.
     this.#egress.close(closed);
     await this.#log.opening?.catch(() => {});
-    await admission.leases.idle();
+    // A charge is taken until the log is closed, which is in the step that sees that none is on its way.
+    while (!admission.leases.isIdle) await admission.leases.idle();
     admission.leases.close();
     const { calls, denied, booked } = admission;
     const body = sessionClose(reason, calls, denied, booked);

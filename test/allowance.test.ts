@@ -530,6 +530,21 @@ describe('onStoreError', () => {
     expect(await line.counted()).toMatchObject({ 'shared:org usd/session': [8 * USD, 0] });
   });
 
+  it('says at the close what an open call has told beyond its estimate', async () => {
+    const line = new FaultyLine();
+    const { leash } = on(line, [budget({ usd: 9, scope: 'org' }), callCap(9)], upTo({ usd: 2, calls: 9 }));
+    line.fault = 'down';
+    const open = await leash.enter({ tool: 't', cost: '$1' });
+    open.call.charge('$3');
+    expect(await rejection(leash.close())).toMatchObject({ unbooked: { usd: '3', calls: 1 } });
+    await open.settle('$3.5');
+    expect(await leash.usage()).toMatchObject({ unbooked: { usd: '3.5', calls: 1 } });
+    line.fault = 'up';
+    await pass(5_000);
+    expect(await line.counted()).toMatchObject({ 'shared:org usd/session': [3.5 * USD, 0] });
+    expect(await leash.usage()).toMatchObject({ unbooked: NOTHING });
+  });
+
   interface Step {
     readonly fault: Fault;
     readonly calls: readonly {

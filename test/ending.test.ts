@@ -404,6 +404,70 @@ describe('close', () => {
     expect(await limitOf(leash)).toMatchObject({ spent: '2.5', held: '0' });
   });
 
+  it.each([
+    { cost: 2, spent: '3' },
+    { cost: 3, spent: '3' },
+    { cost: 4.5, spent: '4.5' },
+  ])('books what a call has told beyond its estimate, and of $cost in the end the rest', async ({ cost, spent }) => {
+    const store = memoryStore();
+    const guards = [budget({ usd: 10, scope: 'org:acme' }), callCap({ max: 9, scope: 'org:acme' })];
+    const leash = createLeash({ guards, store });
+    const other = createLeash({ guards, store });
+    const open = gate();
+    const tool = async () => {
+      currentCall()?.charge({ usd: 3 });
+      await open.opened;
+      currentCall()?.charge({ usd: 0.5 });
+    };
+    const running = leash.wrap('slow', tool, { cost: { usd: 1 }, actualCost: () => ({ usd: cost }) })();
+    expect(await leash.close()).toMatchObject({ usd: '3' });
+    expect(await limitOf(other)).toMatchObject({ spent: '3', held: '0' });
+    open.open();
+    await running;
+    expect(await limitOf(other)).toMatchObject({ spent, held: '0' });
+    expect(await limitOf(other, 1)).toMatchObject({ spent: 1, held: 0 });
+  });
+
+  it('has in its log every charge that is taken meanwhile, whenever it comes', async () => {
+    for (let steps = 0; steps < 20; steps++) {
+      const sink = memorySink();
+      const leash = createLeash({ guards: [budget({ usd: 10 })], store: lateStore(), audit: sink });
+      const closing = leash.close();
+      for (let i = 0; i < steps; i++) await null;
+      const refused = await (async () => leash.charge({ usd: 1 }))().catch(({ code }) => code);
+      const usd = refused === undefined ? '1' : '0';
+      expect({ steps, ...(await closing) }).toMatchObject({ steps, usd });
+      const charges = linesOf(sink).filter(({ kind }) => kind === 'charge');
+      expect({ steps, charges }).toMatchObject({ steps, charges: usd === '1' ? [{ usd }] : [] });
+    }
+  });
+
+  it('counts the estimate where a rate fails, and closes all the same', async () => {
+    let convert: () => { usd: number } = () => ({ usd: 0.5 });
+    const leash = createLeash({ guards: [budget({ usd: 10 })], convert: () => convert() });
+    const ticket = await leash.enter({ tool: 'tool', cost: '500 sat' });
+    ticket.call.charge('900 sat');
+    convert = () => {
+      throw new TypeError('no rate');
+    };
+    expect(await leash.close()).toMatchObject({ sat: '900' });
+    expect(await limitOf(leash)).toMatchObject({ spent: '0.5', held: '0' });
+  });
+
+  it('happens once where who hears the signal closes too', async () => {
+    const sink = memorySink();
+    const leash = createLeash({ guards: [], audit: sink });
+    await leash.enter({ tool: 'open' });
+    let heard: unknown;
+    leash.signal.addEventListener('abort', () => {
+      heard = leash.close();
+    });
+    const closing = leash.close();
+    expect(heard).toBe(closing);
+    expect(await closing).toMatchObject({ calls: 1, denied: 0 });
+    expect(kindsOf(sink)).toEqual(['tool_start', 'tool_error', 'session_close']);
+  });
+
   it('leaves usage as it was at the end', async () => {
     const leash = createLeash({ guards: [budget({ usd: 1 }), callCap(5)] });
     await run(leash, 'tool', 0.25);
@@ -658,6 +722,35 @@ describe('child', () => {
     expect(parent.breach).toMatchObject({ code: 'SESSION_STOPPED' });
   });
 
+  it('runs no call after a stop of its parent, though a breach of its own came first', async () => {
+    const sink = memorySink();
+    const written = gate();
+    let late = false;
+    const audit: AuditSink = {
+      name: 'late',
+      async write(...lines) {
+        await sink.write(...lines);
+        if (late) await written.opened;
+      },
+    };
+    const parent = createLeash({ guards: [budget({ usd: 1, scope: 'org:acme' })] });
+    const child = parent.child({ guards: [], audit });
+    late = true;
+    let ran = false;
+    const waiting = child.run({ tool: 'tool', cost: { usd: 0.25 } }, () => {
+      ran = true;
+    });
+    const breach = rejection(run(child, 'dear', 2));
+    parent.stop('now');
+    written.open();
+    expect(await rejection(waiting)).toMatchObject({ code: 'SESSION_STOPPED', reason: 'stopped' });
+    expect(ran).toBe(false);
+    expect(child.breach).toBe(await breach);
+    expect(await rejection(run(child))).toMatchObject({ code: 'SESSION_STOPPED' });
+    expect(kindsOf(sink)).toEqual(['tool_start', 'budget_denied', 'tool_error', 'tool_denied', 'tool_denied']);
+    expect(await limitOf(parent)).toMatchObject({ spent: '0', held: '0' });
+  });
+
   it('is closed with its parent, and its log with it', async () => {
     const { parent, child, sink, childSink } = family();
     const ticket = await child.enter({ tool: 'tool', cost: { usd: 0.25 } });
@@ -668,6 +761,20 @@ describe('child', () => {
     expect(await limitOf(parent)).toMatchObject({ spent: '0.25', held: '0' });
     expect(await rejection(run(child))).toMatchObject({ code: 'SESSION_CLOSED' });
     await ticket.settle();
+  });
+
+  it('is waited for by its parent when it closes already', async () => {
+    const sink = memorySink();
+    const parent = createLeash({ guards: [budget({ usd: 1, scope: 'org:acme' })], store: lateStore(), audit: sink });
+    const child = parent.child({ guards: [] });
+    await child.enter({ tool: 'tool', cost: { usd: 0.25 } });
+    const order: string[] = [];
+    const closing = child.close().then(() => order.push('child'));
+    await parent.close();
+    expect(order).toEqual(['child']);
+    await closing;
+    const closes = linesOf(sink).filter(({ kind }) => kind === 'session_close');
+    expect(closes.map(({ log }) => log)).toEqual([linesOf(sink)[1]?.log, linesOf(sink)[0]?.log]);
   });
 
   it('names in its log the line that its parent’s log had come to', async () => {

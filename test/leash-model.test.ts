@@ -100,7 +100,7 @@ interface Held {
   readonly leaseEnd: number;
   told: Money | undefined;
   /** What has become of it in the store, and for its session. */
-  store: 'held' | 'ended' | 'forfeited';
+  store: 'held' | 'ended' | 'forfeited' | 'told';
   state: 'open' | 'ended' | 'forfeited';
 }
 
@@ -164,7 +164,8 @@ class Model {
   }
 
   over(session: Session): Session['over'] {
-    return this.levels(session).find(({ over }) => over !== undefined)?.over;
+    const ends = this.levels(session).flatMap(({ over }) => over ?? []);
+    return ends.find(({ code }) => code !== 'SESSION_BREACHED') ?? ends[0];
   }
 
   time(scope: string, after = 0): { now: number; wall: number } {
@@ -388,7 +389,10 @@ class Model {
       session.spent = plus(session.spent, actual === 'void' ? FREE : actual === 'forfeit' ? forfeited : actual);
     } else if (held.state === 'forfeited' && typeof actual !== 'string') held.state = 'ended';
     else return;
-    this.settle(held, actual);
+    const more = told.usd > cost.usd || told.sat > cost.sat;
+    this.settle(held, actual === 'forfeit' && more ? most(cost, told) : actual);
+    // Only what the truth has beyond it is booked then.
+    if (actual === 'forfeit' && more) held.store = 'told';
   }
 
   settle(held: Held, actual: Money | 'void' | 'forfeit'): void {
@@ -400,6 +404,7 @@ class Model {
       }
       let units = typeof actual === 'string' ? (actual === 'void' ? 0 : amount) : actual[unit];
       if (held.store === 'held') counter.held -= amount;
+      else if (held.store === 'told') units -= Math.max(amount, held.told?.[unit] ?? 0);
       else units = held.store === 'forfeited' && typeof actual !== 'string' ? units - amount : 0;
       if (units > 0) this.book(counter, units);
     }

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   type AuditSink,
   budget,
+  type Call,
   callCap,
   createLeash,
   currentCall,
@@ -380,6 +381,48 @@ describe.each(PARTS)('an async generator as a tool, with $parts', (parts) => {
     },
   );
 
+  const waysOut = [
+    { told: [0.1, 0.2], spent: '0.5', more: [] },
+    { told: [0.4, 0.3], spent: '0.7', more: ['0.2'] },
+    { told: [0.75, 0.125, 0.125], spent: '1', more: ['0.125', '0.125'] },
+  ].flatMap((way) => [
+    { ...way, waits: false },
+    { ...way, waits: true },
+  ]);
+  it.each(waysOut)(
+    'books what it tells of $told when it is aborted, waits: $waits',
+    async ({ told, spent, more, waits }) => {
+      const { leash, lines, money } = leashOf(parts);
+      const [first = 0, ...last] = told;
+      const tool = leash.wrap(
+        'meter',
+        async function* () {
+          const { signal } = currentCall() as Call;
+          try {
+            currentCall()?.charge({ usd: first });
+            yield 'token';
+            await new Promise((resolve) => signal.addEventListener('abort', resolve));
+          } finally {
+            for (const usd of last) currentCall()?.charge({ usd });
+          }
+        },
+        { cost: { usd: 0.5 }, onError: 'refund' },
+      );
+      const stream = tool();
+      await stream.next();
+      const step = waits ? rejection(stream.next()) : undefined;
+      leash.stop('by hand');
+      expect(await step).toBe(waits ? leash.breach : undefined);
+      await idle();
+      expect(await money()).toEqual({ spent, held: '0' });
+      expect(await leash.usage()).toMatchObject({ usd: spent });
+      const [, , ended, ...charges] = lines();
+      expect(ended).toMatchObject({ kind: 'tool_error', error: 'SESSION_STOPPED' });
+      expect(charges).toMatchObject(more.map((usd) => ({ kind: 'charge', call: ended?.call, usd })));
+      expect(await leash.close()).toMatchObject({ usd: spent });
+    },
+  );
+
   it('is aborted by the breach of another call', async () => {
     const { leash, tool, kinds } = counting();
     const stream = tool({ to: 3 });
@@ -643,12 +686,82 @@ describe('an async iterable that is no generator', () => {
         },
       },
     },
+    {
+      name: 'a last result whose value throws',
+      step: {
+        done: true,
+        get value() {
+          throw new TypeError('no');
+        },
+      },
+    },
   ])('is settled as failed when a step gives $name', async ({ step }) => {
     const { leash, lines, money } = leashOf();
     const source = { [Symbol.asyncIterator]: () => ({ next: async () => step as never }) };
     const stream = leash.wrap('broken', () => source, { cost: { usd: 0.5 } })();
     expect(await rejection(all(stream))).toBeInstanceOf(TypeError);
     expect(lines()).toMatchObject([{ kind: 'tool_start' }, { kind: 'tool_error', error: 'TypeError' }]);
+    expect(await money()).toEqual({ spent: '0.5', held: '0' });
+  });
+
+  it.each([
+    { name: 'cannot be begun', iterator: failing },
+    {
+      name: 'has a next that cannot be read',
+      iterator: () => ({
+        get next() {
+          return failing();
+        },
+      }),
+    },
+  ])('is settled as failed when it $name', async ({ iterator }) => {
+    const { leash, lines, money } = leashOf();
+    const source = { [Symbol.asyncIterator]: iterator as () => AsyncIterator<unknown> };
+    const stream = leash.wrap('broken', () => source, { cost: { usd: 0.5 } })();
+    expect(await rejection(all(stream))).toMatchObject({ name: 'TypeError', message: 'no' });
+    expect(lines()).toMatchObject([{ kind: 'tool_start' }, { kind: 'tool_error', error: 'TypeError', usd: '0.5' }]);
+    expect(await money()).toEqual({ spent: '0.5', held: '0' });
+  });
+
+  it('goes on for the one who reads it when a second one cannot begin', async () => {
+    const { leash, kinds } = leashOf();
+    const source = () =>
+      new ReadableStream<number>({
+        start(controller) {
+          controller.enqueue(1);
+          controller.close();
+        },
+      });
+    const stream = leash.wrap('once', source, { cost: 'free' })();
+    const reader = stream[Symbol.asyncIterator]();
+    expect(() => stream[Symbol.asyncIterator]()).toThrow('locked');
+    expect(kinds()).toEqual(['tool_start']);
+    expect(await all({ [Symbol.asyncIterator]: () => reader })).toEqual([1]);
+    expect(kinds()).toEqual(['tool_start', 'tool_ok']);
+  });
+
+  // What is thrown to the signal would be an uncaught exception, which fails the run.
+  it.each([
+    { name: 'its rate fails', iterator: () => ({ next: () => new Promise<never>(() => {}) }) },
+    {
+      name: 'its return cannot be read',
+      iterator: () => ({
+        next: () => new Promise<never>(() => {}),
+        get return() {
+          return failing();
+        },
+      }),
+    },
+  ])('rejects the step that is awaited at the end of the session though $name', async ({ iterator }) => {
+    let convert: () => { usd: number } = () => ({ usd: 0.5 });
+    const { leash, lines, money } = leashOf({ options: () => ({ convert: () => convert() }) });
+    const source = { [Symbol.asyncIterator]: iterator as () => AsyncIterator<unknown> };
+    const stream = leash.wrap('slow', () => source, { cost: '500 sat' })();
+    const step = rejection(stream[Symbol.asyncIterator]().next());
+    convert = failing;
+    leash.stop('now');
+    expect(await step).toBe(leash.breach);
+    expect(lines().slice(-1)).toMatchObject([{ kind: 'tool_error', error: 'SESSION_STOPPED', sat: '500' }]);
     expect(await money()).toEqual({ spent: '0.5', held: '0' });
   });
 
@@ -727,6 +840,10 @@ describe('an async iterable that is no generator', () => {
     });
   });
 });
+
+function failing(): never {
+  throw new TypeError('no');
+}
 
 /** A value with a property that throws when it is looked at. */
 function throwing(key: PropertyKey): object {

@@ -1349,6 +1349,23 @@ describe('peek', () => {
     expect(linesOf(sink)).toEqual([]);
   });
 
+  it('tells the refusal of a guard, as a call would, where arguments give no cost or place either', async () => {
+    const picky: Guard = { name: 'picky', check: () => ({ allow: false, code: 'MINE', reason: 'bad' }) };
+    const fails = (): never => {
+      throw new RangeError('no');
+    };
+    const { leash } = leashOf([picky, egress({ allow: [] })]);
+    for (const call of [
+      { tool: 't', cost: fails },
+      { tool: 't', cost: 'free' as const, url: fails },
+    ]) {
+      expect(await leash.peek(call)).toMatchObject({ allow: false, code: 'MINE' });
+      expect(await rejection(leash.run(call, () => 1))).toMatchObject({ code: 'MINE' });
+    }
+    const { leash: lenient } = leashOf([{ ...picky, check: () => ({ allow: true }) }]);
+    await expect(lenient.peek({ tool: 't', cost: fails })).rejects.toThrow(new RangeError('no'));
+  });
+
   it('throws for a call that is none', async () => {
     const { leash } = leashOf();
     await expect(leash.peek({ tool: 't' })).rejects.toThrow(TypeError);
@@ -1523,6 +1540,36 @@ describe('idempotencyKey', () => {
     fails = false;
     expect(await pay()).toBe('paid');
     expect(await spentOf(leash)).toEqual(['0.5', '0']);
+  });
+
+  it.each(parts)(
+    'pays when a call without an estimate costs something at last, and then once, with $parts',
+    async ({ options }) => {
+      const guards = [budget({ usd: 6, unpriced: 'free' }), callCap(9)];
+      const { leash } = leashOf(guards, options());
+      let fails = true;
+      const tool = async () => {
+        if (fails) throw new Error('mine');
+        currentCall()?.charge({ usd: 5 });
+      };
+      const pay = leash.wrap('pay', tool, { idempotencyKey: () => 'order-1' });
+      await rejection(pay());
+      await rejection(pay());
+      expect(await spentOf(leash)).toEqual(['0', '0']);
+      fails = false;
+      await pay();
+      await pay();
+      expect(await spentOf(leash)).toEqual(['5', '0']);
+      expect(await spentOf(leash, 1)).toEqual([4, 0]);
+      expect(await leash.usage()).toMatchObject({ usd: '5', calls: 4 });
+    },
+  );
+
+  it('may be used again and again while nothing is paid', async () => {
+    const { leash } = leashOf([budget({ usd: 1 }), callCap(999)]);
+    const free = leash.wrap('free', () => 'ran', { cost: 'free', idempotencyKey: () => 'order-1' });
+    for (let i = 0; i < 200; i++) expect(await free()).toBe('ran');
+    expect(await spentOf(leash, 1)).toEqual([200, 0]);
   });
 
   it('belongs to one tool of one session', async () => {

@@ -4,11 +4,13 @@ import type { Guard } from '../src/guard.ts';
 import { budget } from '../src/guards/budget.ts';
 import { callCap } from '../src/guards/call-cap.ts';
 import { createLeash } from '../src/leash.ts';
+import type { Leash } from '../src/leash-contract.ts';
 import type { LeashOptions } from '../src/leash-options.ts';
 import { memoryStore } from '../src/stores/memory.ts';
 import type { Store } from '../src/stores/store.ts';
 import {
   all,
+  FAULTS,
   type Fault,
   FaultyLine,
   fail,
@@ -271,6 +273,48 @@ describe('a settlement that fails', () => {
     await last.wrap('t', () => currentCall()?.charge('$0'), { cost: '$1' })();
     // The store goes on holding a dollar.
     expect(await rejection(last.close())).toMatchObject({ unbooked: NOTHING });
+  });
+
+  it.each([
+    { whose: 'its own', begin: (leash: Leash) => leash },
+    { whose: 'that of a child which is closing', begin: (leash: Leash) => leash.child({ guards: [] }) },
+    { whose: 'that of a grandchild', begin: (leash: Leash) => leash.child({ guards: [] }).child({ guards: [] }) },
+  ])('makes close() of a root leash reject, be it $whose', async ({ begin }) => {
+    const line = new FaultyLine(true);
+    const { leash } = on(line, [budget({ usd: 9, scope: 'org' })]);
+    const holder = begin(leash);
+    const ticket = await holder.enter({ tool: 't', cost: '$1' });
+    line.fault = 'down';
+    void ticket.settle('$3');
+    const closing = holder.close().then(
+      () => 'closed',
+      () => 'rejected',
+    );
+    const error = await rejection(leash.close());
+    expect(error).toMatchObject({ ...UNAVAILABLE, unbooked: { usd: '2' } });
+    expect(await closing).toBe(holder === leash ? 'rejected' : 'closed');
+  });
+
+  const faults = FAULTS.flatMap((fault) => [
+    { fault, late: false },
+    { fault, late: true },
+  ]);
+  it.each(faults)('of a call that has told more than its estimate at the close: $fault, late: $late', async (how) => {
+    const line = new FaultyLine(how.late);
+    const { leash } = on(line, [budget({ usd: 9, scope: 'org' })]);
+    const ticket = await leash.enter({ tool: 't', cost: '$1' });
+    ticket.call.charge('$3');
+    line.fault = how.fault;
+    const closing = rejection(leash.close());
+    await pass(120_000);
+    expect(await closing).toMatchObject({ ...UNAVAILABLE, unbooked: { ...NOTHING, usd: '2' } });
+    void ticket.settle('$3.5');
+    await pass(120_000);
+    expect(await leash.usage()).toMatchObject({ unbooked: { usd: '2.5' } });
+    line.fault = 'up';
+    await pass(120_000);
+    expect(await line.counted()).toEqual({ 'shared:org usd/session': [3.5 * USD, 0] });
+    expect(await leash.usage()).toMatchObject({ unbooked: NOTHING });
   });
 
   it('that would only have given something back is no failure of close()', async () => {

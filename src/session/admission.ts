@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type LineRef, toolStart } from '../audit/event.ts';
+import { charge, type LineRef, toolStart } from '../audit/event.ts';
 import { signProof } from '../audit/proof.ts';
 import { ActiveCall, type CallOwner, type ProofOptions } from '../call.ts';
 import type { EgressScope } from '../egress/hooks/scope.ts';
@@ -8,7 +8,7 @@ import type { Clock } from '../internal/clock.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import { checkName, checkOptions } from '../internal/options.ts';
 import { addMoney, type ExactMoney, FREE } from '../money.ts';
-import type { Settle } from '../stores/store.ts';
+import type { Settle, Units } from '../stores/store.ts';
 import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
 import { Leases } from './leases.ts';
@@ -19,7 +19,7 @@ import type { Reservations } from './reservations.ts';
 import type { Reservation, Reserved } from './reserved.ts';
 import type { Rules } from './rules.ts';
 import { HeldCall, type HeldCallInit, type TicketOwner } from './ticket.ts';
-import { type Tool, unpriced } from './tool.ts';
+import { estimateOf, type Tool, unpriced } from './tool.ts';
 
 export interface AdmissionInit extends SessionRecordInit {
   readonly rules: Rules;
@@ -130,22 +130,7 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     if (over !== undefined) return this.refuse(unread, over);
     const raw = this.#init.verbatim ? JSON.stringify(args) : undefined;
     const attempt: Attempt = { ...unread, canonical: canonicalJson(args), raw };
-
-    // A cost or URL that cannot be computed is often the fault of arguments that a guard is about to refuse, which is
-    // the better answer; so it waits until the guards have spoken.
-    let problem: Misdeclared | undefined;
-    let cost: ExactMoney | undefined;
-    let urls: readonly string[] = [];
-    try {
-      cost = tool.costOf(args);
-    } catch (error) {
-      problem = { option: 'cost', error };
-    }
-    try {
-      urls = tool.urlsOf(args);
-    } catch (error) {
-      problem ??= { option: 'url', error };
-    }
+    const { cost, urls, problem } = estimateOf(tool, args);
     const call = new ActiveCall(this, attempt.id, tool.name, args, cost, urls, tool.schema);
     return after(this.#init.rules.check(attempt, call), (refusal) => {
       if (refusal !== undefined) return this.refuse(attempt, refusal);
@@ -276,6 +261,20 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
 
   settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown> {
     return this.leases.track(this.#init.reservations.settle(hold, actual));
+  }
+
+  forfeit(hold: Reservation, spent: readonly Units[]): MaybePromise<unknown> {
+    return this.leases.track(this.#init.reservations.forfeit(hold, spent));
+  }
+
+  spentMore({ plan }: Reservation, call: ActiveCall, money: ExactMoney): void {
+    const counters = plan.counters.filter(({ unit }) => unit !== 'call');
+    const told = this.#init.reservations.book(randomUUID(), { ...plan, counters }, money);
+    const recorded = after(told, () => {
+      this.book(money);
+      this.note('charge', charge(call.id, undefined, money));
+    });
+    void this.leases.track(recorded);
   }
 
   ended(ticket: HeldCall, booked: ExactMoney): void {

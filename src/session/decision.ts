@@ -17,7 +17,7 @@ import {
 } from './refusal.ts';
 import type { Reservations } from './reservations.ts';
 import { Rules } from './rules.ts';
-import type { Tool } from './tool.ts';
+import { estimateOf, type Tool } from './tool.ts';
 import type { Readings } from './usage.ts';
 
 /** Why a call would be refused. */
@@ -80,10 +80,13 @@ export async function decide(tool: Tool, given: unknown, context: DecisionContex
     quoted: tool.quoted,
     canonical: canonicalJson(args),
   };
-  const cost = tool.costOf(args);
-  const call = new ActiveCall(owner, attempt.id, tool.name, args, cost, tool.urlsOf(args), tool.schema);
+  const { cost, urls, problem } = estimateOf(tool, args);
+  const call = new ActiveCall(owner, attempt.id, tool.name, args, cost, urls, tool.schema);
+  const refused = await rules.check(attempt, call);
+  if (refused !== undefined) return no(refused);
+  if (problem !== undefined) throw problem.error;
   const plan = rules.planFor(tool.name);
-  const refusal = (await rules.check(attempt, call)) ?? rules.checkMoney(attempt, plan, cost ?? FREE);
+  const refusal = rules.checkMoney(attempt, plan, cost ?? FREE);
   if (refusal !== undefined) return no(refusal);
 
   const { reservations } = context;

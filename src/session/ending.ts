@@ -27,8 +27,11 @@ export class Ending {
 
   /** Why no call may run any more, here or above; undefined while calls may run. */
   get over(): Over | undefined {
-    if (this.#over !== undefined) return this.#over;
-    return this.#parent?.over;
+    const above = this.#parent?.over;
+    if (this.#over === undefined) return above;
+    // A breach lets run what was there before it. What ends an ancestor by hand does not, and must not hide behind it.
+    const byHand = above !== undefined && above.code !== 'SESSION_BREACHED';
+    return this.#over.code === 'SESSION_BREACHED' && byHand ? above : this.#over;
   }
 
   get breach(): LeashError | undefined {

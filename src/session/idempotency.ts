@@ -8,7 +8,7 @@ import type { Reserved } from './reserved.ts';
 /** How long a key that was used is known. */
 const KEEP_MS = 24 * 3_600_000;
 /** Where all that was reserved under a name was given back the next name is tried, this many times. */
-const MAX_ROUNDS = 64;
+const MAX_ROUNDS = 256;
 
 /**
  * The name of a hold that stands for an idempotency key: the key itself may be an argument, so its hash.

@@ -48,9 +48,14 @@ export class Leases<T extends Leased> {
     return work;
   }
 
-  /** Resolves when everything that was under way has ended and is recorded. */
+  /** Whether everything that was under way has ended and is recorded. */
+  get isIdle(): boolean {
+    return this.#unanswered.size === 0;
+  }
+
+  /** Resolves when it has; by then something else may have begun. */
   async idle(): Promise<void> {
-    while (this.#unanswered.size > 0) await Promise.allSettled(this.#unanswered);
+    while (!this.isIdle) await Promise.allSettled(this.#unanswered);
   }
 
   #schedule(everyMs: number): void {

@@ -115,6 +115,7 @@ export class Reservations {
   /** Ends a hold. What a store that fails has not been told is told later. */
   settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown> {
     if (hold.plan.counters.length === 0) return undefined;
+    if (hold.told !== undefined) return this.#settleTold(hold, hold.told, actual);
     const before = hold.forfeited;
     if (actual === 'forfeit') hold.forfeited = true;
     if (hold.lent !== undefined) return this.#settleLent(hold, actual, before);
@@ -122,6 +123,19 @@ export class Reservations {
     const told =
       before && typeof actual !== 'string' ? actual.map((units, i) => Math.max(units, hold.units[i] ?? 0)) : actual;
     return this.#settle({ id: hold.id, actual: told }, hold, before);
+  }
+
+  /** Counts a hold as spent before its end, and what was told beyond it. What the truth has beyond both is booked later. */
+  forfeit(hold: Reservation, spent: readonly Units[]): MaybePromise<unknown> {
+    const told = spent.map((units, i) => Math.max(units, hold.units[i] as Units));
+    const settled = this.settle(hold, told);
+    hold.told = told;
+    return settled;
+  }
+
+  #settleTold({ id, plan }: Reservation, told: readonly Units[], actual: Settle['actual']): MaybePromise<unknown> {
+    const more = typeof actual === 'string' ? [] : beyond(told, actual);
+    return isSome(more) ? this.#book(`${id}/beyond`, plan, more) : undefined;
   }
 
   /**
@@ -142,14 +156,14 @@ export class Reservations {
     if (hold === undefined || actual === 'void' || state === 'settled' || state === 'forfeited') return true;
     // What the store held it holds no more: it has lost what it was told last.
     const again = forfeited
-      ? this.#book(`${id}/beyond`, hold.plan, beyond(hold, actual))
+      ? this.#book(`${id}/beyond`, hold.plan, beyond(hold.units, unitsOf(hold, actual)))
       : this.#book(`${id}/again`, hold.plan, unitsOf(hold, actual));
     return after(again, () => true);
   }
 
   #settleLent(hold: Reservation, actual: Settle['actual'], forfeited?: true): void {
     const { id, plan } = hold;
-    if (forfeited) this.#owe(`${id}/beyond`, plan, beyond(hold, actual));
+    if (forfeited) this.#owe(`${id}/beyond`, plan, beyond(hold.units, unitsOf(hold, actual)));
     else {
       this.#allowance?.giveBack(amountsByUnit(plan, hold.units));
       if (actual !== 'void') this.#owe(`${id}/lent`, plan, unitsOf(hold, actual));
@@ -287,9 +301,9 @@ function unitsOf({ units }: Reservation, actual: Settle['actual']): readonly Uni
   return typeof actual === 'string' ? units : actual;
 }
 
-/** What of it the hold did not cover. */
-function beyond(hold: Reservation, actual: Settle['actual']): readonly Units[] {
-  return unitsOf(hold, actual).map((each, i) => Math.max(0, each - (hold.units[i] as Units)));
+/** What of it was not covered. */
+function beyond(covered: readonly Units[], spent: readonly Units[]): readonly Units[] {
+  return spent.map((each, i) => Math.max(0, each - (covered[i] as Units)));
 }
 
 /** What is missing in the store that was not told of the end: what is held counts, and goes on counting after its lease. */
@@ -298,5 +312,5 @@ function unbookedAmounts({ actual }: Settle, hold: Reservation | undefined): Amo
   // Calls were counted when they began.
   const ofMoney = (units: readonly Units[]): Units[] => units.filter((_, i) => hold.plan.counters[i]?.unit !== 'call');
   if (!isSome(ofMoney(hold.units)) && !isSome(ofMoney(unitsOf(hold, actual)))) return undefined;
-  return amountsByUnit(hold.plan, beyond(hold, actual));
+  return amountsByUnit(hold.plan, beyond(hold.units, unitsOf(hold, actual)));
 }

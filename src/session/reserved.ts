@@ -21,6 +21,8 @@ export interface Reservation {
   readonly lent?: true;
   /** Counted as spent at the close, before its end: the truth may yet come. */
   forfeited?: true;
+  /** The same, where more was told by then than is held: all of that is spent. */
+  told?: readonly Units[];
 }
 
 /** A reservation, or why it was not made. `terminal`: its id is void. */

@@ -28,18 +28,29 @@ export class Spend {
   }
 
   hold(estimate: Cost | (() => Cost), note: string | undefined): MaybePromise<Hold> {
-    const { opening } = this.#log;
-    if (opening !== undefined) return opening.then(() => this.hold(estimate, note));
-    const admission = this.#admission;
     const text = note === undefined ? undefined : checkName('note', note);
+    const where = '`estimate` of leash.hold';
+    if (typeof estimate === 'function')
+      return this.#whenOpen(() => this.#hold(() => parseCost(where, estimate()), text));
+    // At once: what the caller changes while the log is being opened changes nothing.
+    const money = parseCost(where, estimate);
+    return this.#whenOpen(() => this.#hold(() => money, text));
+  }
+
+  #whenOpen<R>(spend: () => MaybePromise<R>): MaybePromise<R> {
+    const { opening } = this.#log;
+    return opening === undefined ? spend() : opening.then(spend);
+  }
+
+  #hold(estimate: () => ExactMoney, text: string | undefined): MaybePromise<Hold> {
+    const admission = this.#admission;
     const attempt = newAttempt('leash.hold');
     const ended = admission.refusalOfEnded();
     if (ended !== undefined) return admission.refuse(attempt, ended);
     let money: ExactMoney;
     try {
-      money = parseCost('`estimate` of leash.hold', typeof estimate === 'function' ? estimate() : estimate);
+      money = estimate();
     } catch (error) {
-      if (typeof estimate !== 'function') throw error;
       return admission.misdeclared(attempt, { option: 'estimate', error });
     }
     const plan = this.#rules.spendPlan;
@@ -61,11 +72,13 @@ export class Spend {
   }
 
   charge(cost: Money, note: string | undefined): MaybePromise<void> {
-    const { opening } = this.#log;
-    if (opening !== undefined) return opening.then(() => this.charge(cost, note));
-    const admission = this.#admission;
     const money = parseCost('`cost` of leash.charge', cost);
     const text = note === undefined ? undefined : checkName('note', note);
+    return this.#whenOpen(() => this.#charge(money, text));
+  }
+
+  #charge(money: ExactMoney, text: string | undefined): MaybePromise<void> {
+    const admission = this.#admission;
     const attempt = newAttempt('leash.charge');
     if (this.#log.closed) return admission.refuse(attempt, sessionEnded('SESSION_CLOSED', 'closed'));
     const plan = this.#rules.spendPlan;

@@ -1,4 +1,4 @@
-import { isPromiseLike } from '../internal/maybe-promise.ts';
+import { quietly } from '../internal/maybe-promise.ts';
 
 /** The call that a stream is: each step runs within it, and the first ending that is told is its only one. */
 export interface StreamLife {
@@ -39,7 +39,7 @@ export function guardStream<S extends AsyncIterable<unknown>>(source: S, life: S
     get(_, key) {
       if (key === Symbol.asyncIterator) {
         return () => {
-          const iterator = life.within(() => source[Symbol.asyncIterator]());
+          const iterator = guarded.begin(source);
           // A generator is its own iterator, and stays it.
           return (iterator as unknown) === source ? proxy : guarded.iterator(iterator);
         };
@@ -67,6 +67,7 @@ function hasFrozenParts(source: object): boolean {
 class GuardedStream {
   readonly #life: StreamLife;
   readonly #waiting = new Set<(reason: unknown) => void>();
+  #begun = false;
   #source: AsyncIterator<unknown> | undefined;
   #over = false;
   /** Set once the call was aborted; every later step rejects with it. */
@@ -77,6 +78,18 @@ class GuardedStream {
     this.#life = life;
     if (life.signal.aborted) this.#abort();
     else life.signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** A stream that cannot be begun has failed; one that is read already goes on, whatever a second reader is told. */
+  begin(source: AsyncIterable<unknown>): AsyncIterator<unknown> {
+    try {
+      const iterator = this.#life.within(() => source[Symbol.asyncIterator]());
+      this.#begun = true;
+      return iterator;
+    } catch (error) {
+      if (!this.#begun) quietly(() => this.#finish(() => this.#life.failed(error)));
+      throw error;
+    }
   }
 
   iterator(source: AsyncIterator<unknown>): AsyncIterator<unknown> & AsyncIterable<unknown> & AsyncDisposable {
@@ -91,6 +104,7 @@ class GuardedStream {
   }
 
   step(source: AsyncIterator<unknown>, step: Step, args: unknown[]): Promise<IteratorResult<unknown>> {
+    this.#begun = true;
     this.#source = source;
     if (this.#aborted !== undefined && step === 'next') return Promise.reject(this.#aborted.reason);
     return new Promise((resolve, reject) => {
@@ -109,22 +123,22 @@ class GuardedStream {
   }
 
   async #advance(source: AsyncIterator<unknown>, step: Step, args: unknown[]): Promise<IteratorResult<unknown>> {
-    const method = source[step] as ((...given: unknown[]) => Promise<IteratorResult<unknown>>) | undefined;
-    if (method === undefined) {
-      if (step === 'throw') return this.#fail(args[0]);
-      await this.#finish(() => this.#life.returned());
-      return { done: true, value: args[0] };
-    }
     let result: IteratorResult<unknown>;
     let over: boolean;
+    let last: unknown;
     try {
-      result = await this.#life.within(() => method.apply(source, args));
+      const method = source[step] as ((...given: unknown[]) => Promise<IteratorResult<unknown>>) | undefined;
+      if (method === undefined) {
+        if (step === 'throw') throw args[0];
+        result = { done: true, value: args[0] };
+      } else result = await this.#life.within(() => method.apply(source, args));
       if (Object(result) !== result) throw new TypeError('the stream gave no iterator result');
       over = Boolean(result.done);
+      if (over && step !== 'return') last = result.value;
     } catch (error) {
       return this.#fail(error);
     }
-    if (over) await this.#finish(() => (step === 'return' ? this.#life.returned() : this.#life.ended(result.value)));
+    if (over) await this.#finish(() => (step === 'return' ? this.#life.returned() : this.#life.ended(last)));
     return result;
   }
 
@@ -146,17 +160,14 @@ class GuardedStream {
     this.#aborted = { reason };
     if (!this.#over) {
       this.#over = true;
-      const told = this.#life.aborted(reason);
-      if (isPromiseLike(told)) told.then(undefined, () => {});
+      // What is thrown to a signal ends the process, and those who wait are to hear of the end all the same.
+      quietly(() => this.#life.aborted(reason));
     }
     for (const reject of this.#waiting) reject(reason);
     this.#waiting.clear();
     const source = this.#source;
-    if (source?.return === undefined) return;
     // Lets the tool's own `finally` run; what it says no longer matters to anyone.
-    try {
-      Promise.resolve(this.#life.within(() => source.return?.())).then(undefined, () => {});
-    } catch {}
+    if (source !== undefined) quietly(() => this.#life.within(() => source.return?.()));
   }
 }
 

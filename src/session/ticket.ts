@@ -4,8 +4,8 @@ import { type ActiveCall, type Call, inCall } from '../call.ts';
 import { isLeashError } from '../errors.ts';
 import { thawedJson } from '../internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
-import { type ExactMoney, FREE } from '../money.ts';
-import type { Settle } from '../stores/store.ts';
+import { addMoney, type ExactMoney, FREE } from '../money.ts';
+import type { Settle, Units } from '../stores/store.ts';
 import { amountsFor } from './plan.ts';
 import type { Reservation } from './reserved.ts';
 import { guardStream, isAsyncIterable } from './stream.ts';
@@ -33,8 +33,12 @@ export interface Ticket {
 /** What an ending call does to its session. */
 export interface TicketOwner {
   settle(hold: Reservation, actual: Settle['actual']): MaybePromise<unknown>;
+  /** Counts a hold as spent whose call still runs. @param spent more than it holds, as the call has told. */
+  forfeit(hold: Reservation, spent: readonly Units[]): MaybePromise<unknown>;
   /** Frees the hold of a keyed call that cost nothing. */
   unpay(hold: Reservation, call: ActiveCall): MaybePromise<unknown>;
+  /** Books and records what an ended call has spent beyond what was booked for it. */
+  spentMore(hold: Reservation, call: ActiveCall, money: ExactMoney): void;
   /** Records the end of a call that has already happened. */
   note(kind: EventKind, body: string): void;
   /** Takes the call out of the open ones and adds to the totals. */
@@ -170,9 +174,25 @@ export class HeldCall implements Ticket {
     return this.#end('tool_error', booked, errorName(error));
   }
 
-  /** The session ended in the middle of a stream. That is no failure of the tool, so nothing is refunded. */
+  /**
+   * The session ended in the middle of a stream. That is no failure of the tool, so nothing is refunded; and its way out, where
+   * many tools tell their cost, is still to come.
+   */
   aborted(reason: unknown): MaybePromise<void> {
-    return this.#end('tool_error', this.#atLeast(), errorName(reason));
+    const { owner, call, hold, paid } = this.#init;
+    let booked = this.#atLeast();
+    const onLate = (): void => {
+      const told = this.#atLeast();
+      const more = { usd: Math.max(0, told.usd - booked.usd), sat: Math.max(0, told.sat - booked.sat) };
+      if (paid || more.usd + more.sat === 0) return;
+      owner.spentMore(hold, call, more);
+      booked = addMoney(booked, more);
+    };
+    try {
+      return this.#end('tool_error', booked, errorName(reason));
+    } finally {
+      call.end(onLate);
+    }
   }
 
   settle(cost?: Cost): MaybePromise<void> {
@@ -225,20 +245,26 @@ export class HeldCall implements Ticket {
     if (outcome !== 'forfeit') call.end();
     const spent = outcome === 'void' ? FREE : outcome === 'forfeit' ? this.#atLeast() : outcome;
     const booked = paid ? FREE : spent;
+    const overrun = booked.usd > held.usd || booked.sat > held.sat;
     let actual: Settle['actual'];
     let problem: { readonly error: unknown } | undefined;
     try {
-      actual = typeof outcome === 'string' ? outcome : amountsFor(hold.plan, booked);
+      actual = typeof outcome === 'string' && !overrun ? outcome : amountsFor(hold.plan, booked);
     } catch (thrown) {
       // The user's `convert` gave no money: the estimate stays spent.
       actual = 'forfeit';
-      problem = { error: thrown };
+      // At the close there is nobody to tell.
+      if (outcome !== 'forfeit') problem = { error: thrown };
     }
     const us = Math.max(0, Math.round((owner.now() - this.#startedAt) * 1000));
     owner.ended(this, booked);
-    const free = keyed && typeof actual !== 'string' && held.usd + held.sat > 0 && booked.usd + booked.sat === 0;
-    return after(free ? owner.unpay(hold, call) : owner.settle(hold, actual), () => {
-      const overrun = booked.usd > held.usd || booked.sat > held.sat;
+    const counted = held.usd + held.sat > 0 || hold.plan.counters.some(({ unit }) => unit !== 'call');
+    const free = keyed && counted && typeof actual !== 'string' && booked.usd + booked.sat === 0;
+    let told: MaybePromise<unknown>;
+    if (free) told = owner.unpay(hold, call);
+    else if (outcome === 'forfeit' && actual !== outcome) told = owner.forfeit(hold, actual as readonly Units[]);
+    else told = owner.settle(hold, actual);
+    return after(told, () => {
       owner.note(kind, toolEnd(call.id, tool.quoted, us, error, booked, held, overrun));
       if (problem !== undefined) throw problem.error;
     });

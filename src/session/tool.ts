@@ -1,6 +1,7 @@
 import { quote } from '../audit/event.ts';
 import { checkInteger, checkName, checkOneOf, checkOptions, kindOf } from '../internal/options.ts';
 import { type ExactMoney, FREE, type Money, parseMoney } from '../money.ts';
+import type { Misdeclared } from './record.ts';
 
 /**
  * What of a function's parameters is checked and hashed: the one parameter that a call gives, or all of them as an
@@ -47,7 +48,8 @@ export interface ToolOptions<
   /**
    * The tool threw: `'forfeit'` keeps the estimate as spent, or more if `charge` told more; `'refund'` frees all that
    * `charge` did not tell; `'reported'` books what `charge` told, and the estimate if it told nothing. Default: `'forfeit'`.
-   * A stream that the end of the session aborts did not throw: it keeps the estimate, or more if `charge` told more.
+   * A stream that the end of the session aborts did not throw: it keeps the estimate, or more if `charge` tells more, also on
+   * its way out.
    */
   readonly onError?: OnError;
   /**
@@ -136,6 +138,34 @@ export function declareTool(name: unknown, options: ToolOptions<never, never> = 
     keyOf: (given) => (idempotencyKey === undefined ? undefined : checkKey(where, idempotencyKey(given as never))),
     project: args as Tool['project'],
   };
+}
+
+/** What a tool says of a call with these arguments. */
+export interface Estimate {
+  readonly cost: ExactMoney | undefined;
+  readonly urls: readonly string[];
+  /**
+   * What could not be computed. That is often the fault of arguments that a guard is about to refuse, which is the better
+   * answer; so it waits until the guards have spoken.
+   */
+  readonly problem: Misdeclared | undefined;
+}
+
+export function estimateOf(tool: Tool, args: unknown): Estimate {
+  let problem: Misdeclared | undefined;
+  let cost: ExactMoney | undefined;
+  let urls = NO_URLS;
+  try {
+    cost = tool.costOf(args);
+  } catch (error) {
+    problem = { option: 'cost', error };
+  }
+  try {
+    urls = tool.urlsOf(args);
+  } catch (error) {
+    problem ??= { option: 'url', error };
+  }
+  return { cost, urls, problem };
 }
 
 /** Money of a call, where `'free'` is a way to say nothing at all on purpose. */

@@ -35,6 +35,22 @@ describe('a root signer that answers later', () => {
     return { signer, ...openSession({ signer: signer.sign, key: LOG_KEY }, guards) };
   };
 
+  it('decides on what it was asked, whatever the caller makes of it meanwhile', async () => {
+    const { signer, leash } = open();
+    const money = { usd: 0.25 };
+    const args = { n: 1 };
+    const run = leash.run({ tool: 'tool', args, cost: money }, ({ n }) => n);
+    const held = leash.hold(money);
+    const charged = leash.charge(money);
+    money.usd = 9;
+    args.n = 2;
+    await signer.answer();
+    expect(await run).toBe(1);
+    await charged;
+    expect((await leash.usage()).limits[0]).toMatchObject({ held: '0.25', spent: '0.5' });
+    await (await held).release();
+  });
+
   it('keeps every decision waiting, and nothing stands in the log before', async () => {
     const { signer, leash, sink } = open([budget({ usd: 1 }), egress({ allow: ['https://allowed.test'] })]);
     const tool = vi.fn(() => 'done');
