@@ -504,6 +504,34 @@ describe('the buffer of a webhookSink', () => {
     expect(bodies(server)).toBe(line(A, 0) + line(A, 1));
   });
 
+  it('takes more lines at once than it holds where nothing waits: they would never fit', async () => {
+    const server = await start();
+    const { sink } = withTimers(server, { batch: 2, maxBuffered: 3 });
+    write(sink, A, 0, 4);
+    expect(() => write(sink, A, 5)).toThrow('full');
+    await sink.sync?.();
+    write(sink, A, 5);
+    await sink.sync?.();
+    expect(keys(server)).toEqual([`${A}/0-1`, `${A}/2-3`, `${A}/4-4`, `${A}/5-5`]);
+  });
+
+  it('gets all that was kept while it was full, however much that is', async () => {
+    let accept = (): void => {};
+    const first = new Promise<void>((resolve) => {
+      accept = resolve;
+    });
+    const server = await start((_, response) => void first.then(() => response.end()));
+    const { sink } = withTimers(server, { batch: 3, maxBuffered: 3 });
+    const leash = createLeash({ guards: [], audit: { sink, onError: 'allow' } });
+    for (let i = 0; i < 5; i++) await leash.run({ tool: 'tool' }, () => {});
+    accept();
+    await sink.sync?.();
+    await leash.run({ tool: 'tool' }, () => {});
+    await sink.sync?.();
+    await leash.close();
+    expect(readLogs(bodies(server))).toMatchObject({ ok: true, complete: true });
+  });
+
   it('stops the calls while it is full, and no longer', async () => {
     let accept = (): void => {};
     const server = await start((_, response) => {
