@@ -146,10 +146,12 @@ function isEgress(value: unknown): boolean {
 /** Exactly these keys, in this order, with the values that they must have. */
 function isReference(value: unknown, layout: string): boolean {
   if (!isRecord(value) || Object.keys(value).join(' ') !== layout) return false;
-  return Object.entries(value).every(([key, part]) =>
+  return Object.entries(value).every(([key, part]) => {
     // Here `hash` is the hash of a line and no way to hash.
-    key === 'hash' ? typeof part === 'string' && spellings.get('prev')?.test(`"${part}"`) : isValid(key, part),
-  );
+    if (key === 'hash') return typeof part === 'string' && spellings.get('prev')?.test(`"${part}"`);
+    // A log without lines has no last one to name.
+    return isValid(key, part) && (key !== 'size' || part !== 0);
+  });
 }
 
 /** Whether all parts of a value, at any depth, are as they must be, and the names of all keys well-formed. */

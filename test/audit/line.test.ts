@@ -160,6 +160,16 @@ describe('parseLine', () => {
     expect(parseLine(line('session_open', with64(`,${head}`)))).toBe('E_FORMAT');
   });
 
+  it('wants an earlier log to have a line', () => {
+    const { session_open: fields = '' } = WHOLE as { session_open?: string };
+    const { parent, prior } = JSON.parse(line('session_open', fields));
+    expect([parent.seq, prior[0].size]).not.toContain(0);
+    const zero = (text: string, key: string) =>
+      text.replace(new RegExp(`("log":"[^"]+","${key}"):\\d+(?=,"hash")`), '$1:0');
+    expect(parseLine(line('session_open', zero(fields, 'size')))).toBe('E_FORMAT');
+    expect(parseLine(line('session_open', zero(fields, 'seq')))).toMatchObject({ parent: { seq: 0 } });
+  });
+
   it.each([
     { name: 'a space', text: line('kill_switch', ',"reason": "r"') },
     { name: 'a space at the end', text: `${line('kill_switch', ',"reason":"r"')} ` },
