@@ -1,3 +1,4 @@
+import { MAX_DEPTH } from '../internal/canonical-json.ts';
 import { hasDuplicateKey } from './duplicate-key.ts';
 import { type EventKind, MAX_PRIOR } from './event.ts';
 
@@ -154,10 +155,14 @@ function isReference(value: unknown, layout: string): boolean {
   });
 }
 
-/** Whether all parts of a value, at any depth, are as they must be, and the names of all keys well-formed. */
-function everyPart(value: unknown, isRight: (part: unknown) => boolean): boolean {
+/**
+ * Whether all parts of a value are as they must be, the names of all keys well-formed, and nothing deeper than a call's
+ * arguments can be: how deep a reader can go is different for each.
+ */
+function everyPart(value: unknown, isRight: (part: unknown) => boolean, depth = 0): boolean {
   if (typeof value !== 'object' || value === null) return isRight(value);
-  return Object.entries(value).every(([key, part]) => key.isWellFormed() && everyPart(part, isRight));
+  if (depth === MAX_DEPTH) return false;
+  return Object.entries(value).every(([key, part]) => key.isWellFormed() && everyPart(part, isRight, depth + 1));
 }
 
 /** `raw` holds a call's arguments as they were, so any JSON may stand there; else `x` has strings and integers. */
