@@ -1,3 +1,4 @@
+import { quietly } from '../internal/maybe-promise.ts';
 import { failed } from './failure.ts';
 
 /** What the sink asks of `fetch`; the platform's own has it. */
@@ -74,7 +75,7 @@ async function send(settings: PostSettings, key: string, body: string): Promise<
     cancel();
   }
   // Nobody reads it; the connection is free for the next request.
-  response.body?.cancel().catch(() => {});
+  quietly(() => response.body?.cancel());
   const { status } = response;
   if (status >= 200 && status < 300) return { accepted: true };
   const error = failed('WEBHOOK_REFUSED', `the webhook answered ${status}`);

@@ -470,6 +470,28 @@ describe('a webhook that does not accept', () => {
   });
 });
 
+describe('the answer to a webhookSink', () => {
+  it.each([
+    { name: 'cannot be cancelled', body: {} },
+    { name: 'is cancelled at once', body: { cancel: () => undefined } },
+    {
+      name: 'throws',
+      body: {
+        cancel: () => {
+          throw new Error('locked');
+        },
+      },
+    },
+    { name: 'rejects', body: { cancel: () => Promise.reject(new Error('locked')) } },
+  ])('counts by its status, though its body $name', async ({ body }) => {
+    const fetch = vi.fn(async () => ({ status: 200, headers: new Headers(), body }));
+    const sink = webhookSink('http://127.0.0.1/', { fetch: fetch as unknown as WebhookFetch, retries: 0 });
+    write(sink, A, 0);
+    await sink.sync?.();
+    expect(fetch).toHaveBeenCalledTimes(1);
+  });
+});
+
 describe('the buffer of a webhookSink', () => {
   it('throws when it is full, and takes lines again when some were accepted', async () => {
     let accept = (): void => {};
