@@ -1,4 +1,5 @@
 import { quietly } from '../internal/maybe-promise.ts';
+import { unlessAborted } from '../internal/unless-aborted.ts';
 import { failed } from './failure.ts';
 
 /** What the sink asks of `fetch`; the platform's own has it. */
@@ -68,7 +69,8 @@ async function send(settings: PostSettings, key: string, body: string): Promise<
   const cancel = schedule(timeoutMs, () => controller.abort(failed('ETIMEDOUT', 'the webhook did not answer in time')));
   let response: WebhookResponse;
   try {
-    response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal: controller.signal });
+    const { signal } = controller;
+    response = await unlessAborted(fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal }), signal);
   } catch (error) {
     return { accepted: false, error, retryAfterMs: 0 };
   } finally {

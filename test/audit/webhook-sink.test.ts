@@ -456,6 +456,16 @@ describe('a webhook that does not accept', () => {
     expect(other.message).toBe('a batch was sent to the webhook once and not accepted');
   });
 
+  it('is given up in time though fetch does not heed its signal', async () => {
+    const timers = new Timers();
+    const fetch: WebhookFetch = () => new Promise(() => {});
+    const sink = webhookSink('http://127.0.0.1/', { fetch, retries: 0, schedule: timers.schedule });
+    write(sink, A, 0);
+    const closed = Promise.resolve(sink.close?.());
+    timers.fire(TIMEOUT);
+    await expect(closed).rejects.toMatchObject({ code: 'WEBHOOK_GIVEN_UP', cause: { code: 'ETIMEDOUT' } });
+  });
+
   it('is taken for one that cannot be reached when fetch throws at once', async () => {
     const fetch = vi.fn<WebhookFetch>(() => {
       throw new Error('at once');
