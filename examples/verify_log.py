@@ -50,7 +50,7 @@ while (data := file.readline()).endswith(b"\n"):
     try:
         line = parse(data)
         step(logs.setdefault(line["log"], Log()), line, data, roots)
-        if line["kind"] == "log_recovered" and bad.get(at := logs[line["log"]].at - 1, ())[:2] == (line["bytes"], line["sha256"]): del bad[at]
+        if line["kind"] == "log_recovered" and (logs[line["log"]].at + 1, line["bytes"] or None, line["sha256"]) == (number, *bad.get(number - 2, ())[:2]): del bad[number - 2]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         bad[number] = len(data), hashlib.sha256(data).hexdigest(), str(error) if str(error)[:2] == "E_" else "E_FORMAT"
         if line: break

@@ -29,6 +29,17 @@ interface Signature {
   readonly holds: Promise<boolean>;
 }
 
+/** What a first line says of a line that was read long before. */
+export interface Passed {
+  /** Who says it, in which line of the file. */
+  readonly log: LogCheck;
+  readonly line: number;
+  /** Id of the log that it is said of, and number and hash of its line. */
+  readonly named: string;
+  readonly seq: number;
+  readonly hash: string;
+}
+
 /** Gets each line that is right, once its log has taken it. */
 export type OnEvent = (check: LogCheck, line: LogLine, text: string) => void;
 
@@ -42,6 +53,8 @@ export class FileCheck {
   lines = 0;
   /** Lines that are none, and that a later log vouches for. */
   fragments = 0;
+  /** What nobody can tell without reading the file again. */
+  readonly passed: Passed[] = [];
   readonly #trust: Trust;
   readonly #onEvent: OnEvent | undefined;
   #last: LogCheck | undefined;
@@ -82,7 +95,7 @@ export class FileCheck {
     this.#last = log;
     if (log.bad !== undefined) return;
     const before = log.mark();
-    const problem = log.problem(line) ?? this.#problemNamed(line);
+    const problem = log.problem(line) ?? this.#problemNamed(log, line);
     if (problem !== undefined) return void this.#fail(log, this.lines, problem);
     if (!this.#take(log, text)) return;
     if (line.kind === 'checkpoint')
@@ -117,18 +130,31 @@ export class FileCheck {
   }
 
   /** What a first line says of other logs: of the line that opened it, and of the logs that were there before. */
-  #problemNamed({ parent, prior = [] }: LogLine): VerifyCode | undefined {
+  #problemNamed(by: LogCheck, { parent, prior = [] }: LogLine): VerifyCode | undefined {
     const heads = parent === undefined ? prior : [...prior, { ...parent, size: parent.seq + 1 }];
     for (const { log, size, hash } of heads) {
       const other = this.logs.get(log);
       const expectation: Expectation = { size, hash, code: 'E_CHAIN', ifPresent: true };
-      if (other === undefined) this.expected.set(log, [...(this.expected.get(log) ?? []), expectation]);
+      if (other === undefined) this.#expect(log, expectation);
       else if (other.bad === undefined) {
+        if (size < other.size) this.passed.push({ log: by, line: this.lines, named: log, seq: size - 1, hash });
         const problem = other.expect(expectation);
         if (problem !== undefined) return problem;
       }
     }
     return undefined;
+  }
+
+  #expect(id: string, expectation: Expectation): void {
+    const here = this.expected.get(id);
+    if (here === undefined) this.expected.set(id, [expectation]);
+    else here.push(expectation);
+  }
+
+  /** What it says is not so. */
+  refuse({ log, line }: Passed): void {
+    log.rewind({ size: 0, signedThrough: 0 });
+    this.#fail(log, line, 'E_CHAIN');
   }
 
   /** The fragment, the first line of the next session and its `log_recovered` stand one after the other. */
@@ -170,7 +196,7 @@ export class FileCheck {
     this.#giveUpFragment();
     const after = this.lines + 1;
     for (const log of this.logs.values()) {
-      if (log.bad === undefined && (log.unmet.length > 0 || (requireClosed && !log.closed))) {
+      if (log.bad === undefined && (log.isShort || (requireClosed && !log.closed))) {
         this.#fail(log, after, 'E_TRUNCATED');
       }
     }

@@ -1,4 +1,4 @@
-import { isPromiseLike, type MaybePromise } from '../internal/maybe-promise.ts';
+import { isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import { checkOptions, shown } from '../internal/options.ts';
 import type { AuditSink } from './sink.ts';
 
@@ -24,7 +24,8 @@ export interface InfoLogger {
  * taken out of the logger's records again and verified.
  *
  * A line counts as recorded when `info` has returned, or the promise that it returned has resolved; what the logger does
- * with it is unknown, so use this in a `teeSink` beside a file. A logger that leaves out its `info` level records nothing.
+ * with it is unknown, so use this in a `teeSink` beside a file. A logger that leaves out its `info` level records nothing,
+ * and one that throws between two lines of one write gets no more.
  *
  * @throws {TypeError} not a logger.
  */
@@ -101,13 +102,24 @@ export function otelSink(options: OtelSinkOptions): AuditSink {
 type Event = Readonly<Partial<Record<keyof ForwardedFields | 'ts' | 'observed', unknown>>>;
 
 function forwarding(name: string, forward: (line: string, event: Event) => unknown): AuditSink {
+  let failure: { readonly error: unknown } | undefined;
   return {
     name,
     write(lines): MaybePromise<void> {
+      if (failure !== undefined) throw failure.error;
       const answers: PromiseLike<unknown>[] = [];
-      for (const line of lines.slice(0, -1).split('\n')) {
-        const answer = forward(line, readFields(line));
-        if (isPromiseLike(answer)) answers.push(answer);
+      let forwarded = 0;
+      try {
+        for (const line of lines.slice(0, -1).split('\n')) {
+          const answer = forward(line, readFields(line));
+          if (isPromiseLike(answer)) answers.push(answer);
+          forwarded++;
+        }
+      } catch (error) {
+        // The lines before this one are out: forwarded once more they would stand there twice.
+        if (forwarded > 0) failure = { error };
+        for (const answer of answers) quietly(() => answer);
+        throw error;
       }
       return answers.length === 0 ? undefined : Promise.all(answers).then(() => undefined);
     },

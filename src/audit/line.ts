@@ -1,3 +1,4 @@
+import { MAX_DEPTH } from '../internal/canonical-json.ts';
 import { hasDuplicateKey } from './duplicate-key.ts';
 import { type EventKind, MAX_PRIOR } from './event.ts';
 
@@ -146,16 +147,22 @@ function isEgress(value: unknown): boolean {
 /** Exactly these keys, in this order, with the values that they must have. */
 function isReference(value: unknown, layout: string): boolean {
   if (!isRecord(value) || Object.keys(value).join(' ') !== layout) return false;
-  return Object.entries(value).every(([key, part]) =>
+  return Object.entries(value).every(([key, part]) => {
     // Here `hash` is the hash of a line and no way to hash.
-    key === 'hash' ? typeof part === 'string' && spellings.get('prev')?.test(`"${part}"`) : isValid(key, part),
-  );
+    if (key === 'hash') return typeof part === 'string' && spellings.get('prev')?.test(`"${part}"`);
+    // A log without lines has no last one to name.
+    return isValid(key, part) && (key !== 'size' || part !== 0);
+  });
 }
 
-/** Whether all parts of a value, at any depth, are as they must be, and the names of all keys well-formed. */
-function everyPart(value: unknown, isRight: (part: unknown) => boolean): boolean {
+/**
+ * Whether all parts of a value are as they must be, the names of all keys well-formed, and nothing deeper than a call's
+ * arguments can be: how deep a reader can go is different for each.
+ */
+function everyPart(value: unknown, isRight: (part: unknown) => boolean, depth = 0): boolean {
   if (typeof value !== 'object' || value === null) return isRight(value);
-  return Object.entries(value).every(([key, part]) => key.isWellFormed() && everyPart(part, isRight));
+  if (depth === MAX_DEPTH) return false;
+  return Object.entries(value).every(([key, part]) => key.isWellFormed() && everyPart(part, isRight, depth + 1));
 }
 
 /** `raw` holds a call's arguments as they were, so any JSON may stand there; else `x` has strings and integers. */

@@ -61,14 +61,14 @@ export class LogCheck {
   #plain: PlainLines | undefined;
   /** `session_close` was read, and its checkpoint is still to come. */
   #closing = false;
-  /** In the order of their sizes. */
-  readonly #expected: Expectation[];
+  /** By their sizes. Whoever writes a file can have it expect as much as it has lines. */
+  readonly #expected = new Map<number, Expectation[]>();
 
   constructor(id: string, trust: Trust, expected: readonly Expectation[]) {
     this.id = id;
     this.#trust = trust;
     this.#head = `{"v":1,"log":"${id}","seq":`;
-    this.#expected = expected.toSorted((a, b) => a.size - b.size);
+    for (const expectation of expected) this.#expect(expectation);
   }
 
   /** Lines after the last checkpoint, or all where there is none. */
@@ -81,8 +81,9 @@ export class LogCheck {
     return rootText(this.#range.root());
   }
 
-  get unmet(): readonly Expectation[] {
-    return this.#expected;
+  /** Whether something is expected of lines that did not come. */
+  get isShort(): boolean {
+    return this.#expected.size > 0;
   }
 
   /** Whether the line that starts here says that it is of this log. */
@@ -107,14 +108,17 @@ export class LogCheck {
     );
   }
 
-  /** Looks for what another line says of this log; where it has gone past that place nobody can tell any more. */
+  /** Looks for what another line says of this log; where it has gone past that place only `lookBack` can tell. */
   expect(expectation: Expectation): VerifyCode | undefined {
     if (expectation.size === this.size) return this.#meets(expectation) ? undefined : expectation.code;
-    if (expectation.size > this.size) {
-      this.#expected.push(expectation);
-      this.#expected.sort((a, b) => a.size - b.size);
-    }
+    if (expectation.size > this.size) this.#expect(expectation);
     return undefined;
+  }
+
+  #expect(expectation: Expectation): void {
+    const here = this.#expected.get(expectation.size);
+    if (here === undefined) this.#expected.set(expectation.size, [expectation]);
+    else here.push(expectation);
   }
 
   /** Why this line cannot be the next one. It is not taken. */
@@ -202,11 +206,10 @@ export class LogCheck {
     this.#range.push(hash);
     this.prev = hash;
     this.size++;
-    while (this.#expected.length > 0 && this.#expected[0]?.size === this.size) {
-      const expectation = this.#expected.shift() as Expectation;
-      if (!this.#meets(expectation)) return expectation.code;
-    }
-    return undefined;
+    if (this.#expected.size === 0) return undefined;
+    const here = this.#expected.get(this.size) ?? [];
+    this.#expected.delete(this.size);
+    return here.find((expectation) => !this.#meets(expectation))?.code;
   }
 
   #meets({ root, hash }: Expectation): boolean {

@@ -17,11 +17,21 @@ export function priorHeads(descriptor: number, size: number): readonly PriorHead
   lines.pop();
   if (length < size) lines.shift();
   const heads = new Map<string, PriorHead>();
-  for (const line of lines) {
+  for (const line of lines.reverse()) {
     const [, log, seq] = START.exec(line) ?? [];
-    if (log === undefined || !line.endsWith('"}')) continue;
-    heads.delete(log);
+    if (log === undefined || heads.has(log) || !isWhole(line)) continue;
     heads.set(log, { log, size: Number(seq) + 1, hash: lineHash(line) });
+    if (heads.size === MAX_HEADS) break;
   }
-  return [...heads.values()].slice(-MAX_HEADS);
+  return [...heads.values()].reverse();
+}
+
+/** A torn line that a session went on behind may end like a whole one, with a brace, but closes fewer than it opens. */
+function isWhole(line: string): boolean {
+  try {
+    JSON.parse(line);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -6,6 +6,7 @@ import { publicKeyFromRaw } from './keys.ts';
 import type { VerifyCode } from './line.ts';
 import { LineReader, readFile } from './line-reader.ts';
 import type { Expectation, LogCheck, Trust } from './log-check.ts';
+import { lookBack } from './look-back.ts';
 
 /** What is known of a log from elsewhere: its root at some length, or the hash of one of its lines. */
 export type LogHead =
@@ -167,6 +168,7 @@ export async function checkSource(
     onProgress?.(read);
   }
   await check.settle(0);
+  if (typeof source === 'string') await lookBack(source, check);
   return reader;
 }
 
@@ -176,6 +178,8 @@ export async function checkSource(
  *
  * A report that is not ok names the first line that shows it. That the end of an open log is missing does not show, unless
  * `heads` or `requireClosed` say what must be there.
+ *
+ * A file is read again where a log names a line of another that had gone on: of bytes that come but once nobody can tell.
  *
  * @param source a path, or bytes in parts of any length. Lines of several logs may be mixed; each log is checked by itself.
  * @throws {TypeError} or {RangeError} an option that is none. A source that cannot be read rejects with its own error.

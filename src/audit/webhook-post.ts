@@ -1,3 +1,5 @@
+import { quietly } from '../internal/maybe-promise.ts';
+import { unlessAborted } from '../internal/unless-aborted.ts';
 import { failed } from './failure.ts';
 
 /** What the sink asks of `fetch`; the platform's own has it. */
@@ -67,14 +69,15 @@ async function send(settings: PostSettings, key: string, body: string): Promise<
   const cancel = schedule(timeoutMs, () => controller.abort(failed('ETIMEDOUT', 'the webhook did not answer in time')));
   let response: WebhookResponse;
   try {
-    response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal: controller.signal });
+    const { signal } = controller;
+    response = await unlessAborted(fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal }), signal);
   } catch (error) {
     return { accepted: false, error, retryAfterMs: 0 };
   } finally {
     cancel();
   }
   // Nobody reads it; the connection is free for the next request.
-  response.body?.cancel().catch(() => {});
+  quietly(() => response.body?.cancel());
   const { status } = response;
   if (status >= 200 && status < 300) return { accepted: true };
   const error = failed('WEBHOOK_REFUSED', `the webhook answered ${status}`);

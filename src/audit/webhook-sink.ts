@@ -12,7 +12,10 @@ export interface WebhookSinkOptions {
   readonly batch?: number;
   /** How long a line waits for others before it is sent, in ms. Integer from 1 to 2^31 - 1. Default: 1 000. */
   readonly intervalMs?: number;
-  /** Most lines that wait, those on their way included; more are refused. Integer >= `batch`. Default: 10 000. */
+  /**
+   * Most lines that wait, those on their way included; more are refused, but for those of one write while no other line
+   * waits. Integer >= `batch`. Default: 10 000.
+   */
   readonly maxBuffered?: number;
   /**
    * How often a batch is sent again, after pauses that double from 0.25 s to at most 30 s, before the sink gives up.
@@ -179,7 +182,8 @@ class WebhookSink implements AuditSink {
   write(text: string, first: number, last: number): void {
     if (this.#failure !== undefined) throw this.#failure.error;
     const { log, lines } = readWritten(text, first, last);
-    if (this.#buffered + lines.length > this.#settings.maxBuffered) {
+    // Lines that a log kept while the buffer was full come all together, and would fit into none if they are more.
+    if (this.#buffered > 0 && this.#buffered + lines.length > this.#settings.maxBuffered) {
       throw failed('WEBHOOK_BUFFER_FULL', 'the buffer of the webhook is full');
     }
     const waiting = this.#logs.get(log) ?? [];

@@ -3,6 +3,7 @@ import { FileCheck } from '../audit/file-check.ts';
 import type { LogLine, VerifyCode } from '../audit/line.ts';
 import { readFile } from '../audit/line-reader.ts';
 import type { LogCheck } from '../audit/log-check.ts';
+import { lookBack } from '../audit/look-back.ts';
 import { checkSource } from '../audit/verify.ts';
 import type { MoneyUnit } from '../money.ts';
 import { UsageError } from './command.ts';
@@ -91,6 +92,7 @@ export async function readLog(terminal: Terminal, file: string, options: ReadOpt
       onEvent && ((log, line, text) => onEvent(line as LogEvent, text, log)),
     );
     const reader = await checkSource(partsOf(path, afterPart), check, progress.update);
+    await lookBack(path, check);
     check.end(false, reader.held > 0);
     return { bad: check.bad, torn: reader.held, logs: check.logs };
   });

@@ -2,7 +2,7 @@
 import stableStringify from 'fast-json-stable-stringify';
 
 /** Objects and arrays inside one another. */
-const MAX_DEPTH = 512;
+export const MAX_DEPTH = 512;
 /** Values in one document: a shared reference counts each time, so a small graph cannot unfold without end. */
 const MAX_VALUES = 1_000_000;
 

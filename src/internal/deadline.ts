@@ -23,7 +23,8 @@ export function before<T>({ ms, late, keepsAlive }: Deadline, answer: PromiseLik
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(late()), Math.min(ms, MAX_TIMER_MS));
     if (!keepsAlive) timer.unref();
-    answer.then(
+    // Some thenables answer with one more, which may never answer, or throw.
+    Promise.resolve(answer).then(
       (value) => {
         clearTimeout(timer);
         resolve(value);

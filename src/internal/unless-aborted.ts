@@ -5,7 +5,9 @@ export function unlessAborted<T>(work: PromiseLike<T>, signal: AbortSignal): Pro
     const over = (): void => signal.removeEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject);
-    work.then(over, over);
+    // Asked but once: work that begins when it is asked, as some thenables do, would be done twice.
+    const done = Promise.resolve(work);
+    done.then(resolve, reject);
+    done.then(over, over);
   });
 }

@@ -46,4 +46,23 @@ describe('inTime', () => {
       message: 'the sink did not answer in time',
     });
   });
+
+  it('is a failure where the answer is to wait for another one', async () => {
+    // biome-ignore lint/suspicious/noThenProperty: some libraries have such an answer.
+    const endless = { then: (resolve: (value: unknown) => void) => resolve(new Promise(() => {})) };
+    await expect(inTime(endless as PromiseLike<unknown>, 5, 'the sink')).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+  });
+
+  it('waits no longer for an answer that throws', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    const broken = {
+      // biome-ignore lint/suspicious/noThenProperty: some libraries have such an answer.
+      then: (): never => {
+        throw new Error('down');
+      },
+    };
+    await expect(inTime(broken as PromiseLike<unknown>, 60_000, 'the sink')).rejects.toThrow('down');
+    expect(timers()).toBe(before);
+  });
 });

@@ -148,6 +148,58 @@ describe('forwardSink', () => {
     expect(records.map(({ fields }) => fields)).toEqual([{}, {}, {}, {}, {}]);
   });
 
+  it('gives no line twice to a logger that throws between two lines of one write', async () => {
+    const lines: string[] = [];
+    let throwing: string | undefined;
+    const info = (_: unknown, message: string): void => {
+      if (throwing !== undefined && message.includes(throwing)) throw failure('EIO');
+      lines.push(message);
+    };
+    const leash = createLeash({ guards: [], audit: { sink: forwardSink({ info }), sign: 'none' } });
+    const run = (): Promise<void> => leash.run({ tool: 'tool' }, () => {});
+    throwing = 'tool_ok';
+    await run();
+    // The end that was kept goes out with the next start, which does not.
+    throwing = 'tool_start';
+    await expect(run()).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });
+    throwing = undefined;
+    await expect(run()).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });
+    await expect(leash.close()).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });
+    const report = readLogs(`${lines.join('\n')}\n`);
+    expect(report).toMatchObject({ ok: true });
+    expect(report.logs[0]?.events.map(({ kind }) => kind)).toEqual(['session_open', 'tool_start', 'tool_ok']);
+  });
+
+  it('takes a line again that a logger threw at', () => {
+    const { logger, records } = infoLogger();
+    let throws = true;
+    const info = (fields: { leash: ForwardedFields }, message: string): void => {
+      if (throws) throw failure('EIO');
+      logger.info(fields, message);
+    };
+    const sink = forwardSink({ info });
+    expect(() => sink.write('{"a":1}\n{"a":2}\n', 0, 1)).toThrow('secret');
+    throws = false;
+    void sink.write('{"a":1}\n{"a":2}\n', 0, 1);
+    expect(records.map(({ message }) => message)).toEqual(['{"a":1}', '{"a":2}']);
+  });
+
+  it('leaves no answer without somebody who hears it fail', async () => {
+    const unheard = vi.fn();
+    process.on('unhandledRejection', unheard);
+    try {
+      const info = (_: unknown, message: string): Promise<void> => {
+        if (message === '{"a":2}') throw failure('EIO');
+        return Promise.reject(failure('EPIPE'));
+      };
+      expect(() => forwardSink({ info }).write('{"a":1}\n{"a":2}\n', 0, 1)).toThrow('secret');
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(unheard).not.toHaveBeenCalled();
+    } finally {
+      process.off('unhandledRejection', unheard);
+    }
+  });
+
   it('waits for a logger that answers with promises, and fails with it', async () => {
     let answer: { resolve: () => void; reject: (error: Error) => void } | undefined;
     const info = (): Promise<void> =>

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { GENESIS } from '../../src/audit/chain.ts';
 import { hasDuplicateKey } from '../../src/audit/duplicate-key.ts';
 import { type LogLine, PlainLines, parseLine } from '../../src/audit/line.ts';
+import { snapshotJson } from '../../src/internal/canonical-json.ts';
 
 const LOG = '0c6d3b1f-9c11-4a0b-9f8d-0c6d3b1f9c11';
 const HASH = 'ab'.repeat(32);
@@ -158,6 +159,27 @@ describe('parseLine', () => {
       fields.replace(/"prior":\[.*\]/, `"prior":[${Array(64).fill(head).join(',')}${more}]`);
     expect(parseLine(line('session_open', with64('')))).not.toBe('E_FORMAT');
     expect(parseLine(line('session_open', with64(`,${head}`)))).toBe('E_FORMAT');
+  });
+
+  it('takes arguments as deep as a call may have them, and no deeper', () => {
+    const nested = (depth: number): string =>
+      `${'['.repeat(depth)}${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}${']'.repeat(depth)}`;
+    const raw = (depth: number) => parseLine(line('charge', `,"x":{"raw":${nested(depth)}}`));
+    expect(snapshotJson(JSON.parse(nested(256)))).toEqual(JSON.parse(nested(256)));
+    expect(raw(256)).toMatchObject({ kind: 'charge' });
+    expect(() => snapshotJson(JSON.parse(`[${nested(256)}]`))).toThrow('too_deep');
+    expect(raw(257)).toBe('E_FORMAT');
+    expect(parseLine(line('charge', `,"x":{"a":${nested(257)}}`))).toBe('E_FORMAT');
+  });
+
+  it('wants an earlier log to have a line', () => {
+    const { session_open: fields = '' } = WHOLE as { session_open?: string };
+    const { parent, prior } = JSON.parse(line('session_open', fields));
+    expect([parent.seq, prior[0].size]).not.toContain(0);
+    const zero = (text: string, key: string) =>
+      text.replace(new RegExp(`("log":"[^"]+","${key}"):\\d+(?=,"hash")`), '$1:0');
+    expect(parseLine(line('session_open', zero(fields, 'size')))).toBe('E_FORMAT');
+    expect(parseLine(line('session_open', zero(fields, 'seq')))).toMatchObject({ parent: { seq: 0 } });
   });
 
   it.each([

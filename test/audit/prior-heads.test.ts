@@ -77,6 +77,23 @@ describe('priorHeads', () => {
     }
   });
 
+  it.each([
+    { name: 'the line that opened its parent', torn: ({ text }: SignedLog) => text.slice(0, text.indexOf('"}') + 2) },
+    {
+      name: 'arguments that were written as they are',
+      torn: ({ lines }: SignedLog) => (lines[3] as string).slice(0, (lines[3] as string).indexOf('"}') + 2),
+    },
+  ])('does not take a line for a head that was torn behind $name', ({ torn }) => {
+    const parent = new SignedLog();
+    const log = new SignedLog({ parent: { log: parent.id, seq: 0, hash: parent.prev } }).call();
+    log.event('charge', ',"x":{"raw":{"to":"bob"},"n":1}');
+    const fragment = torn(log);
+    expect(fragment).toMatch(/"\}$/);
+    const before = fragment.includes('session_open') ? parent.text : parent.text + textOf(log.lines.slice(0, 3));
+    const next = new SignedLog().recovered(fragment);
+    expect(headsIn(`${before}${fragment}\n${next.text}`)).toEqual([...headsIn(before), headOf(next)]);
+  });
+
   it('names the eight that wrote last', () => {
     const logs = Array.from({ length: 11 }, () => new SignedLog().call());
     expect(headsIn(logs.map(({ text }) => text).join(''))).toEqual(logs.slice(-8).map(headOf));
@@ -138,6 +155,16 @@ describe('a session in a file of others', () => {
     // All of it: that it is absent can be seen.
     writeFileSync(path, all.slice(first.length));
     expect(await verifyLog(path)).toMatchObject({ ok: true, absent: [a?.log] });
+  });
+
+  it('names no line that a crash tore off, so that the verifier does not miss the rest of it', async () => {
+    const log = new SignedLog().call().event('charge', ',"x":{"raw":{"to":"bob"},"n":1}');
+    const torn = log.lines[3] as string;
+    writeFileSync(path, textOf(log.lines.slice(0, 3)) + torn.slice(0, torn.indexOf('"}') + 2));
+    await session(1);
+    await session(1);
+    expect(opens()[2]?.prior).toMatchObject([{ log: log.id, size: 3 }, { log: opens()[1]?.log }]);
+    expect(await verifyLog(path)).toMatchObject({ ok: true, fragments: 1, absent: [] });
   });
 
   it('names one that goes on, and the verifier takes both', async () => {

@@ -461,6 +461,16 @@ describe('a webhook that does not accept', () => {
     expect(other.message).toBe('a batch was sent to the webhook once and not accepted');
   });
 
+  it('is given up in time though fetch does not heed its signal', async () => {
+    const timers = new Timers();
+    const fetch: WebhookFetch = () => new Promise(() => {});
+    const sink = webhookSink('http://127.0.0.1/', { fetch, retries: 0, schedule: timers.schedule });
+    write(sink, A, 0);
+    const closed = Promise.resolve(sink.close?.());
+    timers.fire(TIMEOUT);
+    await expect(closed).rejects.toMatchObject({ code: 'WEBHOOK_GIVEN_UP', cause: { code: 'ETIMEDOUT' } });
+  });
+
   it('is taken for one that cannot be reached when fetch throws at once', async () => {
     const fetch = vi.fn<WebhookFetch>(() => {
       throw new Error('at once');
@@ -472,6 +482,28 @@ describe('a webhook that does not accept', () => {
     await until(() => timers.fire(125));
     await expect(synced).rejects.toMatchObject({ code: 'WEBHOOK_GIVEN_UP', cause: { message: 'at once' } });
     expect(fetch).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe('the answer to a webhookSink', () => {
+  it.each([
+    { name: 'cannot be cancelled', body: {} },
+    { name: 'is cancelled at once', body: { cancel: () => undefined } },
+    {
+      name: 'throws',
+      body: {
+        cancel: () => {
+          throw new Error('locked');
+        },
+      },
+    },
+    { name: 'rejects', body: { cancel: () => Promise.reject(new Error('locked')) } },
+  ])('counts by its status, though its body $name', async ({ body }) => {
+    const fetch = vi.fn(async () => ({ status: 200, headers: new Headers(), body }));
+    const sink = webhookSink('http://127.0.0.1/', { fetch: fetch as unknown as WebhookFetch, retries: 0 });
+    write(sink, A, 0);
+    await sink.sync?.();
+    expect(fetch).toHaveBeenCalledTimes(1);
   });
 });
 
@@ -507,6 +539,34 @@ describe('the buffer of a webhookSink', () => {
     write(sink, A, 1);
     await sink.sync?.();
     expect(bodies(server)).toBe(line(A, 0) + line(A, 1));
+  });
+
+  it('takes more lines at once than it holds where nothing waits: they would never fit', async () => {
+    const server = await start();
+    const { sink } = withTimers(server, { batch: 2, maxBuffered: 3 });
+    write(sink, A, 0, 4);
+    expect(() => write(sink, A, 5)).toThrow('full');
+    await sink.sync?.();
+    write(sink, A, 5);
+    await sink.sync?.();
+    expect(keys(server)).toEqual([`${A}/0-1`, `${A}/2-3`, `${A}/4-4`, `${A}/5-5`]);
+  });
+
+  it('gets all that was kept while it was full, however much that is', async () => {
+    let accept = (): void => {};
+    const first = new Promise<void>((resolve) => {
+      accept = resolve;
+    });
+    const server = await start((_, response) => void first.then(() => response.end()));
+    const { sink } = withTimers(server, { batch: 3, maxBuffered: 3 });
+    const leash = createLeash({ guards: [], audit: { sink, onError: 'allow' } });
+    for (let i = 0; i < 5; i++) await leash.run({ tool: 'tool' }, () => {});
+    accept();
+    await sink.sync?.();
+    await leash.run({ tool: 'tool' }, () => {});
+    await sink.sync?.();
+    await leash.close();
+    expect(readLogs(bodies(server))).toMatchObject({ ok: true, complete: true });
   });
 
   it('stops the calls while it is full, and no longer', async () => {

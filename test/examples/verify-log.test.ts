@@ -9,7 +9,7 @@ import { rawPublicKey } from '../../src/audit/keys.ts';
 import { verifyLog } from '../../src/audit/verify.ts';
 import { attacksOn, longLog } from '../helpers/log-attacks.ts';
 import { python, VERIFIER } from '../helpers/python.ts';
-import { inParts, SignedLog, textOf } from '../helpers/signed-log.ts';
+import { SignedLog, textOf } from '../helpers/signed-log.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'leashkit-python-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -151,16 +151,19 @@ describe.skipIf(python === undefined)('examples/verify_log.py', () => {
     { by: 'prior', naming: ({ id, prev }: SignedLog) => ({ prior: [{ log: id, size: 5, hash: prev }] }) },
     { by: 'parent', naming: ({ id, prev }: SignedLog) => ({ parent: { log: id, seq: 4, hash: prev } }) },
   ])('a line that another log names as $by', ({ naming }) => {
-    const first = new SignedLog().calls(2);
-    const { lines: second } = new SignedLog(naming(first)).calls(2);
-    const cut = first.lines.slice(0, 4);
-    const other = first.lines.with(4, (first.lines[4] as string).replace('"us":65', '"us":66'));
+    const log = new SignedLog().calls(2);
+    const first = [...log.lines];
+    const { lines: second } = new SignedLog(naming(log)).calls(2);
+    const more = log.charge().lines.slice(5);
+    const cut = first.slice(0, 4);
+    const other = first.with(4, (first[4] as string).replace('"us":65', '"us":66'));
+    const forged = new SignedLog({ id: log.id }).calls(2).charge().lines;
     it.each<{ name: string; lines: readonly string[]; said: string }>([
-      { name: 'stands before', lines: [...first.lines, ...second], said: 'open 10 lines, 0 signed' },
-      { name: 'comes later', lines: [...second, ...first.lines], said: 'open 10 lines, 0 signed' },
+      { name: 'stands before', lines: [...first, ...second], said: 'open 10 lines, 0 signed' },
+      { name: 'comes later', lines: [...second, ...first], said: 'open 10 lines, 0 signed' },
       {
         name: 'comes in between',
-        lines: [...cut, ...second, ...first.lines.slice(4)],
+        lines: [...cut, ...second, ...first.slice(4)],
         said: 'open 10 lines, 0 signed',
       },
       { name: 'is of a log that is elsewhere', lines: second, said: 'open 5 lines, 0 signed' },
@@ -168,12 +171,36 @@ describe.skipIf(python === undefined)('examples/verify_log.py', () => {
       { name: 'is another later', lines: [...second, ...other], said: 'line 10: E_CHAIN' },
       { name: 'was cut off before', lines: [...cut, ...second], said: 'line 10: E_TRUNCATED' },
       { name: 'is cut off later', lines: [...second, ...cut], said: 'line 10: E_TRUNCATED' },
+      { name: 'stands before others', lines: [...first, ...more, ...second], said: 'open 11 lines, 0 signed' },
+      { name: 'was another before others', lines: [...forged, ...second], said: 'line 7: E_CHAIN' },
     ])('$name: the library says the same', async ({ lines, said }) => {
       const file = textOf(lines);
       expect((await verdict(file))[1]).toBe(said);
-      const { ok, state, events, code, firstBadLine, signedThrough } = await verifyLog(inParts(Buffer.from(file)));
+      const { ok, state, events, code, firstBadLine, signedThrough } = await verifyLog(saved(file));
       expect(ok ? `${state} ${events} lines, ${signedThrough} signed` : `line ${firstBadLine}: ${code}`).toBe(said);
     });
+  });
+
+  const session = new SignedLog();
+  const behind = new SignedLog().recovered('{"v":');
+  const [opened = '', recovered = ''] = behind.lines;
+  it.each<{ name: string; lines: readonly string[]; said: string }>([
+    { name: 'is on record', lines: ['{"v":', opened, recovered], said: 'open 2 lines, 0 signed' },
+    {
+      name: 'is on record too late',
+      lines: ['{"v":', ...new SignedLog().charge().recovered('{"v":').lines],
+      said: '1',
+    },
+    { name: 'is on record behind another log', lines: ['{"v":', opened, ...session.lines, recovered], said: '1' },
+    { name: 'is on record of a log that began before', lines: [opened, '{"v":', recovered], said: '2' },
+    { name: 'stands before another log', lines: ['{"v":', ...session.lines, opened, recovered], said: '1' },
+    { name: 'is blank', lines: ['', ...new SignedLog().recovered('').lines], said: '1' },
+  ])('a torn line that $name: the library says the same', async ({ lines, said }) => {
+    const file = textOf(lines);
+    const expected = said.length === 1 ? `line ${said}: E_FORMAT` : said;
+    const { ok, state, events, code, firstBadLine, signedThrough } = await verifyLog(saved(file));
+    expect(ok ? `${state} ${events} lines, ${signedThrough} signed` : `line ${firstBadLine}: ${code}`).toBe(expected);
+    expect((await verdict(file))[1]).toBe(expected);
   });
 
   it('refuses what no root that it is given certified, and roots that are weak', async () => {

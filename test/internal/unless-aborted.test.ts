@@ -19,4 +19,12 @@ describe('unlessAborted', () => {
     expect(await rejection(unlessAborted(Promise.resolve(5), controller.signal))).toBe(reason);
     await new Promise(setImmediate);
   });
+
+  it('does work once that begins when it is asked for its result', async () => {
+    let sent = 0;
+    // biome-ignore lint/suspicious/noThenProperty: requests of some clients begin like this.
+    const request = { then: (resolve: (value: number) => void) => resolve(++sent) };
+    expect(await unlessAborted(request as PromiseLike<number>, new AbortController().signal)).toBe(1);
+    expect(sent).toBe(1);
+  });
 });
