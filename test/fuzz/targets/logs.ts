@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { PlainLines, parseLine } from '../../../src/audit/line.ts';
@@ -64,22 +64,37 @@ class Python {
 
 let second: Python | undefined;
 
-function closePython(): void {
-  second?.close();
-  second = undefined;
-}
-
 async function* inParts(bytes: Buffer, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
+let folder: string | undefined;
+
+/** A file with these bytes, until the next one. */
+function saved(bytes: Buffer): string {
+  folder ??= mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'leashkit-fuzz-'));
+  const path = join(folder, 'log');
+  writeFileSync(path, bytes);
+  return path;
+}
+
+function close(): void {
+  second?.close();
+  second = undefined;
+  if (folder !== undefined) rmSync(folder, { recursive: true });
+  folder = undefined;
+}
+
 /** Both readers on the same bytes: what the one takes the other takes, and neither finds a fault after the first. */
 async function compared(bytes: Buffer): Promise<string> {
-  const report = await verifyLog(inParts(bytes, bytes.length + 1));
+  const whole = await verifyLog(inParts(bytes, bytes.length + 1));
   need(
-    JSON.stringify(await verifyLog(inParts(bytes, 7))) === JSON.stringify(report),
+    JSON.stringify(await verifyLog(inParts(bytes, 7))) === JSON.stringify(whole),
     'tells something else of the same bytes in pieces',
   );
+  // Of a file it can tell more: lines that were read long before another log names them are read again.
+  const report = await verifyLog(saved(bytes));
+  need(report.ok ? whole.ok : true, 'takes a file whose bytes it refuses');
   const { ok, state, events, signedThrough, firstBadLine, code } = report;
   need(ok === (code === undefined) && ok === (firstBadLine === undefined), 'tells a code, or no line');
   if (python !== undefined) {
@@ -109,7 +124,7 @@ export const log: Target = {
   form: 'bytes',
   tokens: WORDS,
   check: compared,
-  close: closePython,
+  close,
 };
 
 /** Each line with the `prev` and `seq` that it must have: what is wrong then is the line, and not the chain. */
@@ -133,7 +148,7 @@ export const chainedLog: Target = {
   form: 'bytes',
   tokens: WORDS,
   check: (input) => compared(Buffer.from(chained(input.toString('latin1')), 'latin1')),
-  close: closePython,
+  close,
 };
 
 const plain = ['s1', 'h1', 'sha256'].map((mode) => new PlainLines(mode));
@@ -181,23 +196,20 @@ const COMMANDS: readonly (readonly string[])[] = [
 /** Control characters but for the end of a line (of two in CSV), and what turns the direction of text around. */
 const ACTED_ON = /(?!\r?\n)[\p{Cc}\u202a-\u202e\u2066-\u2069]/u;
 
-let folder: string | undefined;
-
 export const commandLine: Target = {
   name: 'command-line',
   form: 'bytes',
   tokens: WORDS,
   check: async (input) => {
-    folder ??= mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'leashkit-fuzz-'));
     const bytes = input[0] === 0x7b ? Buffer.from(chained(input.toString('latin1')), 'latin1') : input;
-    writeFileSync(join(folder, 'log'), bytes);
+    const cwd = dirname(saved(bytes));
     const words: string[] = [];
     for (const args of COMMANDS) {
       const [stdout, stderr] = [new Collector(), new Collector()];
       const code = await run(args, {
         stdout,
         stderr,
-        cwd: folder,
+        cwd,
         env: {},
         now: () => 0,
         isTerminal: { stdout: false, stderr: false },
@@ -213,8 +225,5 @@ export const commandLine: Target = {
     }
     return words.join('');
   },
-  close: () => {
-    if (folder !== undefined) rmSync(folder, { recursive: true });
-    folder = undefined;
-  },
+  close,
 };
