@@ -33,7 +33,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
   // What servers run, Lua and PL/pgSQL, is text to Stryker: the models of test/stores hold it to the memory store.
   redis: {
     mutate: ['src/stores/redis.ts', 'src/stores/redis/{connection,deadlines,items,keys,queue,shapes}.ts'],
-    tests: ['test/stores/redis{,-connection,-keys}.test.ts'],
+    tests: ['test/stores/redis{,-connection,-deadlines,-keys,-shapes}.test.ts'],
     shared: true,
   },
   postgres: {
