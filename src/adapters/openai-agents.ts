@@ -15,7 +15,14 @@ import {
   type ModelCallOptions,
 } from './framework/model-call.ts';
 import { leashedOnce } from './framework/once.ts';
-import { checkOneAnswer, limitsIn, namesLimit, withoutLimits } from './framework/provider-parameters.ts';
+import {
+  checkOneAnswer,
+  limitsIn,
+  modelIn,
+  namesLimit,
+  reasoningIn,
+  withoutLimits,
+} from './framework/provider-parameters.ts';
 import { settledAnswer } from './framework/settled-answer.ts';
 import { settledIterable } from './framework/settled-iterable.ts';
 import { eitherSignal, withSignal } from './framework/signal.ts';
@@ -146,10 +153,11 @@ export function leashModel<Model extends AgentModel>(
         leash,
         price,
         {
-          model: typeof own['model'] === 'string' ? { ...identified, modelId: own['model'] } : identified,
+          model: { ...identified, modelId: modelIn(own) ?? identified.modelId },
           inputTokens: () => options.inputTokens?.(request) ?? agentPromptBound(request, keptReasoning),
           maxOutputTokens: limits.length === 0 ? maxTokens : Math.max(...limits, maxTokens ?? 0),
           fixed: limits.length > 0,
+          reasoningTokens: reasoningIn(own),
           extraOutputTokens: () => {
             checkOneAnswer(own, 'leashModel');
             // The provider counts reasoning within that number.

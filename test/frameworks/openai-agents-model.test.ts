@@ -202,15 +202,18 @@ describe('what a request says to its provider alone', () => {
     expect(requests).toEqual([]);
   });
 
-  it('is priced as the model that it asks for', async () => {
-    const asked: unknown[] = [];
-    const own: Price = (usage, model) => {
-      asked.push(model.modelId);
-      return price(usage, model);
-    };
-    await run(asking({ model: 'gpt-5-pro' }, { price: own }).agent, 'go');
-    expect(new Set(asked)).toEqual(new Set(['gpt-5-pro']));
-  });
+  it.each([{ own: { model: 'gpt-5-pro' } }, { own: { extraBody: { model: 'gpt-5-pro' } } }])(
+    'is priced as the model that it asks for: $own',
+    async ({ own: sent }) => {
+      const asked: unknown[] = [];
+      const own: Price = (usage, model) => {
+        asked.push(model.modelId);
+        return price(usage, model);
+      };
+      await run(asking(sent, { price: own }).agent, 'go');
+      expect(new Set(asked)).toEqual(new Set(['gpt-5-pro']));
+    },
+  );
 
   it('is refused where it asks for several answers', async () => {
     const { agent, requests } = asking({ n: 3 });

@@ -4,7 +4,7 @@ import { chatPromptBound } from './chat-prompt.ts';
 import { type ChatModel, type ChatRequest, chatRequest } from './chat-request.ts';
 import { withMembers } from './members.ts';
 import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
-import { checkOneAnswer } from './provider-parameters.ts';
+import { checkOneAnswer, reasoningIn } from './provider-parameters.ts';
 import { settledAnswer } from './settled-answer.ts';
 import { eitherSignal } from './signal.ts';
 
@@ -89,6 +89,7 @@ function begin(request: ChatRequest, messages: unknown, tools: number, terms: Te
       },
       maxOutputTokens,
       fixed,
+      reasoningTokens: reasoningIn(parameters),
       extraOutputTokens: () => {
         if (fixed && maxOutputTokens === undefined) {
           throw new TypeError(

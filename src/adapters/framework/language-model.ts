@@ -14,7 +14,15 @@ import {
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
 import { namedReasoning, toldReasoning } from './prompt-reasoning.ts';
-import { checkOneAnswer, limitsIn, namesLimit, type ProviderParameters, withoutLimits } from './provider-parameters.ts';
+import {
+  checkOneAnswer,
+  limitsIn,
+  modelIn,
+  namesLimit,
+  type ProviderParameters,
+  reasoningIn,
+  withoutLimits,
+} from './provider-parameters.ts';
 import { answerOf } from './settled-answer.ts';
 import { settledStream } from './settled-stream.ts';
 import { eitherSignal } from './signal.ts';
@@ -110,13 +118,16 @@ async function answer(
   options: LeashModelOptions,
   request: CallOptions,
 ): Promise<unknown> {
+  const { provider, modelId } = model;
+  const [named = modelId] = ownOptions(request.providerOptions).flatMap((own) => modelIn(own) ?? []);
   const call = await beginModelCall(
     leash,
     price,
     {
-      model: { provider: model.provider, modelId: model.modelId },
+      model: { provider, modelId: named },
       inputTokens: () => (options.inputTokens ?? boundOf)(request),
       maxOutputTokens: wantedOutput(request),
+      reasoningTokens: Math.max(0, ...ownOptions(request.providerOptions).map(reasoningIn)),
       extraOutputTokens: () => {
         for (const own of ownOptions(request.providerOptions)) checkOneAnswer(own, 'leashModel');
         return options.reasoningTokens ?? reasoningBeside(request);

@@ -6,28 +6,43 @@ export type ProviderParameters = Readonly<Record<string, unknown>>;
 /** `max_tokens` and its like, in all providers' words. */
 const LIMIT = /^max_?(completion_?|output_?)?tokens$/i;
 
-/** How many tokens an answer may have at most. Also one object down: in `generationConfig` of Google, or `extra_body`. */
+/** Parameters among the others that are as they: of Google, of Bedrock, and what clients put into the body. */
+const NESTED = ['generationConfig', 'inferenceConfig', 'extra_body', 'extraBody'];
+
+/** How many tokens an answer may have at most. */
 export function limitsIn(parameters: ProviderParameters): number[] {
-  const all = Object.entries(parameters).flatMap(([name, value]) =>
-    isParameters(value) ? Object.entries(value) : [[name, value]],
-  );
-  return all.flatMap(([name, value]) => (LIMIT.test(name as string) && isLimit(value) ? [value] : []));
+  const all = levelsOf(parameters).flatMap((level) => Object.entries(level));
+  return all.flatMap(([name, value]) => (LIMIT.test(name) && isLimit(value) ? [value] : []));
 }
 
 /** The same parameters without those limits, whatever they say: another number is sent in their place. */
 export function withoutLimits(parameters: ProviderParameters): ProviderParameters {
   const kept = Object.entries(parameters).filter(([name]) => !LIMIT.test(name));
-  return Object.fromEntries(kept.map(([name, value]) => [name, namesLimit(value, 0) ? withoutLimits(value) : value]));
+  return Object.fromEntries(
+    kept.map(([name, value]) => [name, NESTED.includes(name) && namesLimit(value) ? withoutLimits(value) : value]),
+  );
 }
 
-/** Also one object down, as `limitsIn`. */
-export function namesLimit(value: unknown, depth = 1): value is ProviderParameters {
-  if (!isParameters(value)) return false;
-  return Object.entries(value).some(([name, each]) => LIMIT.test(name) || (depth > 0 && namesLimit(each, depth - 1)));
+export function namesLimit(value: unknown): value is ProviderParameters {
+  return levelsOf(value).some((level) => Object.keys(level).some((name) => LIMIT.test(name)));
 }
 
-function isParameters(value: unknown): value is ProviderParameters {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+/** The parameters, and those that are nested in them. */
+function levelsOf(value: unknown): readonly ProviderParameters[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [];
+  return [value as ProviderParameters, ...NESTED.flatMap((name) => levelsOf((value as ProviderParameters)[name]))];
+}
+
+/** The model that they name in place of the one that they are sent to. */
+export function modelIn(parameters: ProviderParameters): string | undefined {
+  const { model } = withNested(parameters);
+  return typeof model === 'string' ? model : undefined;
+}
+
+/** How many tokens of an answer are for reasoning: of Anthropic, and of OpenRouter. The limit has to be greater. */
+export function reasoningIn(parameters: ProviderParameters): number {
+  const { thinking, reasoning } = withNested(parameters);
+  return Math.max(0, ...[Object(thinking).budget_tokens, Object(reasoning).max_tokens].filter(isLimit));
 }
 
 export function isLimit(value: unknown): value is number {
@@ -39,7 +54,7 @@ const CONTINUING = ['previous_response_id', 'conversation', 'prompt', 'container
 
 /** @throws {TypeError} the provider adds to the prompt what nobody can count from here. */
 export function checkCountable(parameters: ProviderParameters, where: string): void {
-  const all = withExtras(parameters);
+  const all = withNested(parameters);
   if (CONTINUING.some((name) => all[name] !== undefined && all[name] !== null)) {
     throw uncountable('what the provider kept of earlier requests', where);
   }
@@ -52,7 +67,7 @@ export function checkCountable(parameters: ProviderParameters, where: string): v
 
 /** @throws {TypeError} the provider is to answer more than once, or with other models, which have prices of their own. */
 export function checkOneAnswer(parameters: ProviderParameters, where: string): void {
-  const { n, candidateCount = n, models, fallbacks } = withExtras(parameters);
+  const { n, candidateCount = n, models, fallbacks } = withNested(parameters);
   if (typeof candidateCount === 'number' && candidateCount > 1) {
     throw new TypeError(`${where} knows requests for one answer, got one for ${candidateCount}`);
   }
@@ -64,9 +79,8 @@ export function checkOneAnswer(parameters: ProviderParameters, where: string): v
   }
 }
 
-function withExtras(parameters: ProviderParameters): ProviderParameters {
-  const { generationConfig, extra_body, extraBody } = parameters;
-  return { ...parameters, ...Object(generationConfig), ...Object(extra_body), ...Object(extraBody) };
+function withNested(parameters: ProviderParameters): ProviderParameters {
+  return Object.assign({}, ...levelsOf(parameters));
 }
 
 /** Of OpenAI, Anthropic, Google and Bedrock. */

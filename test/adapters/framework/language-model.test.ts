@@ -101,6 +101,30 @@ describe('a request to a held model', () => {
     expect(sent?.maxOutputTokens).toBeLessThan(200);
   });
 
+  it('is priced as the model that its provider is asked for', async () => {
+    const { leash, sink } = leashOf([budget({ usd: 1 })]);
+    const asked = new Set<string>();
+    const raw = new FakeModel(() => ({ usage: tokens(1, 1) }));
+    const model = leashLanguageModel(leash, raw, (usage, { modelId }) => {
+      asked.add(modelId);
+      return price(usage, { modelId });
+    });
+    await model.doGenerate({ ...ask, providerOptions: { fake: { model: 'fake-pro' }, other: { n: 1 } } });
+    expect([...asked]).toEqual(['fake-pro']);
+    expect(eventsOf(sink)).toMatchObject([{ kind: 'charge', note: 'fake.chat/fake-pro' }]);
+  });
+
+  it('is cut down to more than its reasoning within the limit, which stays', async () => {
+    const { leash } = leashOf([budget({ usd: '0.004' })]);
+    const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
+    const asking = (max_tokens: number) => ({ ...ask, providerOptions: { fake: { reasoning: { max_tokens } } } });
+    await model.doGenerate(asking(300));
+    expect(raw.requests).toMatchObject([asking(300)]);
+    expect(raw.requests[0]?.maxOutputTokens).toBeGreaterThan(330);
+    expect(await rejection(model.doGenerate(asking(500)))).toMatchObject({ code: 'BUDGET_EXCEEDED' });
+    expect(raw.requests).toHaveLength(1);
+  });
+
   it('keeps the limit of its provider where nothing limits it', async () => {
     const { leash } = leashOf([callCap(5)]);
     const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));

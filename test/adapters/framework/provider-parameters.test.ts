@@ -3,6 +3,8 @@ import {
   checkCountable,
   checkOneAnswer,
   limitsIn,
+  modelIn,
+  reasoningIn,
   withoutLimits,
 } from '../../../src/adapters/framework/provider-parameters.ts';
 
@@ -10,7 +12,8 @@ describe('limitsIn', () => {
   it.each([
     { sent: {}, limits: [] },
     { sent: { max_tokens: 5, maxOutputTokens: 6, model: 'm' }, limits: [5, 6] },
-    { sent: { extra_body: { max_completion_tokens: 7 }, generationConfig: { maxOutputTokens: 8 } }, limits: [7, 8] },
+    { sent: { extra_body: { max_completion_tokens: 7 }, generationConfig: { maxOutputTokens: 8 } }, limits: [8, 7] },
+    { sent: { max_tokens: 9, reasoning: { max_tokens: 7 }, metadata: { max_tokens: 8 } }, limits: [9] },
     { sent: { max_tokens: -1, max_output_tokens: '5', maxTokens: null }, limits: [] },
     { sent: { tools: [{ max_tokens: 5 }], a: { b: { max_tokens: 5 } }, max_tokens_extra: 5 }, limits: [] },
   ])('of $sent are $limits', ({ sent, limits }) => {
@@ -23,12 +26,35 @@ describe('withoutLimits', () => {
     { sent: {}, left: {} },
     { sent: { maxCompletionTokens: 5, store: true }, left: { store: true } },
     { sent: { max_tokens: -1, extra_body: { max_tokens: '5', n: 1 } }, left: { extra_body: { n: 1 } } },
+    { sent: { max_tokens: 5, reasoning: { max_tokens: 7 } }, left: { reasoning: { max_tokens: 7 } } },
     {
       sent: { textFormat: { schema: { properties: { max_tokens: {} } } }, tools: [{ max_tokens: 5 }] },
       left: { textFormat: { schema: { properties: { max_tokens: {} } } }, tools: [{ max_tokens: 5 }] },
     },
   ])('of $sent is $left', ({ sent, left }) => {
     expect(withoutLimits(sent)).toEqual(left);
+  });
+});
+
+describe('modelIn', () => {
+  it.each([
+    { sent: {}, model: undefined },
+    { sent: { model: null, metadata: { model: 'm' } }, model: undefined },
+    { sent: { model: 'm' }, model: 'm' },
+    { sent: { model: 'm', extraBody: { model: 'dearer' } }, model: 'dearer' },
+  ])('of $sent is $model', ({ sent, model }) => {
+    expect(modelIn(sent)).toBe(model);
+  });
+});
+
+describe('reasoningIn', () => {
+  it.each([
+    { sent: {}, tokens: 0 },
+    { sent: { thinking: { type: 'adaptive' }, reasoning: null }, tokens: 0 },
+    { sent: { thinking: { type: 'enabled', budget_tokens: 2000 } }, tokens: 2000 },
+    { sent: { extra_body: { reasoning: { max_tokens: 3000 } } }, tokens: 3000 },
+  ])('of $sent is $tokens', ({ sent, tokens }) => {
+    expect(reasoningIn(sent)).toBe(tokens);
   });
 });
 
