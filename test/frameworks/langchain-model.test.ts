@@ -259,6 +259,26 @@ describe('what a model says to its provider alone', () => {
     expect(events('charge')).toMatchObject([{ note: expect.stringContaining('/dearer') }]);
   });
 
+  it.each([
+    { name: 'a search', wireOf: completionsWire, model: (wire: Wire) => openai(wire, { web_search_options: {} }) },
+    {
+      name: 'a summary of the prompt',
+      wireOf: anthropicWire,
+      model: (wire: Wire) => anthropic(wire, { contextManagement: { edits: [{ type: 'compact_20260112' }] } }),
+    },
+  ])('$name: nothing is sent, unless somebody says how many tokens it is', async ({ wireOf, model }) => {
+    const wire = wireOf(saying('x'));
+    const asking = (options: Partial<LeashMiddlewareOptions>) => {
+      const { leash } = recordedLeash({ guards: [budget({ usd: 1 })] });
+      const middleware = [leashMiddleware(leash, { price, ...options })];
+      return createAgent({ model: model(wire), tools: [], middleware }).invoke(go);
+    };
+    expect(String(await caught(asking({})))).toContain('say so with the option `inputTokens` of leashMiddleware');
+    expect(wire.requests).toEqual([]);
+    await asking({ inputTokens: () => 1000 });
+    expect(wire.requests).toHaveLength(1);
+  });
+
   it('is limited where it limits its reasoning alone', async () => {
     const { leash } = recordedLeash({ guards: [budget({ usd: '0.02' })] });
     const wire = completionsWire(saying('x'));

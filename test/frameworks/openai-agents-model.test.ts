@@ -276,15 +276,19 @@ describe('a request that is more than its text', () => {
     { name: 'a conversation that the provider keeps', options: { conversationId: 'conv_1' } },
     { name: 'an answer that the provider keeps', options: { previousResponseId: 'resp_1' } },
     { name: 'tools of the provider', tools: [webSearchTool()] },
+    {
+      name: 'a summary of the prompt by the provider',
+      settings: { contextManagement: [{ type: 'compaction', compactThreshold: 1000 }] },
+    },
   ])(
     'with $name is not sent, unless somebody says how many tokens it is',
-    async ({ input = 'go', options = {}, tools = [] }) => {
+    async ({ input = 'go', options = {}, tools = [], settings = {} }) => {
       for (const [inputTokens, sent] of [
         [undefined, 0],
         [() => 1000, 1],
       ] as const) {
         const { agent, requests } = setUp(responses, saying('x'), { inputTokens });
-        const asked = agent.clone({ tools });
+        const asked = agent.clone({ tools, modelSettings: settings as object });
         const error = await caught(run(asked, input as never, options));
         if (sent === 0) expect(String(error)).toContain('say so with the option `inputTokens` of leashModel');
         // Chat completions know no such things, and say so.

@@ -10,9 +10,10 @@ import { eitherSignal } from './signal.ts';
 
 export interface ChatModelOptions extends ModelCallOptions {
   /**
-   * The tokens of a prompt at most, for a request that has files or tools of the provider, or to hold less than one for
-   * each byte of the text. Gets the messages, and what else the provider is sent. A number that turns out too small lets
-   * the budget be overrun once. Default: one for each byte, and none for such a request, which is refused.
+   * The tokens of a prompt at most, for a request that has files or tools of the provider, or that it searches for or
+   * sums up, or to hold less than one for each byte of the text. Gets the messages, and what else the provider is sent.
+   * A number that turns out too small lets the budget be overrun once. Default: one for each byte, and none for such a
+   * request, which is refused.
    */
   readonly inputTokens?:
     | ((messages: readonly unknown[], parameters: Readonly<Record<string, unknown>>) => number)

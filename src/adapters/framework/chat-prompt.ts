@@ -1,6 +1,6 @@
 import type { ChatRequest } from './chat-request.ts';
-import { textBound, uncountable } from './prompt-bound.ts';
-import { checkCountable } from './provider-parameters.ts';
+import { textBound } from './prompt-bound.ts';
+import { checkCountable, uncountable } from './provider-parameters.ts';
 
 /** What of a message of LangChain can reach a provider. */
 interface Message {

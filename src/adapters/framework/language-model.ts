@@ -40,9 +40,10 @@ export interface LanguageModel {
 export interface LeashModelOptions extends ModelCallOptions {
   /**
    * The tokens of a prompt at most: to hold less than one for each byte of its text, and for a request with files, with
-   * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that
-   * turns out too small lets the budget be overrun once. Default: one for each byte, and what OpenAI keeps of reasoning
-   * as its answer told; of an answer that did not come to this process nobody knows.
+   * tools that the provider runs, that it searches for or sums up, or that continues what the provider kept, which is
+   * refused without. A number that turns out too small lets the budget be overrun once. Default: one for each
+   * byte, and what OpenAI keeps of reasoning as its answer told; of an answer that did not come to this process nobody
+   * knows.
    */
   readonly inputTokens?: ((request: PromptParts) => number) | undefined;
   /**

@@ -1,5 +1,3 @@
-import { uncountable } from './prompt-bound.ts';
-
 /** What a provider is sent beside messages, in its own words. */
 export type ProviderParameters = Readonly<Record<string, unknown>>;
 
@@ -49,20 +47,36 @@ export function isLimit(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0;
 }
 
-/** By which the provider adds to the prompt what it has kept. */
-const CONTINUING = ['previous_response_id', 'conversation', 'prompt', 'container', 'cachedContent', 'cached_content'];
+/** By which the provider adds to the prompt what it has kept; in the words of the AI SDK, too, as the others here. */
+const CONTINUING = /^(previous_?response_?id|conversation|thread|prompt|container|cached_?content)$/i;
 
-/** @throws {TypeError} the provider adds to the prompt what nobody can count from here. */
+/** By which it searches or calls tools by itself: of Anthropic, OpenAI, xAI and OpenRouter. */
+const READING = /^(mcp_?servers|web_?search_?options|search_?parameters|plugins)$/i;
+
+/** @throws {TypeError} the provider adds to the prompt what nobody can count from here, or reads it more than once. */
 export function checkCountable(parameters: ProviderParameters, where: string): void {
   const all = withNested(parameters);
-  if (CONTINUING.some((name) => all[name] !== undefined && all[name] !== null)) {
-    throw uncountable('what the provider kept of earlier requests', where);
-  }
-  // Of `mcp_servers` Anthropic calls the tools by itself.
-  const { tools, mcp_servers: servers } = all;
-  if ((Array.isArray(tools) && !tools.every(isFunctionTool)) || (Array.isArray(servers) && servers.length > 0)) {
+  const said = Object.entries(all).flatMap(([name, value]) => (isThere(value) ? [name] : []));
+  const says = (names: RegExp): boolean => said.some((name) => names.test(name));
+  if (says(CONTINUING)) throw uncountable('what the provider kept of earlier requests', where);
+  const { tools, compactionTrigger, contextManagement, context_management } = all;
+  if ((Array.isArray(tools) && !tools.every(isFunctionTool)) || says(READING)) {
     throw uncountable('what the tools of a provider read', where);
   }
+  const management = JSON.stringify([contextManagement, context_management]);
+  if (compactionTrigger === true || says(/^compaction$/) || management.includes('"type":"compact')) {
+    throw uncountable('the summaries of a provider', where);
+  }
+}
+
+function isThere(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== null;
+}
+
+export function uncountable(what: string, where: string): TypeError {
+  return new TypeError(
+    `nobody can tell how many tokens ${what} are: say so with the option \`inputTokens\` of ${where}`,
+  );
 }
 
 /** @throws {TypeError} the provider is to answer more than once, or with other models, which have prices of their own. */

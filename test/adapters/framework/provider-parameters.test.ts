@@ -64,7 +64,8 @@ describe('checkCountable', () => {
     { conversation: null, prompt: undefined },
     { tools: [{ type: 'function' }] },
     { extra_body: { service_tier: 'flex' } },
-    { mcp_servers: [] },
+    { mcp_servers: [], plugins: [], web_search_options: null },
+    { contextManagement: { edits: [{ type: 'clear_tool_uses_20250919' }] }, compactionTrigger: false },
   ])('lets %j pass', (sent) => {
     expect(() => checkCountable(sent, 'leashModel')).not.toThrow();
   });
@@ -78,6 +79,13 @@ describe('checkCountable', () => {
     { tools: [{ type: 'function' }, { type: 'web_search' }] },
     { extra_body: { tools: [{ googleSearch: {} }] } },
     { mcp_servers: [{ type: 'url', name: 's', url: 'https://s.example' }] },
+    { web_search_options: {} },
+    { extra_body: { plugins: [{ id: 'web' }] } },
+    { searchParameters: { mode: 'auto' } },
+    { context_management: [{ type: 'compaction', compact_threshold: 1000 }] },
+    { contextManagement: { edits: [{ type: 'compact_20260112' }] } },
+    { compaction: { type: 'summarize' } },
+    { compactionTrigger: true },
   ])('refuses %j', (sent) => {
     expect(() => checkCountable(sent, 'leashModel')).toThrow('say so with the option `inputTokens` of leashModel');
   });
