@@ -115,6 +115,7 @@ describe('chatPromptBound', () => {
   const told = { usage_metadata: { output_tokens: 900, output_token_details: { reasoning: 700 } } };
   it.each([
     { name: 'as it was told', message: { additional_kwargs: { reasoning: hidden }, ...told }, tokens: 700 },
+    { name: 'and a block of the content names', message: { content: [hidden], ...told }, tokens: 700 },
     { name: 'in an answer', message: { response_metadata: { output: [hidden] }, ...told }, tokens: 700 },
     {
       name: 'as all of the output',
