@@ -130,6 +130,9 @@ interface ModelRequest extends AgentRequest {
  * fails, is cancelled, or comes without usage counts as the whole estimate. The end of the session aborts requests under
  * way. A model that this leash holds already stays as it is.
  *
+ * What the client of the provider sends again by itself counts once, with its last try alone: where one that was given up
+ * may be billed, as after a `timeout`, make the client with `maxRetries: 0`, and let `modelSettings.retry` do it.
+ *
  * `OpenAIChatCompletionsModel` sends `maxTokens` as `max_tokens`, which reasoning models of OpenAI refuse: give them
  * `modelSettings.providerData.max_completion_tokens`, all of which is held, or use `OpenAIResponsesModel`.
  *

@@ -1,10 +1,10 @@
 import { checkCountable, uncountable } from './provider-parameters.ts';
 
 /**
- * For what a provider writes into a prompt of its own accord when there are tools. Anthropic says how much that is, at
+ * For what a provider writes into a prompt of its own accord when there are tools, or a schema of the answer. Anthropic says how much that is, at
  * most 530 tokens: https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens
  */
-const TOOLS_PREAMBLE = 1024;
+const PREAMBLE = 1024;
 
 /** What of a request to a language model becomes its prompt. */
 export interface PromptParts {
@@ -41,7 +41,10 @@ function isJson(responseFormat: unknown): boolean {
  * shorter than the JSON around them.
  */
 export function textBound(parts: readonly unknown[], hasTools: boolean): number {
-  return Buffer.byteLength(JSON.stringify(parts)) + (hasTools ? TOOLS_PREAMBLE : 0);
+  const text = JSON.stringify(parts);
+  // By which OpenAI and Anthropic are told to answer as a schema says, which is told to the model in words of theirs.
+  const hasSchema = text.includes('"json_schema"');
+  return Buffer.byteLength(text) + (hasTools || hasSchema ? PREAMBLE : 0);
 }
 
 /** Messages of text are made of these; every other part may stand for more than its text. */

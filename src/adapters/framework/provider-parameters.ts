@@ -79,12 +79,18 @@ export function uncountable(what: string, where: string): TypeError {
   );
 }
 
+/** How many answers it is to give, or to choose from. */
+const ANSWERS = /^(n|best_?of|candidate_?count)$/i;
+
 /** @throws {TypeError} the provider is to answer more than once, or with other models, which have prices of their own. */
 export function checkOneAnswer(parameters: ProviderParameters, where: string): void {
-  const { n, candidateCount = n, models, fallbacks } = withNested(parameters);
-  if (typeof candidateCount === 'number' && candidateCount > 1) {
-    throw new TypeError(`${where} knows requests for one answer, got one for ${candidateCount}`);
+  const all = withNested(parameters);
+  for (const [name, count] of Object.entries(all)) {
+    if (ANSWERS.test(name) && typeof count === 'number' && count > 1) {
+      throw new TypeError(`${where} knows requests for one answer, got one for ${count}`);
+    }
   }
+  const { models, fallbacks } = all;
   // Of gateways such as Vercel's and OpenRouter, and of Anthropic, which takes `'default'` too.
   if ([models, fallbacks].some((others) => (Array.isArray(others) ? others.length > 0 : others === 'default'))) {
     throw new TypeError(

@@ -22,7 +22,12 @@ describe('chatPromptBound', () => {
     expect(chatPromptBound('hello', withTools, 1) - chatPromptBound('hello', request, 0)).toBe(
       bytes({ tools }) - 1 + 1024,
     );
-    expect(boundOf('x', { response_format: { type: 'json' } })).toBeGreaterThan(boundOf('x'));
+    expect(boundOf('x', { response_format: { type: 'json_object' } })).toBeGreaterThan(boundOf('x'));
+    expect(boundOf('x', { response_format: { type: 'json_object' } })).toBeLessThan(boundOf('x') + 1024);
+    for (const format of [{ response_format: { type: 'json_schema' } }, { output_config: { type: 'json_schema' } }]) {
+      expect(boundOf('x', format)).toBeGreaterThan(boundOf('x') + 1024);
+    }
+    expect(boundOf('"json_schema"')).toBeLessThan(boundOf('x') + 1024);
   });
 
   it('counts what else a message has for the provider, and not what the provider said of it', () => {

@@ -99,7 +99,13 @@ describe('checkOneAnswer', () => {
     },
   );
 
-  it.each([{ n: 2 }, { extra_body: { n: 2 } }, { generationConfig: { candidateCount: 2 } }])('refuses %j', (sent) => {
+  it.each([
+    { n: 2 },
+    { extra_body: { n: 2 } },
+    { generationConfig: { candidateCount: 2 } },
+    { n: 1, candidate_count: 2 },
+    { best_of: 2 },
+  ])('refuses %j', (sent) => {
     expect(() => checkOneAnswer(sent, 'leashModel')).toThrow('leashModel knows requests for one answer, got one for 2');
   });
 
