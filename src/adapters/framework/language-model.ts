@@ -120,17 +120,23 @@ async function answer(
   request: CallOptions,
 ): Promise<unknown> {
   const { provider, modelId } = model;
-  const [named = modelId] = ownOptions(request.providerOptions).flatMap((own) => modelIn(own) ?? []);
   const call = await beginModelCall(
     leash,
     price,
     {
-      model: { provider, modelId: named },
+      model: { provider, modelId },
       inputTokens: () => (options.inputTokens ?? boundOf)(request),
       maxOutputTokens: wantedOutput(request),
       reasoningTokens: Math.max(0, ...ownOptions(request.providerOptions).map(reasoningIn)),
       extraOutputTokens: () => {
-        for (const own of ownOptions(request.providerOptions)) checkOneAnswer(own, 'leashModel');
+        for (const own of ownOptions(request.providerOptions)) {
+          checkOneAnswer(own, 'leashModel');
+          const named = modelIn(own) ?? modelId;
+          // Whether it is sent is known to the provider alone.
+          if (named !== modelId) {
+            throw new TypeError(`leashModel knows requests to model "${modelId}", got one that may go to "${named}"`);
+          }
+        }
         return options.reasoningTokens ?? reasoningBeside(request);
       },
     },

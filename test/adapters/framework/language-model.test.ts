@@ -101,19 +101,6 @@ describe('a request to a held model', () => {
     expect(sent?.maxOutputTokens).toBeLessThan(200);
   });
 
-  it('is priced as the model that its provider is asked for', async () => {
-    const { leash, sink } = leashOf([budget({ usd: 1 })]);
-    const asked = new Set<string>();
-    const raw = new FakeModel(() => ({ usage: tokens(1, 1) }));
-    const model = leashLanguageModel(leash, raw, (usage, { modelId }) => {
-      asked.add(modelId);
-      return price(usage, { modelId });
-    });
-    await model.doGenerate({ ...ask, providerOptions: { fake: { model: 'fake-pro' }, other: { n: 1 } } });
-    expect([...asked]).toEqual(['fake-pro']);
-    expect(eventsOf(sink)).toMatchObject([{ kind: 'charge', note: 'fake.chat/fake-pro' }]);
-  });
-
   it('is cut down to more than its reasoning within the limit, which stays', async () => {
     const { leash } = leashOf([budget({ usd: '0.004' })]);
     const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
@@ -384,6 +371,13 @@ describe('a request whose cost nobody can tell', () => {
       request: { ...ask, providerOptions: { gateway: { models: ['dearer'] } } },
       error: TypeError,
       message: 'one model',
+    },
+    {
+      name: 'another model in the words of a provider',
+      price,
+      request: { ...ask, providerOptions: { fake: { model: 'fake-1' }, compatible: { model: 'dearer' } } },
+      error: TypeError,
+      message: 'model "fake-1", got one that may go to "dearer"',
     },
     {
       name: 'several answers',
