@@ -106,7 +106,10 @@ export interface AgentModel {
 }
 
 export interface LeashModelOptions extends ModelCallOptions {
-  /** For the price and the log. Default: what `OpenAIResponsesModel` has; of other models nobody can tell. */
+  /**
+   * For the price and the log. Default: what `OpenAIResponsesModel` has; of other models nobody can tell, nor of a prompt
+   * that the provider keeps, where the agent names no model.
+   */
   readonly modelId?: string | undefined;
   /** For the price and the log, such as `'openai'`. Default: none. */
   readonly provider?: string | undefined;
@@ -119,6 +122,7 @@ export interface LeashModelOptions extends ModelCallOptions {
 }
 
 interface ModelRequest extends AgentRequest {
+  readonly overridePromptModel?: unknown;
   readonly signal?: unknown;
 }
 
@@ -163,6 +167,11 @@ export function leashModel<Model extends AgentModel>(
           reasoningTokens: reasoningIn(own),
           extraOutputTokens: () => {
             checkOneAnswer(own, 'leashModel');
+            if (options.modelId === undefined && mayNameModel(request)) {
+              throw new TypeError(
+                'the prompt that the provider keeps may name another model: say which with the option `modelId` of leashModel',
+              );
+            }
             // The provider counts reasoning within that number.
             return 0;
           },
@@ -197,6 +206,11 @@ export function leashModel<Model extends AgentModel>(
       },
     });
   });
+}
+
+/** Where an agent names no model of its own, the one of its prompt is taken, and nobody is told of it. */
+function mayNameModel({ prompt, overridePromptModel }: ModelRequest): boolean {
+  return prompt !== undefined && overridePromptModel !== true;
 }
 
 function sentAs(request: ModelRequest, { maxOutputTokens }: ModelCall, leash: Leash): { readonly signal: AbortSignal } {

@@ -3,6 +3,7 @@ import {
   type Model,
   OpenAIChatCompletionsModel,
   OpenAIResponsesModel,
+  Runner,
   run,
   setTracingDisabled,
   tool,
@@ -266,6 +267,23 @@ describe('a request that is more than its text', () => {
     const error = await caught(run(other.agent, [...history, { role: 'user', content: 'go on' }]));
     expect(String(error)).toContain('what the provider kept of earlier requests');
     expect(other.requests).toEqual([]);
+  });
+
+  it.each([
+    { name: 'refused, as nobody can tell what it costs', sent: [] },
+    { name: 'sent where somebody says which it is', modelId: 'gpt-5-mini', sent: [undefined] },
+    { name: 'sent where the agent says it', explicit: true, sent: ['gpt-5'] },
+  ])('from a prompt that may name another model is $name', async ({ modelId, explicit = false, sent }) => {
+    const { leash } = recordedLeash({ guards: [budget({ usd: 1 })] });
+    const wire = responsesWire(saying('x'));
+    const client = new OpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const options = { inputTokens: () => 100, ...(modelId === undefined ? {} : { modelId }) };
+    const model = leashModel(leash, new OpenAIResponsesModel(client as never, 'gpt-5'), price, options);
+    const runner = new Runner({ modelProvider: { getModel: () => model } });
+    const agent = new Agent({ name: 'a', prompt: { promptId: 'pmpt_1' }, ...(explicit ? { model } : {}) });
+    const error = await caught(runner.run(agent, 'go'));
+    expect(wire.requests.map(({ body }) => body['model'])).toEqual(sent);
+    if (sent.length === 0) expect(String(error)).toContain('say which with the option `modelId` of leashModel');
   });
 
   it.each([

@@ -18,7 +18,7 @@ export const CEILINGS: Readonly<Record<string, number>> = {
   langchain: 9_000,
   mcp: 6_700,
   openai: 2_000,
-  'openai-agents': 8_400,
+  'openai-agents': 8_500,
   postgres: 13_600,
   prices: 4_400,
   redis: 15_400,
