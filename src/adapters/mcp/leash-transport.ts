@@ -28,7 +28,8 @@ export interface LeashTransportOptions extends McpTerms {
 /**
  * The transport of an MCP client under the leash: whatever the client does to call a tool, the request is sent after
  * every guard allowed it, with the arguments as they were checked, and is answered here otherwise. The end of the session
- * answers and cancels the calls under way. Everything else passes, and the type stays as it was; a transport that this
+ * answers and cancels the calls under way; a call that the client cancels while it is decided on is not sent, and has
+ * failed. Everything else passes, and the type stays as it was; a transport that this
  * leash holds already stays as it is. Give it to the client in place of the other, before it connects.
  *
  * @throws {TypeError | RangeError} no transport, or options that the leash cannot hold. `send` rejects with a `TypeError`
