@@ -139,7 +139,7 @@ export function leashStop(leash: Leash): () => boolean {
  * is.
  *
  * @param price what its tokens cost, or `'free'` to count nothing. A model without a price is refused before its first
- * request is sent, and so is a request that names other models to fall back on.
+ * request is sent, and so is a request that names another model, or others to fall back on.
  * @throws {TypeError | RangeError} no model, no price, or an option.
  */
 export function leashModel<Model extends LanguageModel>(

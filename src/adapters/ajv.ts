@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
+import { Ajv, type ErrorObject, type KeywordDefinition, type Options, type ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ArgsIssue } from '../errors.ts';
 import type { Guard } from '../guard.ts';
@@ -121,6 +121,29 @@ export function jsonSchemaArgs(
   } satisfies Guard);
 }
 
+/** In binary, as Ajv divides, 19.99 is no multiple of 0.01. */
+const MULTIPLE_OF: KeywordDefinition = {
+  keyword: 'multipleOf',
+  type: 'number',
+  schemaType: 'number',
+  validate: isMultiple,
+  errors: false,
+};
+
+function isMultiple(of: number, value: number): boolean {
+  const decimals = [value, of].map(decimal);
+  const places = Math.max(...decimals.map((each) => each.places));
+  const [dividend, divisor] = decimals.map((each) => each.digits * 10n ** BigInt(places - each.places));
+  return (dividend as bigint) % (divisor as bigint) === 0n;
+}
+
+/** The number that JSON writes. */
+function decimal(value: number): { readonly digits: bigint; readonly places: number } {
+  const [digits = '', exponent = '0'] = String(value).split('e');
+  const [whole, fraction = ''] = digits.split('.');
+  return { digits: BigInt(`${whole}${fraction}`), places: fraction.length - Number(exponent) };
+}
+
 interface Snapshot {
   readonly schema: Readonly<Record<string, unknown>>;
   /** The schema as JSON. */
@@ -176,6 +199,7 @@ function compile(tool: string, given: unknown, formats: FormatsPlugin | undefine
     const ajv = draft === '07' ? new Ajv(COMPILE) : new Ajv2020(COMPILE);
     // Ajv resolves it and yet, in strict mode, does not know it.
     if (draft === '2020-12') ajv.addKeyword('$anchor');
+    ajv.removeKeyword('multipleOf').addKeyword(MULTIPLE_OF);
     formats?.(ajv);
     validate = ajv.compile(body);
   } catch (error) {

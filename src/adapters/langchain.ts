@@ -173,7 +173,8 @@ export interface LeashMiddleware {
  * that it can cost is held: the price of its prompt, and of as many output tokens as the model asks for, or of as many as
  * the budgets still buy where that is less and the number can be changed. Afterwards the reported usage is booked. A
  * request that fails, is cancelled, or is answered without usage counts as the whole estimate. The end of the session
- * aborts requests under way.
+ * aborts requests under way. What a model sends again by itself counts once, with its last try alone: where one that was
+ * given up may be billed, as after a `timeout`, make the model with `maxRetries: 0` and let `modelRetryMiddleware` do it.
  *
  * @throws {TypeError | RangeError} an option.
  */

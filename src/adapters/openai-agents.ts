@@ -15,7 +15,14 @@ import {
   type ModelCallOptions,
 } from './framework/model-call.ts';
 import { leashedOnce } from './framework/once.ts';
-import { checkOneAnswer, limitsIn, namesLimit, withoutLimits } from './framework/provider-parameters.ts';
+import {
+  checkOneAnswer,
+  limitsIn,
+  modelIn,
+  namesLimit,
+  reasoningIn,
+  withoutLimits,
+} from './framework/provider-parameters.ts';
 import { settledAnswer } from './framework/settled-answer.ts';
 import { settledIterable } from './framework/settled-iterable.ts';
 import { eitherSignal, withSignal } from './framework/signal.ts';
@@ -99,19 +106,23 @@ export interface AgentModel {
 }
 
 export interface LeashModelOptions extends ModelCallOptions {
-  /** For the price and the log. Default: what `OpenAIResponsesModel` has; of other models nobody can tell. */
+  /**
+   * For the price and the log. Default: what `OpenAIResponsesModel` has; of other models nobody can tell, nor of a prompt
+   * that the provider keeps, where the agent names no model.
+   */
   readonly modelId?: string | undefined;
   /** For the price and the log, such as `'openai'`. Default: none. */
   readonly provider?: string | undefined;
   /**
-   * The tokens of a prompt at most, for a request that has files, tools of the provider or a conversation that it keeps,
-   * or to hold less than one for each byte of the text. A number that turns out too small lets the budget be overrun once.
+   * The tokens of a prompt at most, for a request that has files, tools of the provider or a conversation that it keeps or
+   * sums up, or to hold less than one for each byte of the text. A number that turns out too small lets the budget be overrun once.
    * Default: one for each byte, and none for such a request, which is refused.
    */
   readonly inputTokens?: ((request: AgentRequest) => number) | undefined;
 }
 
 interface ModelRequest extends AgentRequest {
+  readonly overridePromptModel?: unknown;
   readonly signal?: unknown;
 }
 
@@ -122,6 +133,9 @@ interface ModelRequest extends AgentRequest {
  * `maxTokens`. Afterwards the reported usage is booked. An answer that is streamed is settled when it ends; one that
  * fails, is cancelled, or comes without usage counts as the whole estimate. The end of the session aborts requests under
  * way. A model that this leash holds already stays as it is.
+ *
+ * What the client of the provider sends again by itself counts once, with its last try alone: where one that was given up
+ * may be billed, as after a `timeout`, make the client with `maxRetries: 0`, and let `modelSettings.retry` do it.
  *
  * `OpenAIChatCompletionsModel` sends `maxTokens` as `max_tokens`, which reasoning models of OpenAI refuse: give them
  * `modelSettings.providerData.max_completion_tokens`, all of which is held, or use `OpenAIResponsesModel`.
@@ -146,12 +160,18 @@ export function leashModel<Model extends AgentModel>(
         leash,
         price,
         {
-          model: typeof own['model'] === 'string' ? { ...identified, modelId: own['model'] } : identified,
+          model: { ...identified, modelId: modelIn(own) ?? identified.modelId },
           inputTokens: () => options.inputTokens?.(request) ?? agentPromptBound(request, keptReasoning),
           maxOutputTokens: limits.length === 0 ? maxTokens : Math.max(...limits, maxTokens ?? 0),
           fixed: limits.length > 0,
+          reasoningTokens: reasoningIn(own),
           extraOutputTokens: () => {
             checkOneAnswer(own, 'leashModel');
+            if (options.modelId === undefined && mayNameModel(request)) {
+              throw new TypeError(
+                'the prompt that the provider keeps may name another model: say which with the option `modelId` of leashModel',
+              );
+            }
             // The provider counts reasoning within that number.
             return 0;
           },
@@ -186,6 +206,11 @@ export function leashModel<Model extends AgentModel>(
       },
     });
   });
+}
+
+/** Where an agent names no model of its own, the one of its prompt is taken, and nobody is told of it. */
+function mayNameModel({ prompt, overridePromptModel }: ModelRequest): boolean {
+  return prompt !== undefined && overridePromptModel !== true;
 }
 
 function sentAs(request: ModelRequest, { maxOutputTokens }: ModelCall, leash: Leash): { readonly signal: AbortSignal } {

@@ -37,7 +37,7 @@ export function leashRunnable<Tool extends object, Args = InputOf<Tool>>(
   return leashedOnce(leash, tool, () => {
     const name: string = declared.name || body.name;
     const terms = { ...options, args: options.args ?? jsonArguments } as ToolOptions<unknown[]>;
-    const held = leash.wrap<unknown[], unknown>(name, body, terms);
+    const held = leash.wrap<unknown[], unknown>(name, body.bind(declared), terms);
     const run = async (...params: unknown[]): Promise<unknown> => {
       try {
         return await held(...params);

@@ -79,6 +79,22 @@ describe('jsonSchemaArgs', () => {
     expect(check(jsonSchemaArgs(), value, payment)).toEqual(check(jsonSchemaArgs({ pay: payment }), value));
   });
 
+  it.each([
+    { of: 0.01, value: 19.99, fits: true },
+    { of: 0.01, value: -1_234_567.89, fits: true },
+    { of: 0.01, value: 19.995, fits: false },
+    { of: 0.0001, value: 0.0075, fits: true },
+    { of: 1, value: 5.0000001, fits: false },
+    { of: 1e-10, value: 1e300, fits: true },
+    { of: 1e300, value: 1, fits: false },
+    { of: 3, value: 0, fits: true },
+    { of: 3, value: 9_007_199_254_740_991, fits: false },
+  ])('takes $value for a multiple of $of as decimals are: $fits', ({ of, value, fits }) => {
+    for (const $schema of [DRAFT_07, DRAFT_2020]) {
+      expect(issues({ $schema, multipleOf: of }, value)).toEqual(fits ? 'allow' : [' multipleOf']);
+    }
+  });
+
   it('says in a sentence what is wrong', () => {
     expect(check(jsonSchemaArgs({ pay: payment }), { ...good, when: { at: CANARY } })).toEqual({
       allow: false,

@@ -57,6 +57,10 @@ function client(options: Partial<LeashOptions> = {}, deliver?: (message: Message
   return { leash, transport, received, held, told, ends, kinds };
 }
 
+const cancelled = ({ held }: ReturnType<typeof client>): Promise<void> =>
+  held.send({ method: 'notifications/cancelled', params: { requestId: 1 } });
+const closed = ({ transport }: ReturnType<typeof client>): void => transport.onclose?.();
+
 describe.each([
   { name: 'at once', store: () => memoryStore() },
   { name: 'later', store: () => lateStore() },
@@ -164,6 +168,28 @@ describe('leashTransport', () => {
     const { held, received } = client();
     expect(await rejection(held.send(message as Message))).toMatchObject({ message: expect.stringMatching(says) });
     expect(received).toEqual([]);
+  });
+
+  it.each([
+    { how: 'was cancelled', code: 'CANCELLED', end: cancelled, sending: {} },
+    { how: 'lost its connection', code: 'CLOSED', end: closed, sending: {} },
+    { how: 'was given up by its client', code: 'CANCELLED', end: () => {}, sending: { signal: AbortSignal.abort() } },
+  ])('sends no call that $how while it was decided on', async ({ code, end, sending }) => {
+    const all = client({ store: lateStore() });
+    const sent = all.held.send(search(1), sending);
+    await end(all);
+    await sent;
+    await vi.waitFor(() => expect(all.ends()).toEqual([code]));
+    expect(all.received.map(({ method }) => method)).not.toContain('tools/call');
+    expect((await all.leash.usage()).limits).toMatchObject([{ held: 0, spent: 1 }]);
+  });
+
+  it('refuses a second call with the id of one that is decided on', async () => {
+    const { held, received } = client({ store: lateStore() });
+    const first = held.send(search(1));
+    await expect(held.send(search(1))).rejects.toThrow('a tool call must have an id of its own');
+    await first;
+    expect(received).toHaveLength(1);
   });
 
   it('refuses a second call with the id of one that is under way', async () => {

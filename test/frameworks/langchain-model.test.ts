@@ -1,3 +1,4 @@
+import { ChatAnthropic } from '@langchain/anthropic';
 import { HumanMessage } from '@langchain/core/messages';
 import { FakeListChatModel } from '@langchain/core/utils/testing';
 import { ChatOpenAI } from '@langchain/openai';
@@ -18,7 +19,14 @@ import { caught } from './helpers/caught.ts';
 import { type ChatProvider, providers } from './helpers/langchain.ts';
 import { recordedLeash } from './helpers/leash.ts';
 import { SearchBody } from './helpers/search-body.ts';
-import { completionsWire, responsesWire, type WireAnswer, type WireRequest } from './helpers/wire.ts';
+import {
+  anthropicWire,
+  completionsWire,
+  responsesWire,
+  type Wire,
+  type WireAnswer,
+  type WireRequest,
+} from './helpers/wire.ts';
 
 /** $1.25 for a million tokens of the prompt, $10 for the answer. */
 const price: Price = ({ inputTokens, outputTokens }) => ({ usd: (inputTokens * 1.25 + outputTokens * 10) / 1e6 });
@@ -200,6 +208,102 @@ describe.each(providers)('a request of $name', (provider) => {
     await agent.invoke(go);
     expect([requests.length, await spentUsd()]).toEqual([1, '0.000225']);
     expect(limitOf(requests[0] as WireRequest)).toBeLessThan(1000);
+  });
+});
+
+describe('what a model says to its provider alone', () => {
+  const openai = (wire: Wire, modelKwargs: Record<string, unknown>) =>
+    new ChatOpenAI({
+      model: 'gpt-5',
+      apiKey: 'key',
+      maxRetries: 0,
+      configuration: { fetch: wire.fetch },
+      modelKwargs,
+    });
+  const anthropic = (wire: Wire, fields: ConstructorParameters<typeof ChatAnthropic>[0] & object) =>
+    new ChatAnthropic({
+      model: 'claude-sonnet-4-5',
+      apiKey: 'key',
+      maxRetries: 0,
+      clientOptions: { fetch: wire.fetch, maxRetries: 0 },
+      ...fields,
+    });
+
+  it.each([
+    {
+      name: 'ChatOpenAI',
+      wireOf: completionsWire,
+      model: (wire: Wire) => openai(wire, { model: 'dearer' }),
+    },
+    {
+      name: 'ChatAnthropic',
+      wireOf: anthropicWire,
+      model: (wire: Wire) => anthropic(wire, { invocationKwargs: { model: 'dearer' } }),
+    },
+  ])('another model of $name: its price is the one', async ({ wireOf, model }) => {
+    const { leash, events } = recordedLeash({ guards: [budget({ usd: 1 })] });
+    const wire = wireOf(saying('x'));
+    const asked = new Set<string>();
+    const own: Price = (usage, priced) => {
+      asked.add(priced.modelId);
+      return price(usage, priced);
+    };
+    const agent = createAgent({
+      model: model(wire),
+      tools: [],
+      middleware: [leashMiddleware(leash, { price: own })],
+    });
+    await agent.invoke(go);
+    expect(wire.requests).toMatchObject([{ body: { model: 'dearer' } }]);
+    expect([...asked]).toEqual(['dearer']);
+    expect(events('charge')).toMatchObject([{ note: expect.stringContaining('/dearer') }]);
+  });
+
+  it.each([
+    { name: 'a search', wireOf: completionsWire, model: (wire: Wire) => openai(wire, { web_search_options: {} }) },
+    {
+      name: 'a summary of the prompt',
+      wireOf: anthropicWire,
+      model: (wire: Wire) => anthropic(wire, { contextManagement: { edits: [{ type: 'compact_20260112' }] } }),
+    },
+  ])('$name: nothing is sent, unless somebody says how many tokens it is', async ({ wireOf, model }) => {
+    const wire = wireOf(saying('x'));
+    const asking = (options: Partial<LeashMiddlewareOptions>) => {
+      const { leash } = recordedLeash({ guards: [budget({ usd: 1 })] });
+      const middleware = [leashMiddleware(leash, { price, ...options })];
+      return createAgent({ model: model(wire), tools: [], middleware }).invoke(go);
+    };
+    expect(String(await caught(asking({})))).toContain('say so with the option `inputTokens` of leashMiddleware');
+    expect(wire.requests).toEqual([]);
+    await asking({ inputTokens: () => 1000 });
+    expect(wire.requests).toHaveLength(1);
+  });
+
+  it('is limited where it limits its reasoning alone', async () => {
+    const { leash } = recordedLeash({ guards: [budget({ usd: '0.02' })] });
+    const wire = completionsWire(saying('x'));
+    const agent = createAgent({
+      model: openai(wire, { reasoning: { max_tokens: 100 } }),
+      tools: [],
+      middleware: [leashMiddleware(leash, { price })],
+    });
+    await agent.invoke(go);
+    expect(limitOf(wire.requests[0] as WireRequest)).toBeLessThan(2000);
+  });
+
+  it.each([
+    { usd: '0.02', sent: [expect.toSatisfy((limit: number) => limit > 1024 && limit < 2000)] },
+    { usd: '0.01', sent: [] },
+  ])('is never cut down to its thinking, under a budget of $usd', async ({ usd, sent }) => {
+    const { leash } = recordedLeash({ guards: [budget({ usd })] });
+    const wire = anthropicWire(saying('x'));
+    const agent = createAgent({
+      model: anthropic(wire, { maxTokens: 8000, thinking: { type: 'enabled', budget_tokens: 1024 } }),
+      tools: [],
+      middleware: [leashMiddleware(leash, { price })],
+    });
+    await agent.invoke(go);
+    expect(wire.requests.map(limitOf)).toEqual(sent);
   });
 });
 

@@ -7,10 +7,11 @@ import {
   inputRequired,
   McpServer as McpServer2,
 } from '@modelcontextprotocol/server';
-import { args, budget, callCap, currentCall, type Leash } from 'leashkit';
+import { args, budget, callCap, currentCall, type Guard, type Leash } from 'leashkit';
 import { leashServer } from 'leashkit/mcp';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { caught } from './helpers/caught.ts';
 import { recordedLeash } from './helpers/leash.ts';
 import {
   connect,
@@ -105,6 +106,34 @@ describe.each(versions)('leashServer over $name', (version) => {
     expect(signal).toMatchObject({ aborted: true, reason: leash.breach });
     waiting.answer();
     expect(await call).toEqual({ content: [{ type: 'text', text: 'done' }] });
+  });
+
+  it('does not enter a handler whose client has gone while the call was decided on', async () => {
+    const deciding = Promise.withResolvers<void>();
+    const decided = Promise.withResolvers<void>();
+    const slow: Guard = {
+      name: 'slow',
+      async check() {
+        deciding.resolve();
+        await decided.promise;
+        return { allow: true };
+      },
+    };
+    const { leash, events, held } = recordedLeash({ guards: [slow, callCap(3)] });
+    const searches = new Searches();
+    const server = leashServer(leash, version.server());
+    server.registerTool('search', version.config, searches.handler);
+    const client = await clientOf(version, server);
+    const own = new AbortController();
+    const called = client.callTool(search(0), ...version.resultSchema, { signal: own.signal });
+    await deciding.promise;
+    own.abort();
+    await caught(called);
+    // What it is told by has come to the server by then.
+    await client.listTools();
+    decided.resolve();
+    await expect.poll(() => events('tool_error')).toHaveLength(1);
+    expect([searches.queries, await held()]).toEqual([[], '0']);
   });
 
   it('books the cost of a handler that throws, and says what it threw', async () => {

@@ -3,6 +3,7 @@ import {
   type Model,
   OpenAIChatCompletionsModel,
   OpenAIResponsesModel,
+  Runner,
   run,
   setTracingDisabled,
   tool,
@@ -202,15 +203,18 @@ describe('what a request says to its provider alone', () => {
     expect(requests).toEqual([]);
   });
 
-  it('is priced as the model that it asks for', async () => {
-    const asked: unknown[] = [];
-    const own: Price = (usage, model) => {
-      asked.push(model.modelId);
-      return price(usage, model);
-    };
-    await run(asking({ model: 'gpt-5-pro' }, { price: own }).agent, 'go');
-    expect(new Set(asked)).toEqual(new Set(['gpt-5-pro']));
-  });
+  it.each([{ own: { model: 'gpt-5-pro' } }, { own: { extraBody: { model: 'gpt-5-pro' } } }])(
+    'is priced as the model that it asks for: $own',
+    async ({ own: sent }) => {
+      const asked: unknown[] = [];
+      const own: Price = (usage, model) => {
+        asked.push(model.modelId);
+        return price(usage, model);
+      };
+      await run(asking(sent, { price: own }).agent, 'go');
+      expect(new Set(asked)).toEqual(new Set(['gpt-5-pro']));
+    },
+  );
 
   it('is refused where it asks for several answers', async () => {
     const { agent, requests } = asking({ n: 3 });
@@ -266,6 +270,23 @@ describe('a request that is more than its text', () => {
   });
 
   it.each([
+    { name: 'refused, as nobody can tell what it costs', sent: [] },
+    { name: 'sent where somebody says which it is', modelId: 'gpt-5-mini', sent: [undefined] },
+    { name: 'sent where the agent says it', explicit: true, sent: ['gpt-5'] },
+  ])('from a prompt that may name another model is $name', async ({ modelId, explicit = false, sent }) => {
+    const { leash } = recordedLeash({ guards: [budget({ usd: 1 })] });
+    const wire = responsesWire(saying('x'));
+    const client = new OpenAI({ apiKey: 'none', fetch: wire.fetch });
+    const options = { inputTokens: () => 100, ...(modelId === undefined ? {} : { modelId }) };
+    const model = leashModel(leash, new OpenAIResponsesModel(client as never, 'gpt-5'), price, options);
+    const runner = new Runner({ modelProvider: { getModel: () => model } });
+    const agent = new Agent({ name: 'a', prompt: { promptId: 'pmpt_1' }, ...(explicit ? { model } : {}) });
+    const error = await caught(runner.run(agent, 'go'));
+    expect(wire.requests.map(({ body }) => body['model'])).toEqual(sent);
+    if (sent.length === 0) expect(String(error)).toContain('say which with the option `modelId` of leashModel');
+  });
+
+  it.each([
     {
       name: 'an image',
       input: [{ role: 'user', content: [{ type: 'input_image', image: 'data:image/png;base64,aGk=' }] }],
@@ -273,15 +294,19 @@ describe('a request that is more than its text', () => {
     { name: 'a conversation that the provider keeps', options: { conversationId: 'conv_1' } },
     { name: 'an answer that the provider keeps', options: { previousResponseId: 'resp_1' } },
     { name: 'tools of the provider', tools: [webSearchTool()] },
+    {
+      name: 'a summary of the prompt by the provider',
+      settings: { contextManagement: [{ type: 'compaction', compactThreshold: 1000 }] },
+    },
   ])(
     'with $name is not sent, unless somebody says how many tokens it is',
-    async ({ input = 'go', options = {}, tools = [] }) => {
+    async ({ input = 'go', options = {}, tools = [], settings = {} }) => {
       for (const [inputTokens, sent] of [
         [undefined, 0],
         [() => 1000, 1],
       ] as const) {
         const { agent, requests } = setUp(responses, saying('x'), { inputTokens });
-        const asked = agent.clone({ tools });
+        const asked = agent.clone({ tools, modelSettings: settings as object });
         const error = await caught(run(asked, input as never, options));
         if (sent === 0) expect(String(error)).toContain('say so with the option `inputTokens` of leashModel');
         // Chat completions know no such things, and say so.

@@ -139,6 +139,24 @@ describe.each(kinds)('a run of a tool that $kind', ({ of }) => {
 });
 
 describe('leashRunnable', () => {
+  it('leaves a function what it belongs to', async () => {
+    const { leash } = recordedLeash({ guards: [callCap(3)] });
+    class Search {
+      readonly name = 'search';
+      readonly description = 's';
+      readonly parameters = parameters;
+      #calls = 0;
+      function(): string {
+        return `call ${++this.#calls}`;
+      }
+    }
+    const { client, requests } = clientOf((request, index) => (index < 2 ? searching(request, index) : { text: 'x' }));
+    const tools = [leashRunnable(leash, { type: 'function' as const, function: new Search() })];
+    await client.chat.completions.runTools({ ...asking, tools }).done();
+    const { messages = [] } = requests.at(-1)?.body ?? {};
+    expect(messages.filter(({ role }) => role === 'tool').map(({ content }) => content)).toEqual(['call 1', 'call 2']);
+  });
+
   const { leash } = recordedLeash({ guards: [] });
 
   it.each([

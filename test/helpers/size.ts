@@ -10,15 +10,15 @@ export interface Size {
 /** The most that an entry may weigh, gzipped, with the parts that entries share. Whoever raises one says why. */
 export const CEILINGS: Readonly<Record<string, number>> = {
   index: 71_500,
-  'ai-sdk': 8_000,
+  'ai-sdk': 8_300,
   ajv: 3_800,
   anthropic: 1_100,
   'claude-agent-sdk': 4_800,
   isolated: 8_400,
-  langchain: 8_900,
+  langchain: 9_000,
   mcp: 6_700,
   openai: 2_000,
-  'openai-agents': 8_200,
+  'openai-agents': 8_500,
   postgres: 13_600,
   prices: 4_400,
   redis: 15_400,

@@ -1,6 +1,6 @@
 import type { KeptReasoning } from './kept-reasoning.ts';
-import { textBound, uncountable } from './prompt-bound.ts';
-import { checkCountable, type ProviderParameters } from './provider-parameters.ts';
+import { textBound } from './prompt-bound.ts';
+import { checkCountable, type ProviderParameters, uncountable } from './provider-parameters.ts';
 
 /** A request of the OpenAI Agents SDK to a model, as far as its prompt goes. */
 export interface AgentRequest {
@@ -12,7 +12,13 @@ export interface AgentRequest {
   readonly previousResponseId?: unknown;
   readonly conversationId?: unknown;
   readonly prompt?: unknown;
-  readonly modelSettings?: { readonly maxTokens?: number | undefined; readonly providerData?: unknown } | undefined;
+  readonly modelSettings?: AgentModelSettings | undefined;
+}
+
+interface AgentModelSettings {
+  readonly maxTokens?: number | undefined;
+  readonly contextManagement?: unknown;
+  readonly providerData?: unknown;
 }
 
 /** What of the request goes to the provider in its own words, and before all else that the request says. */
@@ -42,7 +48,7 @@ export function agentPromptBound(request: AgentRequest, kept: KeptReasoning): nu
     throw uncountable('what the tools of a provider read', 'leashModel');
   }
   const own = ownParameters(request);
-  checkCountable(own, 'leashModel');
+  checkCountable({ contextManagement: request.modelSettings?.contextManagement, ...own }, 'leashModel');
   const passed = Array.isArray(handoffs) ? handoffs : [];
   const text = textBound(
     [systemInstructions, input, listed, passed, outputType, own],

@@ -4,15 +4,16 @@ import { chatPromptBound } from './chat-prompt.ts';
 import { type ChatModel, type ChatRequest, chatRequest } from './chat-request.ts';
 import { withMembers } from './members.ts';
 import { beginModelCall, type ModelCall, type ModelCallOptions } from './model-call.ts';
-import { checkOneAnswer } from './provider-parameters.ts';
+import { checkOneAnswer, reasoningIn } from './provider-parameters.ts';
 import { settledAnswer } from './settled-answer.ts';
 import { eitherSignal } from './signal.ts';
 
 export interface ChatModelOptions extends ModelCallOptions {
   /**
-   * The tokens of a prompt at most, for a request that has files or tools of the provider, or to hold less than one for
-   * each byte of the text. Gets the messages, and what else the provider is sent. A number that turns out too small lets
-   * the budget be overrun once. Default: one for each byte, and none for such a request, which is refused.
+   * The tokens of a prompt at most, for a request that has files or tools of the provider, or that it searches for or
+   * sums up, or to hold less than one for each byte of the text. Gets the messages, and what else the provider is sent.
+   * A number that turns out too small lets the budget be overrun once. Default: one for each byte, and none for such a
+   * request, which is refused.
    */
   readonly inputTokens?:
     | ((messages: readonly unknown[], parameters: Readonly<Record<string, unknown>>) => number)
@@ -89,6 +90,7 @@ function begin(request: ChatRequest, messages: unknown, tools: number, terms: Te
       },
       maxOutputTokens,
       fixed,
+      reasoningTokens: reasoningIn(parameters),
       extraOutputTokens: () => {
         if (fixed && maxOutputTokens === undefined) {
           throw new TypeError(

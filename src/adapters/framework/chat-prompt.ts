@@ -1,6 +1,6 @@
 import type { ChatRequest } from './chat-request.ts';
-import { textBound, uncountable } from './prompt-bound.ts';
-import { checkCountable } from './provider-parameters.ts';
+import { textBound } from './prompt-bound.ts';
+import { checkCountable, uncountable } from './provider-parameters.ts';
 
 /** What of a message of LangChain can reach a provider. */
 interface Message {
@@ -102,10 +102,12 @@ function textOf(message: Message): unknown {
 
 /** The tokens of reasoning of which a message has the id alone: the provider has kept it, and reads it again. */
 function keptReasoning(message: Message): number {
-  const { additional_kwargs, usage_metadata } = message;
+  const { content, additional_kwargs, usage_metadata } = message;
+  // Blocks of LangChain's own kind have the id, too.
+  const blocks: readonly Item[] = Array.isArray(content) ? content.map((block) => Object(block)) : [];
   const items: readonly Item[] = [
     Object(additional_kwargs?.reasoning),
-    ...answered(message).filter(({ type }) => type === 'reasoning'),
+    ...[...answered(message), ...blocks].filter(({ type }) => type === 'reasoning'),
   ];
   if (!items.some(({ id, encrypted_content }) => typeof id === 'string' && !isThere(encrypted_content))) return 0;
   const tokens = usage_metadata?.output_token_details?.reasoning ?? usage_metadata?.output_tokens;

@@ -1,4 +1,4 @@
-import { isLimit, limitsIn, type ProviderParameters } from './provider-parameters.ts';
+import { isLimit, limitsIn, modelIn, type ProviderParameters } from './provider-parameters.ts';
 
 /** A chat model of LangChain, or what `bindTools` and `withConfig` make of one, as far as the leash knows it. */
 export interface ChatModel {
@@ -39,7 +39,8 @@ export function chatRequest(model: ChatModel, config: ProviderParameters): ChatR
   const limits = [...limitsIn(parameters), ls_max_tokens].filter(isLimit);
   return {
     provider: typeof ls_provider === 'string' ? ls_provider : undefined,
-    modelId: String(ls_model_name ?? name),
+    // What is sent: `modelKwargs` may name another than the model has.
+    modelId: modelIn(parameters) ?? String(ls_model_name ?? name),
     parameters,
     maxOutputTokens: limits.length === 0 ? undefined : Math.max(...limits),
     limitedTo(count) {

@@ -1,4 +1,4 @@
-import { uncountable } from './prompt-bound.ts';
+import { uncountable } from './provider-parameters.ts';
 
 const MAX_REMEMBERED = 16_384;
 

@@ -14,7 +14,15 @@ import {
 import { leashedOnce } from './once.ts';
 import { type PromptParts, promptBound } from './prompt-bound.ts';
 import { namedReasoning, toldReasoning } from './prompt-reasoning.ts';
-import { checkOneAnswer, limitsIn, namesLimit, type ProviderParameters, withoutLimits } from './provider-parameters.ts';
+import {
+  checkOneAnswer,
+  limitsIn,
+  modelIn,
+  namesLimit,
+  type ProviderParameters,
+  reasoningIn,
+  withoutLimits,
+} from './provider-parameters.ts';
 import { answerOf } from './settled-answer.ts';
 import { settledStream } from './settled-stream.ts';
 import { eitherSignal } from './signal.ts';
@@ -32,9 +40,10 @@ export interface LanguageModel {
 export interface LeashModelOptions extends ModelCallOptions {
   /**
    * The tokens of a prompt at most: to hold less than one for each byte of its text, and for a request with files, with
-   * tools that the provider runs, or that continues what the provider kept, which is refused without. A number that
-   * turns out too small lets the budget be overrun once. Default: one for each byte, and what OpenAI keeps of reasoning
-   * as its answer told; of an answer that did not come to this process nobody knows.
+   * tools that the provider runs, that it searches for or sums up, or that continues what the provider kept, which is
+   * refused without. A number that turns out too small lets the budget be overrun once. Default: one for each
+   * byte, and what OpenAI keeps of reasoning as its answer told; of an answer that did not come to this process nobody
+   * knows.
    */
   readonly inputTokens?: ((request: PromptParts) => number) | undefined;
   /**
@@ -110,15 +119,24 @@ async function answer(
   options: LeashModelOptions,
   request: CallOptions,
 ): Promise<unknown> {
+  const { provider, modelId } = model;
   const call = await beginModelCall(
     leash,
     price,
     {
-      model: { provider: model.provider, modelId: model.modelId },
+      model: { provider, modelId },
       inputTokens: () => (options.inputTokens ?? boundOf)(request),
       maxOutputTokens: wantedOutput(request),
+      reasoningTokens: Math.max(0, ...ownOptions(request.providerOptions).map(reasoningIn)),
       extraOutputTokens: () => {
-        for (const own of ownOptions(request.providerOptions)) checkOneAnswer(own, 'leashModel');
+        for (const own of ownOptions(request.providerOptions)) {
+          checkOneAnswer(own, 'leashModel');
+          const named = modelIn(own) ?? modelId;
+          // Whether it is sent is known to the provider alone.
+          if (named !== modelId) {
+            throw new TypeError(`leashModel knows requests to model "${modelId}", got one that may go to "${named}"`);
+          }
+        }
         return options.reasoningTokens ?? reasoningBeside(request);
       },
     },

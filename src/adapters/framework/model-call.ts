@@ -15,6 +15,8 @@ export interface ModelRequest {
   readonly maxOutputTokens: number | undefined;
   /** That number cannot be changed any more: all of it must fit. Default: false. */
   readonly fixed?: boolean;
+  /** Reasoning within that number, which the provider refuses to take for all of it. Default: 0. */
+  readonly reasoningTokens?: number;
   /** Tokens that the provider may bill as output beyond that number. @throws {TypeError} nobody can know. */
   readonly extraOutputTokens: () => number;
 }
@@ -163,7 +165,8 @@ interface Bound {
 function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefault: number): Bound {
   const inputTokens = checkInteger('inputTokens', request.inputTokens(), 1);
   const extra = checkInteger('reasoningTokens', request.extraOutputTokens(), 0);
-  const wanted = checkInteger('maxOutputTokens', request.maxOutputTokens ?? byDefault, 1);
+  const { reasoningTokens: within = 0, maxOutputTokens = byDefault + within } = request;
+  const wanted = checkInteger('maxOutputTokens', maxOutputTokens, 1);
   const costOf = (output: number): ExactMoney =>
     most(price, request.model, { inputTokens, outputTokens: output + extra });
   const fits = (output: number): boolean => {
@@ -171,7 +174,7 @@ function boundOf(price: Price, request: ModelRequest, room: ExactMoney, byDefaul
     return usd <= room.usd && sat <= room.sat;
   };
   const limited = Number.isFinite(room.usd) || Number.isFinite(room.sat);
-  const least = request.fixed === true ? wanted : Math.min(wanted, LEAST_OUTPUT_TOKENS);
+  const least = request.fixed === true ? wanted : Math.min(wanted, LEAST_OUTPUT_TOKENS + within);
   const allowed = largestThatFits(least, wanted, fits);
   const { usd, sat } = costOf(allowed);
   const cost = { usd: formatUnits('usd', usd), sat: formatUnits('sat', sat) };

@@ -1,8 +1,10 @@
+import { checkCountable, uncountable } from './provider-parameters.ts';
+
 /**
- * For what a provider writes into a prompt of its own accord when there are tools. Anthropic says how much that is, at
+ * For what a provider writes into a prompt of its own accord when there are tools, or a schema of the answer. Anthropic says how much that is, at
  * most 530 tokens: https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens
  */
-const TOOLS_PREAMBLE = 1024;
+const PREAMBLE = 1024;
 
 /** What of a request to a language model becomes its prompt. */
 export interface PromptParts {
@@ -22,10 +24,8 @@ export function promptBound({ prompt, tools, responseFormat, providerOptions }: 
   const listed = Array.isArray(tools) ? tools : [];
   const where = 'leashModel';
   if (hasFile(prompt)) throw uncountable('the files of a prompt', where);
-  if (listed.some((tool) => tool?.type !== 'function') || hasOption(providerOptions, ['mcpServers'])) {
-    throw uncountable('what the tools of a provider read', where);
-  }
-  if (hasOption(providerOptions, CONTINUING)) throw uncountable('what the provider kept of earlier requests', where);
+  if (listed.some((tool) => tool?.type !== 'function')) throw uncountable('what the tools of a provider read', where);
+  for (const own of Object.values(Object(providerOptions))) checkCountable(Object(own), where);
   // Some of the options are text too: OpenAI's `instructions` and `textFormat`.
   const parts = [prompt, listed, responseFormat, ...(providerOptions === undefined ? [] : [providerOptions])];
   return textBound(parts, listed.length > 0 || isJson(responseFormat));
@@ -41,25 +41,10 @@ function isJson(responseFormat: unknown): boolean {
  * shorter than the JSON around them.
  */
 export function textBound(parts: readonly unknown[], hasTools: boolean): number {
-  return Buffer.byteLength(JSON.stringify(parts)) + (hasTools ? TOOLS_PREAMBLE : 0);
-}
-
-export function uncountable(what: string, where: string): TypeError {
-  return new TypeError(
-    `nobody can tell how many tokens ${what} are: say so with the option \`inputTokens\` of ${where}`,
-  );
-}
-
-/** Options by which the providers of the AI SDK continue from a prompt that they kept: OpenAI, Anthropic, Google. */
-const CONTINUING = ['previousResponseId', 'conversation', 'thread', 'container', 'cachedContent'];
-
-function hasOption(providerOptions: unknown, names: readonly string[]): boolean {
-  return Object.values(Object(providerOptions)).some((options) =>
-    names.some((name) => {
-      const option: unknown = Object(options)[name];
-      return Array.isArray(option) ? option.length > 0 : option !== undefined && option !== null;
-    }),
-  );
+  const text = JSON.stringify(parts);
+  // By which OpenAI and Anthropic are told to answer as a schema says, which is told to the model in words of theirs.
+  const hasSchema = text.includes('"json_schema"');
+  return Buffer.byteLength(text) + (hasTools || hasSchema ? PREAMBLE : 0);
 }
 
 /** Messages of text are made of these; every other part may stand for more than its text. */

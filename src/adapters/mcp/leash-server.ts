@@ -21,6 +21,7 @@ type AnyFunction = (...params: unknown[]) => unknown;
  * every guard allowed the call, with the arguments that the server has parsed, as they were checked. A refused call is
  * answered with `isError` and the message, as the server does with what handlers throw. The end of the session aborts the
  * signal that handlers see. A call whose handler asks for input is entered again with the answer and is still one call.
+ * One that its client cancels while it is decided on is not entered, and has failed.
  *
  * Register tools through the server that this returns, `registerTool`, `tool` or `experimental.tasks.registerToolTask`;
  * what is registered otherwise is not held. A server that this leash holds already stays as it is.
@@ -100,6 +101,7 @@ class ServedTool {
       // Without an `inputSchema` a handler gets the context alone.
       const [args, context] = params.length > 1 ? params : [{}, params[0]];
       return this.#tools.call(this.#name, args, isAnswered(context), async (checked) => {
+        throwIfGone(context);
         const seen = withSignal(context, this.#leash.signal);
         const value: unknown = await (params.length > 1 ? handler(checked, seen) : handler(seen));
         return { value, asks: asksForInput(value) };
@@ -153,6 +155,12 @@ interface HandlerContext {
 function isAnswered(context: unknown): boolean {
   const { mcpReq } = context as HandlerContext;
   return carriesAnswer(mcpReq?.inputResponses, mcpReq?.requestState?.());
+}
+
+/** The client may have cancelled the call while it was decided on: nobody would have what its handler gives. */
+function throwIfGone(context: unknown): void {
+  const { signal, mcpReq } = context as HandlerContext;
+  for (const own of [signal, mcpReq?.signal]) (own as AbortSignal | undefined)?.throwIfAborted();
 }
 
 function withSignal(context: unknown, signal: AbortSignal): unknown {

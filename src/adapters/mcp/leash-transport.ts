@@ -28,7 +28,8 @@ export interface LeashTransportOptions extends McpTerms {
 /**
  * The transport of an MCP client under the leash: whatever the client does to call a tool, the request is sent after
  * every guard allowed it, with the arguments as they were checked, and is answered here otherwise. The end of the session
- * answers and cancels the calls under way. Everything else passes, and the type stays as it was; a transport that this
+ * answers and cancels the calls under way; a call that the client cancels while it is decided on is not sent, and has
+ * failed. Everything else passes, and the type stays as it was; a transport that this
  * leash holds already stays as it is. Give it to the client in place of the other, before it connects.
  *
  * @throws {TypeError | RangeError} no transport, or options that the leash cannot hold. `send` rejects with a `TypeError`
@@ -101,7 +102,12 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Why a request that was sent has no response. Its code is what the log has. */
+interface Undecided {
+  /** Why nobody waits for the call any more, and it is not to be sent. */
+  dropped: unknown;
+}
+
+/** Why a request that was to be sent has no response. Its code is what the log has. */
 class UnansweredError extends Error {
   readonly code: 'CANCELLED' | 'CLOSED';
 
@@ -121,6 +127,8 @@ class HeldTransport {
   readonly #inner: Inner;
   readonly #tools: HeldTools;
   readonly #reply: 'error' | 'result';
+  /** Calls that are not sent yet. */
+  readonly #undecided = new Map<Id, Undecided>();
   /** Requests that were sent. */
   readonly #waiting = new Map<Id, Waiting>();
   /** Calls until their response was handed on. */
@@ -152,11 +160,20 @@ class HeldTransport {
   /** Ends when the request was sent, or answered here. */
   async #call(message: Message, sending: Sending | undefined): Promise<void> {
     const { id } = message;
-    if (id === undefined || this.#waiting.has(id)) throw new TypeError('a tool call must have an id of its own');
+    if (id === undefined || this.#waiting.has(id) || this.#undecided.has(id)) {
+      throw new TypeError('a tool call must have an id of its own');
+    }
     const { name, args, more, again } = readToolCall(message.params);
+    const undecided: Undecided = { dropped: undefined };
+    this.#undecided.set(id, undecided);
     let isSent = false;
     const sent = new Promise<void>((resolve, reject) => {
       const ended = this.#tools.call(name, args, again, async (checked) => {
+        this.#undecided.delete(id);
+        // The client has gone since: nobody would have the answer.
+        if ([sending?.requestSignal, sending?.signal].some((given) => given?.aborted))
+          undecided.dropped = new UnansweredError('CANCELLED');
+        if (undecided.dropped !== undefined) throw undecided.dropped;
         const request = { ...message, params: { ...more, name, arguments: checked } };
         const answer = await this.#exchange(id, request, sending, () => {
           isSent = true;
@@ -173,7 +190,10 @@ class HeldTransport {
           },
         )
         .then(resolve, (error) => (isSent ? this.#inner.onerror?.(error) : reject(error)))
-        .finally(() => this.#calls.delete(handedOn));
+        .finally(() => {
+          this.#calls.delete(handedOn);
+          if (this.#undecided.get(id) === undecided) this.#undecided.delete(id);
+        });
       this.#calls.add(handedOn);
     });
     return sent;
@@ -206,6 +226,8 @@ class HeldTransport {
 
   #drop(id: Id | undefined, error: unknown): void {
     if (id === undefined) return;
+    const undecided = this.#undecided.get(id);
+    if (undecided !== undefined) undecided.dropped = error;
     this.#waiting.get(id)?.reject(error);
     this.#waiting.delete(id);
   }
@@ -235,7 +257,8 @@ class HeldTransport {
   }
 
   #close(params: unknown[]): void {
-    for (const id of [...this.#waiting.keys()]) this.#drop(id, new UnansweredError('CLOSED'));
+    for (const id of [...this.#waiting.keys(), ...this.#undecided.keys()])
+      this.#drop(id, new UnansweredError('CLOSED'));
     // What was answered before is handed on before.
     if (this.#calls.size === 0) this.onclose?.(...params);
     else void Promise.allSettled(this.#calls).then(() => this.onclose?.(...params));

@@ -20,7 +20,7 @@ describe('agentPromptBound', () => {
     expect(agentPromptBound({ input: 'é', tools: [tool] })).toBe(plain + bytes(tool) + 1024);
     const handoff = { toolName: 'to_other' };
     expect(agentPromptBound({ input: 'é', handoffs: [handoff] })).toBe(plain + bytes(handoff) + 1024);
-    expect(agentPromptBound({ input: 'é', outputType: { type: 'json_schema' } })).toBeGreaterThan(plain);
+    expect(agentPromptBound({ input: 'é', outputType: { type: 'json_schema' } })).toBeGreaterThan(plain + 1024);
   });
 
   it.each([

@@ -22,7 +22,12 @@ describe('chatPromptBound', () => {
     expect(chatPromptBound('hello', withTools, 1) - chatPromptBound('hello', request, 0)).toBe(
       bytes({ tools }) - 1 + 1024,
     );
-    expect(boundOf('x', { response_format: { type: 'json' } })).toBeGreaterThan(boundOf('x'));
+    expect(boundOf('x', { response_format: { type: 'json_object' } })).toBeGreaterThan(boundOf('x'));
+    expect(boundOf('x', { response_format: { type: 'json_object' } })).toBeLessThan(boundOf('x') + 1024);
+    for (const format of [{ response_format: { type: 'json_schema' } }, { output_config: { type: 'json_schema' } }]) {
+      expect(boundOf('x', format)).toBeGreaterThan(boundOf('x') + 1024);
+    }
+    expect(boundOf('"json_schema"')).toBeLessThan(boundOf('x') + 1024);
   });
 
   it('counts what else a message has for the provider, and not what the provider said of it', () => {
@@ -115,6 +120,7 @@ describe('chatPromptBound', () => {
   const told = { usage_metadata: { output_tokens: 900, output_token_details: { reasoning: 700 } } };
   it.each([
     { name: 'as it was told', message: { additional_kwargs: { reasoning: hidden }, ...told }, tokens: 700 },
+    { name: 'and a block of the content names', message: { content: [hidden], ...told }, tokens: 700 },
     { name: 'in an answer', message: { response_metadata: { output: [hidden] }, ...told }, tokens: 700 },
     {
       name: 'as all of the output',

@@ -124,7 +124,7 @@ describe('a request of a chat model', () => {
 
   it.each([
     { name: 'says another number than it is told', model: Simple.of(5, { max_tokens: 7 }), limit: 7 },
-    { name: 'has a limit beside it', model: Simple.of(5, { reasoning: { max_tokens: 9 } }), limit: 9 },
+    { name: 'has a limit beside it', model: Simple.of(5, { extra_body: { max_tokens: 9 } }), limit: 9 },
     { name: 'says nothing', model: { invoke: answer } as ChatModel, limit: undefined },
     {
       name: 'says it to a tracer alone',
@@ -153,10 +153,12 @@ describe('a request of a chat model', () => {
     expect(chatRequest(Simple.of(undefined, { max_tokens }), {}).maxOutputTokens).toBeUndefined();
   });
 
-  it('takes no number inside of tools or schemas for its limit', () => {
-    const schema = { type: 'object', properties: { max_tokens: 5 } };
-    const request = chatRequest(Simple.of(undefined, { tools: [{ max_tokens: 5 }], response_format: { schema } }), {});
-    expect(request.maxOutputTokens).toBeUndefined();
+  it.each([
+    { where: 'tools', sent: { tools: [{ max_tokens: 5 }] } },
+    { where: 'schemas', sent: { response_format: { schema: { type: 'object', properties: { max_tokens: 5 } } } } },
+    { where: 'reasoning', sent: { reasoning: { max_tokens: 5 } } },
+  ])('takes no number inside of $where for its limit', ({ sent }) => {
+    expect(chatRequest(Simple.of(undefined, sent), {}).maxOutputTokens).toBeUndefined();
   });
 
   it.each([
@@ -167,6 +169,7 @@ describe('a request of a chat model', () => {
       provider: undefined,
       modelId: 'gemini',
     },
+    { name: 'what it sends', model: Simple.of(5, { model: 'opus' }), provider: 'anthropic', modelId: 'opus' },
     { name: 'its class', model: new ByOption(), provider: undefined, modelId: 'ByOption' },
   ])('is named by $name', ({ model, provider, modelId }) => {
     expect(chatRequest(model, {})).toMatchObject({ provider, modelId });

@@ -101,6 +101,17 @@ describe('a request to a held model', () => {
     expect(sent?.maxOutputTokens).toBeLessThan(200);
   });
 
+  it('is cut down to more than its reasoning within the limit, which stays', async () => {
+    const { leash } = leashOf([budget({ usd: '0.004' })]);
+    const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
+    const asking = (max_tokens: number) => ({ ...ask, providerOptions: { fake: { reasoning: { max_tokens } } } });
+    await model.doGenerate(asking(300));
+    expect(raw.requests).toMatchObject([asking(300)]);
+    expect(raw.requests[0]?.maxOutputTokens).toBeGreaterThan(330);
+    expect(await rejection(model.doGenerate(asking(500)))).toMatchObject({ code: 'BUDGET_EXCEEDED' });
+    expect(raw.requests).toHaveLength(1);
+  });
+
   it('keeps the limit of its provider where nothing limits it', async () => {
     const { leash } = leashOf([callCap(5)]);
     const { model, raw } = held(leash, () => ({ usage: tokens(1, 1) }));
@@ -360,6 +371,13 @@ describe('a request whose cost nobody can tell', () => {
       request: { ...ask, providerOptions: { gateway: { models: ['dearer'] } } },
       error: TypeError,
       message: 'one model',
+    },
+    {
+      name: 'another model in the words of a provider',
+      price,
+      request: { ...ask, providerOptions: { fake: { model: 'fake-1' }, compatible: { model: 'dearer' } } },
+      error: TypeError,
+      message: 'model "fake-1", got one that may go to "dearer"',
     },
     {
       name: 'several answers',

@@ -113,6 +113,17 @@ describe('promptBound', () => {
       request: { ...promptOf('x'), providerOptions: { anthropic: { mcpServers: [{ type: 'url' }] } } },
     },
     { name: 'a cached prompt', request: { ...promptOf('x'), providerOptions: { google: { cachedContent: 'c' } } } },
+    {
+      name: 'a search by the provider',
+      request: { ...promptOf('x'), providerOptions: { xai: { searchParameters: { mode: 'on' } } } },
+    },
+    {
+      name: 'a summary by the provider',
+      request: {
+        ...promptOf('x'),
+        providerOptions: { openai: { contextManagement: [{ type: 'compaction', compactThreshold: 1000 }] } },
+      },
+    },
     { name: 'no messages', request: { prompt: 'text' } },
   ])('cannot tell of $name', ({ request }) => {
     expect(() => promptBound(request)).toThrow(TypeError);
