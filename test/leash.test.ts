@@ -1589,6 +1589,31 @@ describe('idempotencyKey', () => {
     expect(await spentOf(next, 1)).toEqual([3, 0]);
   });
 
+  it.each([
+    { who: 'the same key', options: { idempotencyKey: 'order-1' }, code: 'CONFLICT' },
+    { who: 'another call', options: {}, code: 'BUDGET_EXCEEDED' },
+  ])('is not held for ever by a call whose process is gone: $who gets through', async ({ options, code }) => {
+    const clock = new FakeClock();
+    const store = memoryStore({ clock });
+    const guards = [budget({ usd: 1, per: '1h', scope: 'shared' })];
+    const of = { id: 'job-1', store, clock };
+    const [gone, next] = [leashOf(guards, of).leash, leashOf(guards, of).leash];
+    await gone.enter({ tool: 'pay', cost: { usd: 0.75 }, idempotencyKey: 'order-1' });
+    // From here on no timer renews what it holds.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      clock.advance(300_000);
+      const again = () => next.run({ tool: 'pay', cost: { usd: 0.75 }, ...options }, () => 'ran');
+      expect(await rejection(again())).toMatchObject({ code });
+      await vi.advanceTimersByTimeAsync(100_000);
+      expect(await spentOf(next)).toEqual(['0.75', '0']);
+      clock.advance(3_700_000);
+      expect(await again()).toBe('ran');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('belongs to one tool of one session', async () => {
     const store = memoryStore();
     const guards = [budget({ usd: 1, scope: 'shared' })];
