@@ -128,6 +128,14 @@ describe('postgresStore through a client that does not answer', () => {
     expect(client.asked).toHaveLength(66);
   });
 
+  it('sends whatever is asked at once, as long as it is answered in time', async () => {
+    const readings = Array.from({ length: 100 }, () => store.read(['a']));
+    await vi.advanceTimersByTimeAsync(499);
+    expect(client.asked).toHaveLength(100);
+    for (const { answer } of client.asked) answer({ a: {} });
+    expect(await Promise.all(readings)).toEqual(Array(100).fill({ a: {} }));
+  });
+
   it('tries again what others were in the way of, with the same ids, and not for ever', async () => {
     const sent: string[] = [];
     let failing = 3;
