@@ -1572,6 +1572,48 @@ describe('idempotencyKey', () => {
     expect(await spentOf(leash, 1)).toEqual([200, 0]);
   });
 
+  it('pays when the first call had no estimate and its process is gone, and then once', async () => {
+    const clock = new FakeClock();
+    const store = memoryStore({ clock });
+    const options = { id: 'job-1', store, clock };
+    const guards = [budget({ usd: 6, scope: 'shared', unpriced: 'free' }), callCap({ max: 9, scope: 'shared' })];
+    const [gone, next] = [leashOf(guards, options).leash, leashOf(guards, options).leash];
+    await gone.enter({ tool: 'pay', idempotencyKey: 'order-1' });
+    clock.advance(300_000);
+    await store.sweep(9);
+    const tool = async () => currentCall()?.charge({ usd: 5 });
+    const pay = next.wrap('pay', tool, { idempotencyKey: () => 'order-1' });
+    await pay();
+    await pay();
+    expect(await spentOf(next)).toEqual(['5', '0']);
+    expect(await spentOf(next, 1)).toEqual([3, 0]);
+  });
+
+  it.each([
+    { who: 'the same key', options: { idempotencyKey: 'order-1' }, code: 'CONFLICT' },
+    { who: 'another call', options: {}, code: 'BUDGET_EXCEEDED' },
+  ])('is not held for ever by a call whose process is gone: $who gets through', async ({ options, code }) => {
+    const clock = new FakeClock();
+    const store = memoryStore({ clock });
+    const guards = [budget({ usd: 1, per: '1h', scope: 'shared' })];
+    const of = { id: 'job-1', store, clock };
+    const [gone, next] = [leashOf(guards, of).leash, leashOf(guards, of).leash];
+    await gone.enter({ tool: 'pay', cost: { usd: 0.75 }, idempotencyKey: 'order-1' });
+    // From here on no timer renews what it holds.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      clock.advance(300_000);
+      const again = () => next.run({ tool: 'pay', cost: { usd: 0.75 }, ...options }, () => 'ran');
+      expect(await rejection(again())).toMatchObject({ code });
+      await vi.advanceTimersByTimeAsync(100_000);
+      expect(await spentOf(next)).toEqual(['0.75', '0']);
+      clock.advance(3_700_000);
+      expect(await again()).toBe('ran');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('belongs to one tool of one session', async () => {
     const store = memoryStore();
     const guards = [budget({ usd: 1, scope: 'shared' })];

@@ -9,6 +9,7 @@ import type { LeashOptions } from '../src/leash-options.ts';
 import { resumeScope, stopScope } from '../src/scope-stop.ts';
 import { memoryStore } from '../src/stores/memory.ts';
 import type { Store, Decision as StoreDecision } from '../src/stores/store.ts';
+import { FakeClock } from './helpers/clock.ts';
 import { lateStore } from './helpers/late-store.ts';
 import { rejection, thrownBy } from './helpers/refused.ts';
 import { storeWith } from './helpers/store-around.ts';
@@ -93,6 +94,16 @@ describe.each([
     expect(reason).toMatchObject(STOPPED);
     // What has happened is booked all the same.
     expect((await leash.usage()).limits).toMatchObject([{ spent: '1', held: '0' }]);
+  });
+
+  it('reaches such a call also where the clock of its process is in another calendar window', async () => {
+    const store = made();
+    const clock = new FakeClock(0, Date.UTC(2020, 1, 1));
+    const { leash } = on(store, [budget({ usd: 9, per: 'day', scope: 'other' }), inOrg()], { clock });
+    await leash.enter({ tool: 't', cost: '$1', leaseMs: 30_000 });
+    await stopScope(store, ORG);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(leash.breach).toMatchObject(STOPPED);
   });
 
   it('reaches a call that runs alone, when its lease is renewed', async () => {

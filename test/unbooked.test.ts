@@ -24,7 +24,7 @@ import {
   useFakeTimers,
 } from './helpers/outage.ts';
 import { rejection, thrownBy } from './helpers/refused.ts';
-import { storeWith } from './helpers/store-around.ts';
+import { storeThrough, storeWith } from './helpers/store-around.ts';
 
 beforeEach(useFakeTimers);
 afterEach(() => void vi.useRealTimers());
@@ -48,7 +48,10 @@ describe('a session whose state was lost', () => {
     const restore = (): void => {
       memory = first;
     };
-    return { ...made, flush, restore };
+    const end = (): void => {
+      memory = storeThrough(fail);
+    };
+    return { ...made, flush, restore, end };
   }
 
   it('is denied for good, also when the store finds its state again, and on the allowance', async () => {
@@ -65,6 +68,21 @@ describe('a session whose state was lost', () => {
     expect((await leash.usage()).limits).toEqual([
       { guard: 'budget', limit: 'usd/session', per: 'session', unit: 'usd', cap: '9', remaining: '0' },
     ]);
+  });
+
+  it('is denied for good also where what ran on the allowance finds out, before any call', async () => {
+    const { leash, flush, restore, end } = losing(upTo({ usd: 2 }));
+    await run(leash);
+    end();
+    await run(leash, 2);
+    flush();
+    // What was to be booked is told again, and dropped.
+    await pass(5_000);
+    expect(await leash.usage()).toMatchObject({ unbooked: { ...NOTHING, usd: '2' }, limits: [{ remaining: '0' }] });
+    end();
+    expect(await rejection(run(leash))).toMatchObject({ code: 'STATE_LOST' });
+    restore();
+    expect(await rejection(run(leash))).toMatchObject({ code: 'STATE_LOST' });
   });
 
   it('says at the close what was settled and is booked nowhere', async () => {

@@ -171,7 +171,10 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     }
     if (refusal !== undefined) return this.refuse(attempt, refusal);
     const begun = after(reserved as MaybePromise<Reserved>, (answer) => {
-      if (!answer.ok) return this.refuse(attempt, answer.refusal);
+      if (!answer.ok) {
+        this.leases.sweepFor(tool.leaseMs);
+        return this.refuse(attempt, answer.refusal);
+      }
       for (const observed of answer.observed) this.observe(attempt, observed);
       const keyed = answer.id !== '' && answer.id !== call.id;
       // Without a key the id is this call's alone: a client of the store has asked twice for it.
@@ -190,7 +193,10 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
     plan: Plan,
     state: 'held' | 'settled' | 'void' | 'forfeited',
   ): MaybePromise<HeldCall> {
-    if (state === 'held') return this.refuse(attempt, conflict('in-progress'));
+    if (state === 'held') {
+      this.leases.sweepFor(tool.leaseMs);
+      return this.refuse(attempt, conflict('in-progress'));
+    }
     const calls = callsOf(plan);
     const options = { leaseMs: tool.leaseMs, lends: false };
     return after(this.#init.reservations.reserve(call.id, calls, FREE, options), (hold) => {

@@ -12,6 +12,8 @@ export interface BookingInit {
   readonly link: StoreLink;
   readonly backlog: Backlog;
   readonly allowance: Allowance | undefined;
+  /** The store no longer knows what was spent in a scope. */
+  readonly onLost: (scope: string) => void;
   readonly id: string;
   readonly plan: Plan;
   readonly units: readonly Units[];
@@ -126,6 +128,7 @@ export class Booking implements Untold {
 
   /** A scope that counts nothing any more must not keep the others from counting. */
   #leaveOut(gone: string, lost: boolean): void {
+    if (lost) this.#init.onLost(gone);
     const counters: Counter[] = [];
     const units: Units[] = [];
     this.#plan.counters.forEach((counter, i) => {

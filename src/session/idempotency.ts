@@ -2,12 +2,13 @@ import { sha256 } from '../audit/chain.ts';
 import { after, type MaybePromise } from '../internal/maybe-promise.ts';
 import type { ExactMoney } from '../money.ts';
 import type { Plan } from './plan.ts';
+import { conflict } from './refusal.ts';
 import type { Reservations } from './reservations.ts';
-import type { Reserved } from './reserved.ts';
+import { no, type Reservation, type Reserved } from './reserved.ts';
 
 /** How long a key that was used is known. */
 const KEEP_MS = 24 * 3_600_000;
-/** Where all that was reserved under a name was given back the next name is tried, this many times. */
+/** Where nothing was paid under a name the next name is tried, this many times. */
 const MAX_ROUNDS = 256;
 
 /**
@@ -29,9 +30,16 @@ export function reserveOnce(
   round = 0,
 ): MaybePromise<Reserved> {
   const reserved = reservations.reserve(`${hold}/${round}`, plan, cost, { leaseMs, keepMs: KEEP_MS });
-  return after(reserved, (answer) =>
-    !answer.ok && answer.terminal && round < MAX_ROUNDS
+  return after(reserved, (answer) => {
+    if (answer.ok ? !hasPaidNothing(answer) : !answer.terminal) return answer;
+    return round < MAX_ROUNDS
       ? reserveOnce(reservations, hold, plan, cost, leaseMs, round + 1)
-      : answer,
-  );
+      : no(conflict('other-call'));
+  });
+}
+
+/** A call without an estimate whose process is gone: what it cost was not told, and what the next one costs must count. */
+function hasPaidNothing({ repeat, plan, units }: Reservation): boolean {
+  const money = units.filter((_, i) => plan.counters[i]?.unit !== 'call');
+  return repeat === 'forfeited' && money.length > 0 && money.every((each) => each === 0);
 }

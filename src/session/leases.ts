@@ -12,7 +12,7 @@ const SWEPT_AT_ONCE = 256;
 
 /**
  * The open calls and holds of a session. While there are any, their leases are renewed at a third of their length, so
- * that only what belonged to a dead process runs out, and such remains are swept.
+ * that only what belonged to a dead process runs out. Such remains are swept as often, also where calls are short or refused.
  */
 export class Leases<T extends Leased> {
   readonly open: Set<T> = new Set();
@@ -30,7 +30,12 @@ export class Leases<T extends Leased> {
 
   add(leased: T): void {
     this.open.add(leased);
-    const everyMs = leased.leaseMs / 3;
+    if (leased.hold.plan.counters.length > 0) this.sweepFor(leased.leaseMs);
+  }
+
+  /** Sweeps after a third of the lease of what was asked for: what dead processes hold may be in its way. */
+  sweepFor(leaseMs: number): void {
+    const everyMs = leaseMs / 3;
     if (everyMs < this.#everyMs) this.#schedule(everyMs);
   }
 
@@ -81,9 +86,8 @@ export class Leases<T extends Leased> {
       this.#renew(hold, leaseMs);
       everyMs = Math.min(everyMs, leaseMs / 3);
     }
-    if (everyMs === Number.POSITIVE_INFINITY) return;
     this.#sweep(SWEPT_AT_ONCE);
-    this.#schedule(everyMs);
+    if (everyMs < Number.POSITIVE_INFINITY) this.#schedule(everyMs);
   }
 
   close(): void {

@@ -105,6 +105,7 @@ export class Reservations {
       link: this.#link,
       backlog: this.#backlog,
       allowance: this.#allowance,
+      onLost: (scope) => this.#lost.add(scope),
       id,
       plan,
       units,

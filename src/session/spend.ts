@@ -60,7 +60,10 @@ export class Spend {
     this.#log.check();
     const reserving = this.#reservations.reserve(attempt.id, plan, money, { leaseMs: DEFAULT_LEASE_MS });
     const held = after(reserving, (reserved) => {
-      if (!reserved.ok) return admission.refuse(attempt, reserved.refusal);
+      if (!reserved.ok) {
+        admission.leases.sweepFor(DEFAULT_LEASE_MS);
+        return admission.refuse(attempt, reserved.refusal);
+      }
       for (const observed of reserved.observed) admission.observe(attempt, observed);
       const hold = new HeldSpend(admission, attempt.id, reserved, money, text);
       const over = admission.refusalOfEnded();

@@ -3,6 +3,7 @@ import type { Clock } from '../internal/clock.ts';
 import { before, type Deadline } from '../internal/deadline.ts';
 import { isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import { ownWork } from '../internal/own-work.ts';
+import type { Span } from '../internal/window.ts';
 import type { Decision, Lifetime, Line, Reserve, Settle, Settled, Store, Units } from '../stores/store.ts';
 import { type Counter, linesFor, type Plan } from './plan.ts';
 
@@ -20,6 +21,7 @@ type Failed<R> = (error: unknown, sent: boolean) => MaybePromise<R>;
 /** A store whose wall clock keeps disagreeing with the windows that it is asked for is not one to trust. */
 const MAX_STALE = 3;
 const MAX_SETTLE_ATTEMPTS = 3;
+const TOTAL: Span = { kind: 'total' };
 
 class StoreLate extends Error {
   override readonly message = 'the store did not answer in time';
@@ -187,7 +189,12 @@ export class StoreLink {
       counters.map(() => 0),
       this.#generations,
       this.#wallOf,
-    ).map((line, i) => (i === last ? { ...line, cap: 0, amount: 1 } : { ...line, amount: 0 }));
+    ).map((line, i) => ({
+      ...line,
+      // The counters are there, and the window is of no interest: one that is not now would hide the scopes after it.
+      span: TOTAL,
+      ...(i === last ? { cap: 0, amount: 1 } : { amount: 0 }),
+    }));
     const probe: Reserve = { id: crypto.randomUUID(), lines, leaseMs: 0 };
     return this.ask(
       () => this.store.reserve(last < 0 ? [renewal] : [renewal, probe]),

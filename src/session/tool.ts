@@ -63,8 +63,8 @@ export interface ToolOptions<
   /**
    * A call with the key and the arguments of one that was paid for already is not paid again, whatever it tells; it
    * counts as a call all the same. While the first one runs, or with another cost, it is refused (`CONFLICT`). A call that
-   * in the end cost nothing has paid for nothing. Without a limit that counts the tool a key has no effect.
-   * Keys are those of one session `id`, for 24 hours. Default: none.
+   * in the end cost nothing has paid for nothing; a key is good for 256 of them. Without a limit that counts the tool a key
+   * has no effect. Keys are those of one session `id`, for 24 hours from the end of the first call. Default: none.
    */
   readonly idempotencyKey?: (args: NoInfer<Args>) => string;
 }

@@ -188,7 +188,7 @@ class Redis implements RedisStore {
     const readings: Record<string, Record<string, Reading>> = Object.create(null);
     for (const [i, scope] of scopes.entries()) {
       const [isThere, ...told] = answer[i] as readonly unknown[];
-      if (isThere !== 1) continue;
+      if (integerOf(isThere) !== 1) continue;
       const meters: Record<string, Reading> = Object.create(null);
       for (let j = 0; j < told.length; j += 3) {
         meters[text(told[j])] = { used: integerOf(told[j + 1]), held: integerOf(told[j + 2]) };

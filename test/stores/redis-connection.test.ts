@@ -203,7 +203,7 @@ describe('redisStore and its connection', () => {
     { name: 'too much', answer: [0, 95, 2, 1, 0, 7] },
     { name: 'no such code', answer: [99, 0, 0] },
     { name: 'no integers', answer: [0, true] },
-    { name: 'text that is no integer', answer: [0, '95'] },
+    { name: 'text that is no integer', answer: [0, '9.5'] },
     { name: 'a negative code', answer: [-1, 95, 4, 1, 0] },
     { name: 'half a code', answer: [0.5, 95, 4, 1, 0] },
     { name: 'no number', answer: [0, Number.NaN, 4, 1, 0] },

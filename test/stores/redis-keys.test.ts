@@ -272,6 +272,19 @@ describe.skipIf(redisUrl === undefined)('keys of redisStore', () => {
     redis.disconnect();
   });
 
+  it('are read by a client that makes text of all numbers', async () => {
+    prefix = randomPrefix();
+    const redis = new Redis(redisUrl as string, { stringNumbers: true });
+    store = redisStore({ client: fromIoredis(redis), prefix });
+    generations = { ...(await store.open(['mine'])) };
+    const [held] = await store.reserve([item('r1', ['mine'])]);
+    expect(held).toEqual({ ok: true, repeat: undefined, left: [95] });
+    expect(await store.settle([{ id: 'r1', actual: [7] }])).toEqual([{ state: 'settled', first: true, overrun: [2] }]);
+    expect(await store.read(['mine', 'none'])).toEqual({ mine: { usd: { used: 7, held: 0 } } });
+    await forget(connection, prefix);
+    redis.disconnect();
+  });
+
   it('drop the steps of a rolling window that it has left', async () => {
     prefix = randomPrefix();
     let time = Date.now();

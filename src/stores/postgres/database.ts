@@ -22,8 +22,8 @@ export type Question = 'decide' | 'open' | 'read' | 'sweep' | 'shut' | 'stop' | 
 const PASSING: ReadonlySet<unknown> = new Set(['40001', '40P01', '23505']);
 const MAX_ATTEMPTS = 6;
 const PAUSE_MS = 5;
-/** A client that has so many queries without an answer gets no more, so that what waits in it does not grow for ever. */
-const MAX_UNANSWERED = 64;
+/** A client that has so many queries without an answer in time gets no more, so that what waits in it does not grow for ever. */
+const MAX_OVERDUE = 64;
 /** A client may have lost queries: so long after the last one another one is tried. */
 const RETRY_MS = 30_000;
 
@@ -32,7 +32,8 @@ export class Database {
   readonly timeoutMs: number;
   readonly #client: PostgresClient;
   readonly #schema: string;
-  #unanswered = 0;
+  /** What has no answer yet, by when it was asked: the oldest first. */
+  readonly #unanswered = new Set<{ readonly at: number }>();
   #lastAsked = 0;
   #version: Promise<void> | undefined;
 
@@ -100,21 +101,31 @@ export class Database {
   }
 
   async #row(text: string, values: string[]): Promise<Readonly<Record<string, unknown>> | undefined> {
-    const now = performance.now();
-    if (this.#unanswered >= MAX_UNANSWERED && now - this.#lastAsked < RETRY_MS) {
-      throw new Error(`PostgreSQL has not answered ${this.#unanswered} earlier queries`);
+    const asked = { at: performance.now() };
+    if (asked.at - this.#lastAsked < RETRY_MS && this.#isStuck(asked.at)) {
+      throw new Error(`PostgreSQL has not answered ${MAX_OVERDUE} earlier queries`);
     }
-    this.#lastAsked = now;
-    this.#unanswered++;
+    this.#lastAsked = asked.at;
+    this.#unanswered.add(asked);
     let answer: Partial<Awaited<ReturnType<PostgresClient['query']>>> | undefined;
     try {
       answer = await this.#client.query(text, values);
     } catch (error) {
       throw failure(error, this.#schema);
     } finally {
-      this.#unanswered--;
+      this.#unanswered.delete(asked);
     }
     return answer?.rows?.[0] as Record<string, unknown> | undefined;
+  }
+
+  #isStuck(now: number): boolean {
+    let overdue = 0;
+    for (const { at } of this.#unanswered) {
+      if (now - at < this.timeoutMs) return false;
+      overdue++;
+      if (overdue === MAX_OVERDUE) return true;
+    }
+    return false;
   }
 }
 

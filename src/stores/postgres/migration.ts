@@ -23,6 +23,7 @@ export interface PostgresMigrationOptions {
  *
  *     GRANT USAGE ON SCHEMA leash TO app;
  *     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA leash TO app;
+ *     GRANT EXECUTE ON ALL ROUTINES IN SCHEMA leash TO app;
  *
  * The functions run with the rights of whoever calls them.
  *

@@ -53,10 +53,10 @@ export class Reply {
   }
 }
 
-/** An integer as scripts tell it: as text where a client would round it. @throws {Error} it is none. */
+/** An integer as scripts tell it: as text where a client would round it, or makes text of all. @throws {Error} it is none. */
 export function integerOf(told: unknown): number {
   if (Number.isInteger(told)) return told as number;
-  if (typeof told === 'string' && /^-?\d{16,17}$/.test(told)) return Number(told);
+  if (typeof told === 'string' && /^-?\d{1,17}$/.test(told)) return Number(told);
   throw new Error('Redis answered something else than the script');
 }
 

@@ -128,6 +128,14 @@ describe('postgresStore through a client that does not answer', () => {
     expect(client.asked).toHaveLength(66);
   });
 
+  it('sends whatever is asked at once, as long as it is answered in time', async () => {
+    const readings = Array.from({ length: 100 }, () => store.read(['a']));
+    await vi.advanceTimersByTimeAsync(499);
+    expect(client.asked).toHaveLength(100);
+    for (const { answer } of client.asked) answer({ a: {} });
+    expect(await Promise.all(readings)).toEqual(Array(100).fill({ a: {} }));
+  });
+
   it('tries again what others were in the way of, with the same ids, and not for ever', async () => {
     const sent: string[] = [];
     let failing = 3;
@@ -325,6 +333,8 @@ describe.skipIf(postgresUrl === undefined)('postgresStore when PostgreSQL fails'
   it('needs the rights that are documented and no more', async () => {
     const role = `${schema.name}_app`;
     await schema.pool.query(`CREATE ROLE ${role} LOGIN PASSWORD 'hunter2'`);
+    // As where default privileges were taken away.
+    await schema.pool.query(`REVOKE EXECUTE ON ALL ROUTINES IN SCHEMA ${schema.name} FROM PUBLIC`);
     const url = new URL(postgresUrl as string);
     url.username = role;
     url.password = 'hunter2';
@@ -335,6 +345,8 @@ describe.skipIf(postgresUrl === undefined)('postgresStore when PostgreSQL fails'
     await schema.pool.query(`GRANT USAGE ON SCHEMA ${schema.name} TO ${role}`);
     await expectFailure(other.reserve([item('x', generation)]), /\(42501\)/);
     await schema.pool.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${schema.name} TO ${role}`);
+    await expectFailure(other.reserve([item('x', generation)]), /\(42501\)/);
+    await schema.pool.query(`GRANT EXECUTE ON ALL ROUTINES IN SCHEMA ${schema.name} TO ${role}`);
     for (const ask of asking(other, generation)) await ask();
     await other.open(['another'], 'temporary');
     await schema.pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
