@@ -9,19 +9,19 @@ export interface Size {
 
 /** The most that an entry may weigh, gzipped, with the parts that entries share. Whoever raises one says why. */
 export const CEILINGS: Readonly<Record<string, number>> = {
-  index: 71_500,
-  'ai-sdk': 8_300,
+  index: 72_500,
+  'ai-sdk': 8_400,
   ajv: 3_800,
   anthropic: 1_100,
   'claude-agent-sdk': 4_800,
   isolated: 8_400,
-  langchain: 9_000,
+  langchain: 9_200,
   mcp: 6_700,
   openai: 2_000,
   'openai-agents': 8_500,
   postgres: 13_600,
   prices: 4_400,
-  redis: 15_400,
+  redis: 15_600,
   sqlite: 10_200,
   testing: 7_400,
   undici: 14_000,
