@@ -15,7 +15,7 @@ import * as undici8 from 'undici';
 import * as undici7 from 'undici-7';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findLeashError } from '../../src/errors.ts';
-import type { EgressOptions } from '../../src/guards/egress.ts';
+import { type EgressOptions, egress } from '../../src/guards/egress.ts';
 import { type HeldLeash, holdWith } from '../helpers/held-leash.ts';
 import { httpGet, openWebSocket } from '../helpers/http-get.ts';
 import { certificate, type Place, startPlace, startSecurePlace } from '../helpers/places.ts';
@@ -411,6 +411,11 @@ describe('what is no HTTP request', () => {
       expect(await saidOf(holdWith(ways), () => text(client.request({ path: '/', method: 'GET' })))).toEqual([
         'denied unix-socket :0 unix-socket',
       ]);
+      // Nor to one of whose guards one may, and holds code outside of the call too.
+      const both = holdWith(ways, { guards: [egress({ ...ways, unix: [path], enforce: 'process' }), egress(ways)] });
+      await httpGet('http://a.test/', { socketPath: path, agent });
+      await expect(both.call(() => httpGet('http://a.test/', { socketPath: path, agent }))).rejects.toThrow('Unix');
+      await both.leash.close();
       agent.destroy();
       await client.close();
     });

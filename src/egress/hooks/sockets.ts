@@ -139,7 +139,7 @@ function connectUnix(scope: EgressScope, socket: Socket, options: Options, dial:
   delete options['host'];
   delete options['port'];
   unixPaths.set(socket, path);
-  scope.passes.unixSockets.add(socket);
+  scope.verified.unixSockets.add(socket);
   return dial();
 }
 
