@@ -22,6 +22,8 @@ const dialled = new WeakMap<object, string>();
 const tunnels = new WeakMap<object, string>();
 /** Where a unix socket of a leashed call leads. */
 const unixPaths = new WeakMap<object, string>();
+/** What waits for a socket to be connected, to put that on record. */
+const waiting = new WeakMap<object, () => void>();
 
 export function trustTunnel(socket: object, place: string): void {
   tunnels.set(socket, place);
@@ -62,11 +64,23 @@ export function holdSockets(current: CurrentScope): Restore {
   return replace(Socket.prototype, 'connect', (original) => {
     return function connect(this: unknown, ...args: unknown[]): unknown {
       const scope = current();
+      forget(this as Socket);
       return scope === undefined
         ? Reflect.apply(original, this, args)
         : connectUnder(scope, original, this as Socket, args);
     };
   });
+}
+
+/** Of a socket that is used again. While it is on its way somewhere, it is not. */
+function forget(socket: Socket): void {
+  const wasUsed = dialled.has(socket) || tunnels.has(socket) || unixPaths.has(socket);
+  if (!wasUsed || (socket.connecting && !socket.destroyed)) return;
+  for (const known of [diallers, dialled, tunnels, unixPaths]) known.delete(socket);
+  // It did not get there.
+  const tell = waiting.get(socket);
+  if (tell !== undefined) socket.off('connect', tell);
+  waiting.delete(socket);
 }
 
 function connectUnder(scope: EgressScope, original: Connect, socket: Socket, args: unknown[]): unknown {
@@ -103,10 +117,12 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
     if (host.kind === 'name') options['lookup'] = judgedLookup(scope, name, port);
     if (!requested) {
       // Before the client hears of it, and closes what it has.
-      socket.prependOnceListener('connect', () => {
+      const tell = (): void => {
         const failure = scope.reached({ ...target, addr: socket.remoteAddress });
         if (failure !== undefined) socket.destroy(failure);
-      });
+      };
+      socket.prependOnceListener('connect', tell);
+      waiting.set(socket, tell);
     }
     return dial();
   };
