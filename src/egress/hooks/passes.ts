@@ -16,19 +16,25 @@ export class Verified {
 export class Passes {
   readonly #open = new Map<string, number>();
   readonly #refused = new Map<string, Error>();
+  readonly #asked = new Set<string>();
 
   has(place: string): boolean {
     return this.#open.has(place);
   }
 
+  /** Whether a request to this place was allowed, which may have ended. */
+  had(place: string): boolean {
+    return this.#asked.has(place);
+  }
+
   open(place: string): void {
     const count = this.#open.get(place) ?? 0;
-    if (count === 0 && this.#open.size >= MAX_PLACES) {
+    if (count === 0) {
       // The oldest: its connection has long been made.
-      for (const oldest of this.#open.keys()) {
-        this.#open.delete(oldest);
-        break;
-      }
+      if (this.#open.size >= MAX_PLACES) dropFirst(this.#open);
+      this.#asked.delete(place);
+      if (this.#asked.size >= MAX_PLACES) dropFirst(this.#asked);
+      this.#asked.add(place);
     }
     this.#open.set(place, count + 1);
   }
@@ -50,6 +56,13 @@ export class Passes {
 
   refusalOf(place: string): Error | undefined {
     return this.#refused.get(place);
+  }
+}
+
+function dropFirst(places: Map<string, unknown> | Set<string>): void {
+  for (const first of places.keys()) {
+    places.delete(first);
+    break;
   }
 }
 

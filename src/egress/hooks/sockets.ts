@@ -29,6 +29,17 @@ export function trustTunnel(socket: object, place: string): void {
   tunnels.set(socket, place);
 }
 
+/** Where a client of undici connects in this very step. */
+let undiciGoes: string | undefined;
+
+/** Tells of that, just before. */
+export function goesUndici(place: string): void {
+  undiciGoes = place;
+  queueMicrotask(() => {
+    undiciGoes = undefined;
+  });
+}
+
 /** Undefined for a socket that is no tunnel of a leash. */
 export function tunnelPlace(socket: object): string | undefined {
   return tunnels.get(socket);
@@ -127,7 +138,8 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
     return dial();
   };
 
-  const known = scope.passes.has(place);
+  // undici connects anew when a request was given up, without another one; what it then sends there is asked about.
+  const known = scope.passes.has(place) || (undiciGoes === place && scope.passes.had(place));
   // One that was closed and is used again is no new connection of an agent.
   if (known || socket.destroyed) return begin(known);
   // A client of node:http connects before it tells that it has a request: what it told is known a tick later.

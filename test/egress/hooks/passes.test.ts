@@ -21,6 +21,18 @@ describe('Passes', () => {
     expect(passes.has('x')).toBe(false);
   });
 
+  it('tell where a request went, of the latest places', () => {
+    const passes = new Passes();
+    expect(passes.had('0')).toBe(false);
+    for (let i = 0; i < 4_096; i++) {
+      passes.open(`${i}`);
+      passes.close(`${i}`);
+    }
+    passes.open('0');
+    passes.open('new');
+    expect(['0', '1', '2', 'new'].map((place) => passes.had(place))).toEqual([true, false, true, true]);
+  });
+
   it('have an end: the oldest goes', () => {
     const passes = new Passes();
     for (let i = 0; i < 4_096; i++) passes.open(`${i}`);
