@@ -9,7 +9,7 @@ export interface Size {
 
 /** The most that an entry may weigh, gzipped, with the parts that entries share. Whoever raises one says why. */
 export const CEILINGS: Readonly<Record<string, number>> = {
-  index: 71_500,
+  index: 72_000,
   'ai-sdk': 8_000,
   ajv: 3_800,
   anthropic: 1_100,

@@ -22,20 +22,22 @@ export class Passes {
     return this.#open.has(place);
   }
 
-  /** Whether a request to this place was allowed, which may have ended. */
+  /** Whether a request to this place was allowed, which may have ended. Not of all, where there are very many. */
   had(place: string): boolean {
     return this.#asked.has(place);
   }
 
   open(place: string): void {
     const count = this.#open.get(place) ?? 0;
-    if (count === 0) {
+    if (count === 0 && this.#open.size >= MAX_PLACES) {
       // The oldest: its connection has long been made.
-      if (this.#open.size >= MAX_PLACES) dropFirst(this.#open);
-      this.#asked.delete(place);
-      if (this.#asked.size >= MAX_PLACES) dropFirst(this.#asked);
-      this.#asked.add(place);
+      for (const oldest of this.#open.keys()) {
+        this.#open.delete(oldest);
+        break;
+      }
     }
+    if (this.#asked.size >= MAX_PLACES) this.#asked.clear();
+    this.#asked.add(place);
     this.#open.set(place, count + 1);
   }
 
@@ -56,13 +58,6 @@ export class Passes {
 
   refusalOf(place: string): Error | undefined {
     return this.#refused.get(place);
-  }
-}
-
-function dropFirst(places: Map<string, unknown> | Set<string>): void {
-  for (const first of places.keys()) {
-    places.delete(first);
-    break;
   }
 }
 

@@ -85,13 +85,11 @@ export function holdSockets(current: CurrentScope): Restore {
 
 /** Of a socket that is used again. While it is on its way somewhere, it is not. */
 function forget(socket: Socket): void {
-  const wasUsed = dialled.has(socket) || tunnels.has(socket) || unixPaths.has(socket);
-  if (!wasUsed || (socket.connecting && !socket.destroyed)) return;
-  for (const known of [diallers, dialled, tunnels, unixPaths]) known.delete(socket);
+  if (socket.connecting && !socket.destroyed) return;
   // It did not get there.
   const tell = waiting.get(socket);
   if (tell !== undefined) socket.off('connect', tell);
-  waiting.delete(socket);
+  for (const known of [diallers, dialled, tunnels, unixPaths, waiting]) known.delete(socket);
 }
 
 function connectUnder(scope: EgressScope, original: Connect, socket: Socket, args: unknown[]): unknown {
