@@ -155,16 +155,26 @@ function requestMessage(
   };
 }
 
-/** A `Response` that is made says nothing of where it is from: these two do, and copies of them. */
+/**
+ * A `Response` that is made says nothing of where it is from, and takes neither a status above 599 nor every text of one,
+ * which servers do send: these say all of it, and copies of them.
+ */
 function makeResponse(message: ResponseMessage, body: ReadableStream | null): Response {
-  const { status, statusText, headers } = message;
-  const response = new Response(body, { status, statusText, headers: headers.map(([name, value]) => [name, value]) });
-  return markOrigin(response, message);
+  const { status, headers } = message;
+  const init = {
+    status: status > 599 ? 200 : status,
+    headers: headers.map(([name, value]): [string, string] => [name, value]),
+  };
+  return markOrigin(new Response(body, init), message);
 }
 
 function markOrigin(response: Response, message: ResponseMessage): Response {
+  const { status, statusText } = message;
   const clone = response.clone.bind(response);
   return Object.defineProperties(response, {
+    status: { value: status },
+    ok: { value: status >= 200 && status <= 299 },
+    statusText: { value: statusText },
     url: { value: message.url },
     redirected: { value: message.redirected },
     type: { value: message.type },

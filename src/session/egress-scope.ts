@@ -1,4 +1,4 @@
-import type { Passes, Verified } from '../egress/hooks/passes.ts';
+import { type Passes, Verified } from '../egress/hooks/passes.ts';
 import { type EgressScope, targetOf, type Way } from '../egress/hooks/scope.ts';
 import { denialOf, type EgressReason, environmentProxyMessage, unroutedDenial } from '../egress/policy/denial.ts';
 import { environmentProxyAt } from '../egress/policy/environment-proxy.ts';
@@ -26,6 +26,8 @@ export interface SessionNetwork {
   readonly rules: Rules;
   readonly record: SessionRecord;
   readonly passes: Passes;
+  /** By which guards have said so. */
+  readonly verified: Map<Asker['heeds'], Verified>;
   /** Ids of the session and of its ancestors, whose guards are in `rules` too. */
   readonly sessions: readonly string[];
   /** What the leash's own clients go through. */
@@ -37,7 +39,7 @@ export interface Asker {
   readonly attempt: Attempt;
   /** Whether its events name a call. */
   readonly called: boolean;
-  /** Which guards have a say. */
+  /** Which guards have a say. One function for all who heed the same. */
   readonly heeds: (guard: Guard) => boolean;
   /** The proxy that its client goes through. Default: none. */
   readonly via?: EgressProxy | undefined;
@@ -65,7 +67,13 @@ export class SessionScope implements EgressScope {
   }
 
   get verified(): Verified {
-    return this.#network.passes.verified;
+    const { verified } = this.#network;
+    const { heeds } = this.#asker;
+    const known = verified.get(heeds);
+    if (known !== undefined) return known;
+    const none = new Verified();
+    verified.set(heeds, none);
+    return none;
   }
 
   get via(): EgressProxy | undefined {

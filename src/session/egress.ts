@@ -54,7 +54,7 @@ export class SessionEgress {
 
   constructor(id: string, parent: SessionEgress | undefined, { rules, record, ending, proxy }: SessionEgressInit) {
     const sessions = [id, ...(parent === undefined ? [] : parent.#network.sessions)];
-    this.#network = { rules, record, passes: new Passes(), sessions, proxy };
+    this.#network = { rules, record, passes: new Passes(), verified: new Map(), sessions, proxy };
     this.#ending = ending;
     this.#egresses = rules.egresses(everyGuard);
     if (!holdsCode(this.#egresses)) return;

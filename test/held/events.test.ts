@@ -13,9 +13,9 @@ import { connect as connectTls } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 import * as undici8 from 'undici';
 import * as undici7 from 'undici-7';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { findLeashError } from '../../src/errors.ts';
-import type { EgressOptions } from '../../src/guards/egress.ts';
+import { type EgressOptions, egress } from '../../src/guards/egress.ts';
 import { type HeldLeash, holdWith } from '../helpers/held-leash.ts';
 import { httpGet, openWebSocket } from '../helpers/http-get.ts';
 import { certificate, type Place, startPlace, startSecurePlace } from '../helpers/places.ts';
@@ -161,6 +161,49 @@ describe.each(['deny', 'allow'] as const)('a request, with rawSockets: %o', (raw
 it.each(ways.filter((way) => !way.secure))('$name: one event if the address is not allowed', async ({ get }) => {
   const said = await saidOf(holdWith(rules()), () => get(http('private.test')));
   expect(said).toEqual(['denied dns private.test:plain 10.0.0.1 address:private']);
+});
+
+describe('a request that is given up is one event, though undici connects anew by itself', () => {
+  // Later versions do not.
+  const anew = (options?: undici7.Agent.Options) => new undici7.Agent(options);
+  const givenUp: readonly {
+    name: string;
+    secure?: boolean;
+    go(held: HeldLeash, url: string, end: AbortController): unknown;
+  }[] = [
+    { name: 'fetch', go: (_, url, { signal }) => fetch(url, { signal, dispatcher: anew() as never }) },
+    {
+      name: 'leash.fetch',
+      go: ({ leash }, url, { signal }) => leash.fetch(url, { signal, dispatcher: anew() as never }),
+    },
+    {
+      name: 'undici 7 request',
+      go: (_, url, { signal }) => undici7.request(url, { signal, dispatcher: anew() }),
+    },
+    {
+      name: 'undici 7 over TLS',
+      secure: true,
+      go: (_, url, { signal }) => undici7.request(url, { signal, dispatcher: anew({ connect: { ca } }) }),
+    },
+  ];
+
+  it.each(givenUp)('$name', async ({ secure: tls, go }) => {
+    await using server = await (tls ? startSecurePlace : startPlace)({
+      respond: (_, response) => response.flushHeaders(),
+    });
+    const origin = `${tls ? 'https' : 'http'}://a.test:${server.port}`;
+    await using held = holdWith({ allow: [origin] }, { stopOn: ['EGRESS_DENIED'] });
+    const end = new AbortController();
+    await held.call(async () => {
+      await go(held, origin, end);
+      end.abort();
+    });
+    await vi.waitFor(() => expect(server.connections()).toBe(2));
+    expect([held.said(), held.leash.breach]).toEqual([[`ok ${origin.replace('://', ' ')} 127.0.0.1`], undefined]);
+    // A connection that undici does not make is one that nobody has asked for.
+    const raw = held.call(() => once(connect(server.port, 'a.test'), 'connect'));
+    await expect(raw).rejects.toMatchObject({ reason: 'scheme' });
+  });
 });
 
 it('two requests on one connection are two events', async () => {
@@ -411,6 +454,11 @@ describe('what is no HTTP request', () => {
       expect(await saidOf(holdWith(ways), () => text(client.request({ path: '/', method: 'GET' })))).toEqual([
         'denied unix-socket :0 unix-socket',
       ]);
+      // Nor to one of whose guards one may, and holds code outside of the call too.
+      const both = holdWith(ways, { guards: [egress({ ...ways, unix: [path], enforce: 'process' }), egress(ways)] });
+      await httpGet('http://a.test/', { socketPath: path, agent });
+      await expect(both.call(() => httpGet('http://a.test/', { socketPath: path, agent }))).rejects.toThrow('Unix');
+      await both.leash.close();
       agent.destroy();
       await client.close();
     });

@@ -1,5 +1,6 @@
 import { AsyncResource, createHook } from 'node:async_hooks';
 import { spawnSync as spawnSyncBefore } from 'node:child_process';
+import { channel } from 'node:diagnostics_channel';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { type ClientRequest, request as requestHttp } from 'node:http';
@@ -380,6 +381,15 @@ it('a connection beside a request that is under way to the same place is taken f
   });
   expect(answer).toBe('late');
   expect(held.said()).toHaveLength(1);
+  // Or if it is told to be that of undici, which connects anew when a request was given up.
+  const announced = held.call(async () => {
+    const connectParams = { hostname: '127.0.0.1', protocol: 'http:', port: String(place.port) };
+    channel('undici:client:beforeConnect').publish({ connectParams });
+    const socket = connect(place.port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.destroy();
+  });
+  expect(await reason(announced)).toBe('ok');
   // With no request under way it is refused.
   const alone = held.call(() => once(connect(place.port, '127.0.0.1'), 'connect'));
   expect(await reason(alone)).toBe('scheme');

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import workerThreads, { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { egressHooks, removeEgressHooks } from '../../src/egress/hooks/hooks.ts';
-import { dialledHost, trustTunnel, tunnelPlace, unixPathOf } from '../../src/egress/hooks/sockets.ts';
+import { dialledHost, diallerOf, trustTunnel, tunnelPlace, unixPathOf } from '../../src/egress/hooks/sockets.ts';
 import { findLeashError } from '../../src/errors.ts';
 import { type HeldLeash, holdWith } from '../helpers/held-leash.ts';
 import { type Place, startPlace } from '../helpers/places.ts';
@@ -346,6 +346,28 @@ describe('inside of a call', () => {
     });
     const ok = `ok tcp a.test:${port} 127.0.0.1`;
     expect(leash.said()).toEqual([ok, ok, `denied tcp b.test:${port} host-not-allowed`]);
+  });
+
+  it('a socket that failed to connect is used again, and what it failed to reach is not on record', async () => {
+    const closed = net.createServer().listen(0, '127.0.0.1');
+    await once(closed, 'listening');
+    const { port: nobody } = closed.address() as net.AddressInfo;
+    closed.close();
+    const places = [`http://a.test:${place.port}`, `http://b.test:${nobody}`];
+    await using leash = holdWith({ allow: places, rawSockets: 'allow' });
+    const socket = new Socket().resume().on('error', () => {});
+    const dial = async (port: number, host: string) => {
+      const over = new Promise((resolve) => socket.once('close', resolve));
+      socket.once('connect', () => socket.destroy()).connect(port, host);
+      await over;
+    };
+    await leash.call(() => dial(nobody, 'b.test'));
+    await leash.call(() => dial(place.port, 'a.test'));
+    await leash.call(() => dial(nobody, 'b.test'));
+    // Nor is what code outside of calls does with it.
+    await dial(place.port, '127.0.0.1');
+    expect(leash.said()).toEqual([`ok tcp a.test:${place.port} 127.0.0.1`]);
+    expect(diallerOf(socket)).toBeUndefined();
   });
 
   it('a socket that is given up before it is dialled is dialled no more', async () => {

@@ -268,6 +268,23 @@ describe('several guards', () => {
     expect(await outcome(held.leash.fetch(url('b.test')))).toBe('host-not-allowed');
   });
 
+  it('each say of a connection that is open what they say of a new one', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const sink = memorySink();
+    const guards = [
+      egress({ ...rules('a.test'), enforce: 'process' }),
+      egress({ ...rules('a.test'), addresses: {} }),
+      egress({ ...rules('a.test'), enforce: 'declared' }),
+    ];
+    await using held = heldBy(createLeash({ guards, audit: sink }), sink);
+    const body = () => httpGet(url('a.test'), { agent });
+    expect(await outcome(body())).toBe('/');
+    await new Promise(setImmediate);
+    expect(await outcome(held.call(body))).toBe('address:loopback');
+    expect(said(held)).toEqual(['ok http a.test 127.0.0.1', 'denied http a.test 127.0.0.1 address:loopback']);
+    agent.destroy();
+  });
+
   it('of your own that know of places are asked about requests of every client', async () => {
     const asked: string[] = [];
     const reach: Guard = {

@@ -1,18 +1,22 @@
 import type { Connection, EgressProxy, OutgoingRequest, Target } from '../../guard.ts';
 import type { MaybePromise } from '../../internal/maybe-promise.ts';
 import type { EgressReason } from '../policy/denial.ts';
-import { Passes, type Verified } from './passes.ts';
+import { Passes, Verified } from './passes.ts';
 import { type EgressScope, targetOf, type Way } from './scope.ts';
 
-const shared = new WeakMap<Passes, WeakMap<Passes, Passes>>();
-
 /** What one of two sessions has let through, the other one was not asked about. */
-function passesOfBoth(inner: Passes, outer: Passes): Passes {
-  const ofInner = shared.get(inner) ?? new WeakMap<Passes, Passes>();
-  const passes = ofInner.get(outer) ?? new Passes();
-  shared.set(inner, ofInner.set(outer, passes));
-  return passes;
+function ofBoth<T extends object>(make: () => T): (inner: T, outer: T) => T {
+  const shared = new WeakMap<T, WeakMap<T, T>>();
+  return (inner, outer) => {
+    const ofInner = shared.get(inner) ?? new WeakMap<T, T>();
+    const both = ofInner.get(outer) ?? make();
+    shared.set(inner, ofInner.set(outer, both));
+    return both;
+  };
 }
+
+const passesOfBoth = ofBoth(() => new Passes());
+const verifiedOfBoth = ofBoth(() => new Verified());
 
 /** A call inside a call of another leash: both hold it. The inner one is asked first and resolves the names. */
 class BothScopes implements EgressScope {
@@ -33,7 +37,7 @@ class BothScopes implements EgressScope {
   }
 
   get verified(): Verified {
-    return this.passes.verified;
+    return verifiedOfBoth(this.#inner.verified, this.#outer.verified);
   }
 
   get via(): EgressProxy | undefined {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import type { Connection, OutgoingRequest } from '../../guard.ts';
-import { Passes, type Verified } from './passes.ts';
+import { Passes, Verified } from './passes.ts';
 import type { EgressScope, Way } from './scope.ts';
 
 /** Ways out of the process, as people call them. */
@@ -45,7 +45,7 @@ class OpenToAll extends Passes {
 /** Refuses everything, and knows what it was asked. */
 export class Canary implements EgressScope {
   readonly passes: Passes = new OpenToAll();
-  readonly verified: Verified = new WeakMap();
+  readonly verified: Verified = new Verified();
   readonly via = undefined;
   seen: Set<string> = new Set();
 

@@ -69,14 +69,14 @@ export class OpenRequest {
 
   /** Before anything is written to a connected socket: it leads to where the request was allowed to go. */
   sending(socket: SocketLike & object): Error | undefined {
-    const { verified } = this.scope;
+    const { connections } = this.scope.verified;
     const { place } = this.#origin;
-    const known = verified.get(socket);
+    const known = connections.get(socket);
     const address = socket.remoteAddress;
     if (known === undefined || known.place !== place || known.address !== address) {
       const error = this.#verify(socket, address);
       if (error !== undefined) return this.#refused(error);
-      if (address !== undefined) verified.set(socket, { place, address });
+      if (address !== undefined) connections.set(socket, { place, address });
     }
     // Of a tunnel that is the address of the proxy.
     return this.#record(tunnelPlace(socket) === undefined ? address : undefined);
@@ -101,9 +101,9 @@ export class OpenRequest {
     return address === host ? undefined : this.scope.address({ ...target, addr: address }, address);
   }
 
-  /** A connection in a pool may have been opened for a session that may go there. */
+  /** A connection in a pool may have been opened for somebody who may go there. */
   #verifyUnix(socket: object, path: string): Error | undefined {
-    const { unixSockets } = this.scope.passes;
+    const { unixSockets } = this.scope.verified;
     if (unixSockets.has(socket)) return undefined;
     const error = this.scope.leave('unix-socket', path);
     if (error === undefined) unixSockets.add(socket);

@@ -1,8 +1,13 @@
 /** An agent may invent names without end. */
 const MAX_PLACES = 4_096;
 
-/** Connections that were found to be what their request asked for, with the place that they were asked for. */
-export type Verified = WeakMap<object, { readonly place: string; readonly address: string }>;
+/** What some guards have said of connections: other guards were not asked about them. */
+export class Verified {
+  /** Those that were found to be what their request asked for, with the place that they were asked for. */
+  readonly connections: WeakMap<object, { readonly place: string; readonly address: string }> = new WeakMap();
+  /** Unix sockets that may be used. */
+  readonly unixSockets: WeakSet<object> = new WeakSet();
+}
 
 /**
  * Which places have an allowed HTTP request under way. A client opens connections below the request, where its method and
@@ -11,12 +16,15 @@ export type Verified = WeakMap<object, { readonly place: string; readonly addres
 export class Passes {
   readonly #open = new Map<string, number>();
   readonly #refused = new Map<string, Error>();
-  readonly verified: Verified = new WeakMap();
-  /** Unix sockets that this session may use. */
-  readonly unixSockets: WeakSet<object> = new WeakSet();
+  readonly #asked = new Set<string>();
 
   has(place: string): boolean {
     return this.#open.has(place);
+  }
+
+  /** Whether a request to this place was allowed, which may have ended. Not of all, where there are very many. */
+  had(place: string): boolean {
+    return this.#asked.has(place);
   }
 
   open(place: string): void {
@@ -28,6 +36,8 @@ export class Passes {
         break;
       }
     }
+    if (this.#asked.size >= MAX_PLACES) this.#asked.clear();
+    this.#asked.add(place);
     this.#open.set(place, count + 1);
   }
 

@@ -13,7 +13,7 @@ export type Way = 'udp' | 'dns-query' | 'unix-socket' | 'child-process' | 'worke
 export interface EgressScope {
   /** What is under way; shared by all calls of a session. */
   readonly passes: Passes;
-  /** Connections that this very scope has found to be right. */
+  /** Connections that the guards of this very scope have found to be right. */
   readonly verified: Verified;
   /** The proxy that what is asked for goes through. */
   readonly via: EgressProxy | undefined;

@@ -22,9 +22,22 @@ const dialled = new WeakMap<object, string>();
 const tunnels = new WeakMap<object, string>();
 /** Where a unix socket of a leashed call leads. */
 const unixPaths = new WeakMap<object, string>();
+/** What waits for a socket to be connected, to put that on record. */
+const waiting = new WeakMap<object, () => void>();
 
 export function trustTunnel(socket: object, place: string): void {
   tunnels.set(socket, place);
+}
+
+/** Where a client of undici connects in this very step. */
+let undiciGoes: string | undefined;
+
+/** Tells of that, just before. */
+export function goesUndici(place: string): void {
+  undiciGoes = place;
+  queueMicrotask(() => {
+    undiciGoes = undefined;
+  });
 }
 
 /** Undefined for a socket that is no tunnel of a leash. */
@@ -62,11 +75,21 @@ export function holdSockets(current: CurrentScope): Restore {
   return replace(Socket.prototype, 'connect', (original) => {
     return function connect(this: unknown, ...args: unknown[]): unknown {
       const scope = current();
+      forget(this as Socket);
       return scope === undefined
         ? Reflect.apply(original, this, args)
         : connectUnder(scope, original, this as Socket, args);
     };
   });
+}
+
+/** Of a socket that is used again. While it is on its way somewhere, it is not. */
+function forget(socket: Socket): void {
+  if (socket.connecting && !socket.destroyed) return;
+  // It did not get there.
+  const tell = waiting.get(socket);
+  if (tell !== undefined) socket.off('connect', tell);
+  for (const known of [diallers, dialled, tunnels, unixPaths, waiting]) known.delete(socket);
 }
 
 function connectUnder(scope: EgressScope, original: Connect, socket: Socket, args: unknown[]): unknown {
@@ -103,15 +126,18 @@ function connectUnder(scope: EgressScope, original: Connect, socket: Socket, arg
     if (host.kind === 'name') options['lookup'] = judgedLookup(scope, name, port);
     if (!requested) {
       // Before the client hears of it, and closes what it has.
-      socket.prependOnceListener('connect', () => {
+      const tell = (): void => {
         const failure = scope.reached({ ...target, addr: socket.remoteAddress });
         if (failure !== undefined) socket.destroy(failure);
-      });
+      };
+      socket.prependOnceListener('connect', tell);
+      waiting.set(socket, tell);
     }
     return dial();
   };
 
-  const known = scope.passes.has(place);
+  // undici connects anew when a request was given up, without another one; what it then sends there is asked about.
+  const known = scope.passes.has(place) || (undiciGoes === place && scope.passes.had(place));
   // One that was closed and is used again is no new connection of an agent.
   if (known || socket.destroyed) return begin(known);
   // A client of node:http connects before it tells that it has a request: what it told is known a tick later.
@@ -139,7 +165,7 @@ function connectUnix(scope: EgressScope, socket: Socket, options: Options, dial:
   delete options['host'];
   delete options['port'];
   unixPaths.set(socket, path);
-  scope.passes.unixSockets.add(socket);
+  scope.verified.unixSockets.add(socket);
   return dial();
 }
 

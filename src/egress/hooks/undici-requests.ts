@@ -7,7 +7,7 @@ import { OpenRequest } from './open-request.ts';
 import { type Origin, originAt } from './origin.ts';
 import { listen, type Restore } from './replace.ts';
 import type { CurrentScope } from './scope.ts';
-import { diallerOf } from './sockets.ts';
+import { diallerOf, goesUndici } from './sockets.ts';
 import { HANDLER_METHODS } from './undici-handler.ts';
 
 const OPEN = Symbol('leashkit.open-request');
@@ -44,6 +44,9 @@ interface Message {
   readonly socket?: Socket;
   readonly error?: unknown;
 }
+
+/** Where a client connects. */
+type ConnectParams = Readonly<Record<'hostname' | 'protocol' | 'port', string>>;
 
 /**
  * Requests of every copy of undici in the process, that of the runtime's `fetch`, `WebSocket` and `EventSource` included,
@@ -94,6 +97,11 @@ export function holdUndiciRequests(current: CurrentScope): Restore {
       }
       if (earlier === undefined) refuse(request, error);
       socket.destroy(error);
+    },
+    'undici:client:beforeConnect': (message) => {
+      const { hostname, protocol, port } = (message as { connectParams: ConnectParams }).connectParams;
+      const scheme = schemeOf(protocol) ?? 'http';
+      goesUndici(originAt(scheme, hostname, portOf(scheme, port)).place);
     },
     'undici:request:trailers': (message) => (message as Message).request[OPEN]?.ended(undefined),
     'undici:request:error': (message) => {

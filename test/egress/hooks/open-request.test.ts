@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { DispatchSnapshot } from '../../../src/egress/hooks/dispatch-snapshot.ts';
 import { OpenRequest, refusalOf } from '../../../src/egress/hooks/open-request.ts';
 import { originAt } from '../../../src/egress/hooks/origin.ts';
-import { Passes, placeOf } from '../../../src/egress/hooks/passes.ts';
+import { Passes, placeOf, Verified } from '../../../src/egress/hooks/passes.ts';
 import type { EgressScope } from '../../../src/egress/hooks/scope.ts';
 import { holdSockets, trustTunnel } from '../../../src/egress/hooks/sockets.ts';
 import type { EgressReason } from '../../../src/egress/policy/denial.ts';
@@ -15,7 +15,7 @@ import type { OutgoingRequest, Target } from '../../../src/guard.ts';
 /** Allows what it is told to, and notes what it is asked. */
 class Scope implements EgressScope {
   readonly passes: Passes = new Passes();
-  readonly verified = this.passes.verified;
+  readonly verified: Verified = new Verified();
   readonly via = undefined;
   readonly atEdge: EgressScope = this;
   through = (): EgressScope => this;

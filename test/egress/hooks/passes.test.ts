@@ -21,6 +21,19 @@ describe('Passes', () => {
     expect(passes.has('x')).toBe(false);
   });
 
+  it('tell where a request went, and forget it where there are very many', () => {
+    const passes = new Passes();
+    expect(passes.had('0')).toBe(false);
+    for (let i = 0; i < 4_096; i++) {
+      passes.open(`${i}`);
+      passes.close(`${i}`);
+    }
+    const had = () => ['0', '4095', 'new'].map((place) => passes.had(place));
+    expect(had()).toEqual([true, true, false]);
+    passes.open('new');
+    expect(had()).toEqual([false, false, true]);
+  });
+
   it('have an end: the oldest goes', () => {
     const passes = new Passes();
     for (let i = 0; i < 4_096; i++) passes.open(`${i}`);

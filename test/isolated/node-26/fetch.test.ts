@@ -25,6 +25,10 @@ beforeAll(async () => {
       response.setHeader('x-type', request.headers['content-type'] ?? 'none');
       response.setHeader('x-length', request.headers['content-length'] ?? 'none');
       response.end(`${good.hits.at(-1)?.body.length} bytes`);
+    } else if (request.url?.startsWith('/says/')) {
+      const [, , status, text = ''] = request.url.split('/');
+      response.writeHead(Number(status), Buffer.from(decodeURIComponent(text)).toString('latin1'));
+      response.end();
     } else {
       response.setHeader('set-cookie', ['a=1', 'b=2']);
       redirecting(request, response);
@@ -59,6 +63,20 @@ describe('fetch in an isolated worker', () => {
       text: 'ok',
     });
   });
+
+  it.each([
+    [999, 'Request denied', false],
+    [600, '', false],
+    [599, '', false],
+    [299, '成功', true],
+    [204, 'Rien à dire', true],
+  ])(
+    'tells a status that servers send, though no Response can be made with it: %i %s',
+    async (status, statusText, ok) => {
+      const answer = await worker.exports.get(`${good.origin}/says/${status}/${encodeURIComponent(statusText)}`);
+      expect(answer).toMatchObject({ status, statusText, ok, text: '' });
+    },
+  );
 
   it('follows redirects, each hop judged', async () => {
     const said = fromNowOn();

@@ -56,6 +56,8 @@ export const heed = async (
 
 export interface Fetched {
   readonly status: number;
+  readonly ok: boolean;
+  readonly statusText: string;
   readonly url: string;
   readonly redirected: boolean;
   readonly type: string;
@@ -66,9 +68,11 @@ export interface Fetched {
 
 export const get = async (url: string, init?: RequestInit): Promise<Fetched> => {
   const response = await fetch(url, init);
-  const { status, redirected, type } = response.clone();
+  const { status, ok, statusText, redirected, type } = response.clone();
   return {
     status,
+    ok,
+    statusText,
     url: response.clone().url,
     redirected,
     type,
