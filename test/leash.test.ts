@@ -1565,6 +1565,45 @@ describe('idempotencyKey', () => {
     },
   );
 
+  it.each(parts)('pays after a call without an estimate whose process died, with $parts', async ({ options }) => {
+    const clock = new FakeClock();
+    const counts = memoryStore({ clock });
+    const { store = counts } = 'store' in options() ? { store: lateStore(counts) } : {};
+    const guards = [budget({ usd: 6, unpriced: 'free', scope: 'org' }), callCap({ max: 9, scope: 'org' })];
+    const [dead, next] = [0, 1].map(() => leashOf(guards, { id: 's', store, clock }).leash) as [Leash, Leash];
+    const call = { tool: 'pay', idempotencyKey: 'order-1' };
+    await dead.enter(call);
+    clock.advance(300_000);
+    expect(counts.sweep(9)).toHaveLength(1);
+    for (let i = 0; i < 2; i++) await next.run(call, () => currentCall()?.charge({ usd: 5 }));
+    expect(await spentOf(next)).toEqual(['5', '0']);
+    expect(await spentOf(next, 1)).toEqual([3, 0]);
+  });
+
+  it('pays again after 24 hours, however little was asked of the store meanwhile', async () => {
+    const clock = new FakeClock();
+    const { leash } = leashOf([budget({ usd: 9 })], { clock });
+    const pay = leash.wrap('pay', () => 1, { cost: { usd: 1 }, idempotencyKey: () => 'daily' });
+    await pay();
+    clock.advance(24 * 3_600_000 - 1);
+    await pay();
+    expect(await spentOf(leash)).toEqual(['1', '0']);
+    clock.advance(1);
+    for (let i = 0; i < 2; i++) await pay();
+    expect(await spentOf(leash)).toEqual(['2', '0']);
+  });
+
+  it('has on record what limits that observe would have refused of a call that is not paid again', async () => {
+    const { leash, sink } = leashOf([callCap(1), budget({ usd: 1 })], { mode: 'observe' });
+    const pay = leash.wrap('pay', () => 1, { cost: { usd: 1 }, idempotencyKey: () => 'order-1' });
+    await pay();
+    await leash.charge({ usd: 1 });
+    await pay();
+    expect(linesOf(sink).filter(({ tool, code }) => tool === 'pay' && code !== undefined)).toMatchObject([
+      { kind: 'tool_denied', code: 'CALL_CAP_REACHED', observed: 1 },
+    ]);
+  });
+
   it('may be used again and again while nothing is paid', async () => {
     const { leash } = leashOf([budget({ usd: 1 }), callCap(999)]);
     const free = leash.wrap('free', () => 'ran', { cost: 'free', idempotencyKey: () => 'order-1' });

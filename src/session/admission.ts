@@ -175,7 +175,6 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
         this.leases.sweepFor(tool.leaseMs);
         return this.refuse(attempt, answer.refusal);
       }
-      for (const observed of answer.observed) this.observe(attempt, observed);
       const keyed = answer.id !== '' && answer.id !== call.id;
       // Without a key the id is this call's alone: a client of the store has asked twice for it.
       const own = !keyed && answer.repeat === 'held';
@@ -208,6 +207,7 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   /** Step 5. What was reserved is given back unless the tool really starts. */
   #start(attempt: Attempt, init: HeldCallInit): MaybePromise<HeldCall> {
     const { call, hold, held } = init;
+    for (const observed of hold.observed) this.observe(attempt, observed);
     const giveBack = (): MaybePromise<unknown> => this.#init.reservations.settle(hold, 'void');
     const over = this.refusalOfEnded();
     if (over !== undefined) return after(giveBack(), () => this.refuse(attempt, over));
