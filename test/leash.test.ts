@@ -1762,6 +1762,67 @@ describe('money in two units', () => {
     expect(await leash.run({ tool: 't', cost: { usd: 0.5 } }, () => 'ran')).toBe('ran');
   });
 
+  const ways = [
+    { way: 'charge', spend: (leash: Leash) => leash.charge({ usd: 0.5, sat: 5 }), kinds: ['charge', 'tool_denied'] },
+    {
+      way: 'hold',
+      spend: async (leash: Leash) => (await leash.hold({ usd: 0.25 })).settle({ usd: 0.5, sat: 5 }),
+      kinds: ['charge'],
+    },
+    {
+      way: 'call',
+      spend: (leash: Leash) => {
+        const charge = () => currentCall()?.charge({ usd: 0.5, sat: 5 });
+        return leash.run({ tool: 't', cost: { usd: 0.25 } }, charge) as Promise<void>;
+      },
+      kinds: ['tool_start', 'tool_ok'],
+    },
+    {
+      way: 'hold that is settled after the close',
+      spend: async (leash: Leash) => {
+        const hold = await leash.hold({ usd: 0.25 });
+        await leash.close();
+        await hold.settle({ usd: 0.5, sat: 5 });
+      },
+      kinds: ['charge', 'session_close'],
+    },
+  ];
+  it.each(
+    ways.flatMap(({ way, ...how }) => [
+      { name: way, ...how, options: () => ({ store: memoryStore() }) },
+      { name: `${way} at an asynchronous store`, ...how, options: () => ({ store: lateStore() }) },
+    ]),
+  )('is booked and logged as far as it is known when the rate fails after it was spent: $name', async (given) => {
+    const { spend, kinds, options } = given;
+    const { store } = options();
+    const convert = (): never => {
+      throw new Error('no rate');
+    };
+    const guards = [budget({ usd: 1, scope: 'org' })];
+    const { leash, sink } = leashOf(guards, { convert, store });
+    expect(await rejection((async () => spend(leash))())).toMatchObject({ message: 'no rate' });
+    expect(kindsOf(sink)).toEqual(kinds);
+    expect(await spentOf(leashOf(guards, { store }).leash)).toEqual(['0.5', '0']);
+    if (!kinds.includes('session_close')) {
+      expect(await leash.usage()).toMatchObject({ usd: '0.5', sat: '5' });
+      expect(linesOf(sink).find(({ sat }) => sat !== undefined)).toMatchObject({ usd: '0.5', sat: '5' });
+    }
+    const refused = linesOf(sink).filter(({ kind }) => kind === 'tool_denied');
+    for (const line of refused) expect(line).toMatchObject({ code: 'CALL_INVALID', reason: 'convert' });
+  });
+
+  it('is refused to a hold when the rate fails, on record', async () => {
+    const convert = (): never => {
+      throw new Error('no rate');
+    };
+    for (const guard of [budget({ usd: 1 }), budget({ usd: 1, per: 'call' })]) {
+      const { leash, sink } = leashOf([guard], { convert });
+      expect(await rejection((async () => leash.hold('5 sat'))())).toMatchObject({ message: 'no rate' });
+      expect(linesOf(sink)).toMatchObject([{ kind: 'tool_denied', code: 'CALL_INVALID', reason: 'convert' }]);
+      expect(await leash.usage()).toMatchObject({ denied: 1 });
+    }
+  });
+
   it('keeps the estimate when the rate fails for what a call really cost', async () => {
     const convert = vi.fn(() => ({ usd: 0.5 }));
     const { leash, sink } = leashOf([budget({ usd: 1 })], { convert });

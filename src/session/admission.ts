@@ -12,7 +12,7 @@ import type { Settle, Units } from '../stores/store.ts';
 import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
 import { Leases } from './leases.ts';
-import type { Counter, Plan } from './plan.ts';
+import { amountsFor, type Counter, type Plan, spentFor } from './plan.ts';
 import { type Misdeclared, SessionRecord, type SessionRecordInit } from './record.ts';
 import { type Attempt, argumentsNotJson, conflict, type Refusal } from './refusal.ts';
 import type { Reservations } from './reservations.ts';
@@ -261,7 +261,8 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   unpay(hold: Reservation, call: ActiveCall): MaybePromise<unknown> {
     const { reservations } = this.#init;
     // The attempt is booked before the hold lets it go, so that the count never has a gap.
-    const counted = reservations.book(call.id, callsOf(hold.plan), FREE);
+    const calls = callsOf(hold.plan);
+    const counted = reservations.book(call.id, calls, amountsFor(calls, FREE));
     return this.leases.track(after(counted, () => reservations.settle(hold, 'void')));
   }
 
@@ -274,8 +275,9 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   }
 
   spentMore({ plan }: Reservation, call: ActiveCall, money: ExactMoney): void {
-    const counters = plan.counters.filter(({ unit }) => unit !== 'call');
-    const told = this.#init.reservations.book(randomUUID(), { ...plan, counters }, money);
+    const ofMoney = { ...plan, counters: plan.counters.filter(({ unit }) => unit !== 'call') };
+    // On the way out of a stream there is nobody to tell that `convert` gave no money.
+    const told = this.#init.reservations.book(randomUUID(), ofMoney, spentFor(ofMoney, money).units);
     const recorded = after(told, () => {
       this.book(money);
       this.note('charge', charge(call.id, undefined, money));

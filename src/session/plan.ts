@@ -229,3 +229,29 @@ export function amountsFor(plan: Plan, cost: ExactMoney): readonly Units[] {
   for (const { unit, converts } of plan.counters) amounts.push(amountOn(unit, converts, cost));
   return amounts;
 }
+
+/** What has been spent, on each counter of a plan. */
+interface Spent {
+  readonly units: readonly Units[];
+  readonly problem: { readonly error: unknown } | undefined;
+}
+
+/** The same of what has been spent already. Where `convert` gives no money, what is in a counter's own unit is known all the same. */
+export function spentFor(plan: Plan, cost: ExactMoney): Spent {
+  const units: Units[] = [];
+  let problem: Spent['problem'];
+  for (const { unit, converts } of plan.counters) {
+    try {
+      units.push(amountOn(unit, converts, cost));
+    } catch (error) {
+      problem ??= { error };
+      units.push(amountOn(unit, [], cost));
+    }
+  }
+  return { units, problem };
+}
+
+/** What was spent, and no less than was held for it: of what could not be converted that much is known. */
+export function atLeast(spent: readonly Units[], held: readonly Units[]): readonly Units[] {
+  return spent.map((units, i) => Math.max(units, held[i] as Units));
+}
