@@ -914,6 +914,66 @@ describe('a guard of one’s own', () => {
     expect(await spentOf(leash)).toEqual([0, 0]);
   });
 
+  const broken: readonly { name: string; limits: () => readonly Limit[] }[] = [
+    {
+      name: 'throws',
+      limits: () => {
+        throw new Error('secret');
+      },
+    },
+    { name: 'gives none', limits: () => undefined as never },
+    { name: 'gives something else', limits: () => [null] as never },
+  ];
+  it.each(broken)('refuses the call, on record, when its `limits` $name', async ({ limits }) => {
+    const own = { name: 'own', limits: (): readonly Limit[] => [] };
+    const { leash, sink } = leashOf([own, callCap(9)]);
+    const ran = vi.fn(() => 'ran');
+    const tool = leash.wrap('t', ran);
+    const failed = { code: 'GUARD_FAILED', reason: 'guard-failed', guard: 'own' };
+    own.limits = limits;
+    expect(await rejection(tool())).toMatchObject(failed);
+    expect(await rejection(leash.run({ tool: 't' }, ran))).toMatchObject(failed);
+    expect(await leash.peek({ tool: 't' })).toMatchObject({ allow: false, ...failed });
+    expect(ran).not.toHaveBeenCalled();
+    const line = { kind: 'tool_denied', code: 'GUARD_FAILED', guard: 'own' };
+    expect(linesOf(sink)).toMatchObject([line, line]);
+    own.limits = () => [];
+    expect(await tool()).toBe('ran');
+    own.limits = limits;
+    await rejection(leash.usage());
+    expect(await leash.close()).toMatchObject({ calls: 1, denied: 2 });
+    await rejection(leash.usage());
+    expect(() => leashOf([own])).toThrow();
+  });
+
+  it('is on record alone when its `limits` throws and it observes', async () => {
+    const own = { name: 'own', limits: (): readonly Limit[] => [] };
+    const { leash, sink } = leashOf([own, callCap(9)], { mode: 'observe' });
+    own.limits = () => {
+      throw new Error('secret');
+    };
+    expect(await leash.run({ tool: 't' }, () => 'ran')).toBe('ran');
+    expect(linesOf(sink)).toMatchObject([{ code: 'GUARD_FAILED', guard: 'own', observed: 1 }, {}, {}]);
+  });
+
+  it('whose `limits` throws while the call runs does not keep it from telling what it has cost', async () => {
+    const own = { name: 'own', limits: (): readonly Limit[] => [] };
+    const { leash } = leashOf([own, budget({ usd: 1 })]);
+    const tool = leash.wrap(
+      't',
+      () => {
+        own.limits = () => {
+          throw new Error('secret');
+        };
+        currentCall()?.charge({ usd: 0.5 });
+        return 'ran';
+      },
+      { cost: 'free' },
+    );
+    expect(await tool()).toBe('ran');
+    expect(await leash.close()).toMatchObject({ usd: '0.5' });
+  });
+
   it('brings its own code, reason, message and wait', async () => {
     const check = () => ({
       allow: false as const,
