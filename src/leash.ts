@@ -220,9 +220,14 @@ class Session implements Leash {
   #stop(reason: string): void {
     const over = this.#admission.refusalOfEnded();
     if (over?.code === 'SESSION_CLOSED' || over?.code === 'SESSION_STOPPED') return;
-    const { log, seq } = this.#log.next();
+    const event = this.#log.next();
+    // Before the log is open nobody knows where its line will stand.
+    this.#log.opening?.then(
+      () => Object.assign(event, this.#log.next()),
+      () => {},
+    );
     this.#log.note('kill_switch', killSwitch(reason));
-    this.#ending.stop(this.#endedError('SESSION_STOPPED', { log, seq }));
+    this.#ending.stop(this.#endedError('SESSION_STOPPED', event));
   }
 
   #endedError(code: 'SESSION_STOPPED' | 'SESSION_CLOSED', event: EventRef): SessionEndedError {

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign as signBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
   type AuditSink,
@@ -215,6 +216,23 @@ describe('stop', () => {
     expect(leash.breach).toMatchObject({ event: { log: stopped?.log, seq: stopped?.seq } });
     expect(rest.map(({ kind, error }) => error ?? kind)).toEqual(['SESSION_STOPPED', 'tool_denied']);
   });
+
+  it.each(['checkpoint', 'each'] as const)(
+    'names its line, which the log has once it is open, also where it came before that: signed by %s',
+    async (sign) => {
+      const { privateKey } = generateKeyPairSync('ed25519');
+      const certified = gate();
+      const signer = (bytes: Uint8Array) => certified.opened.then(() => signBytes(null, bytes, privateKey));
+      const sink = memorySink();
+      const leash = createLeash({ guards: [], audit: { sink, sign, signer } });
+      const waiting = rejection(run(leash));
+      leash.stop('too early');
+      certified.open();
+      expect(await waiting).toMatchObject({ code: 'SESSION_STOPPED' });
+      const stopped = linesOf(sink).find(({ kind }) => kind === 'kill_switch');
+      expect(leash.breach).toMatchObject({ event: { log: stopped?.log, seq: stopped?.seq } });
+    },
+  );
 
   it('says so after a breach, which stays the breach', async () => {
     const leash = createLeash({ guards: [callCap(0)] });
