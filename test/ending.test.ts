@@ -278,6 +278,35 @@ describe('stop', () => {
     expect(await limitOf(leash)).toMatchObject({ spent: '0', held: '0' });
   });
 
+  it.each([
+    { name: 'a sink', late: false, end: 'stop' },
+    { name: 'an asynchronous sink', late: true, end: 'stop' },
+    { name: 'a sink that closes it', late: false, end: 'close' },
+    { name: 'an asynchronous sink that closes it', late: true, end: 'close' },
+  ] as const)('reaches the call whose beginning $name has just been told of', async ({ late, end }) => {
+    const kept = memorySink();
+    const parent = createLeash({ guards: [budget({ usd: 1 })] });
+    const sink: AuditSink = {
+      name: 'watching',
+      write(...lines) {
+        void kept.write(...lines);
+        if (lines[0].includes('tool_start')) void parent[end]('seen');
+        return late ? Promise.resolve() : undefined;
+      },
+    };
+    const child = parent.child({ guards: [], audit: sink });
+    let ran = false;
+    const tool = (): void => {
+      ran = true;
+    };
+    const code = end === 'stop' ? 'SESSION_STOPPED' : 'SESSION_CLOSED';
+    expect(await rejection(child.run({ tool: 'tool', cost: { usd: 0.5 } }, tool))).toMatchObject({ code });
+    expect(ran).toBe(false);
+    expect(await child.close()).toMatchObject({ calls: 0, denied: 1, usd: '0' });
+    expect(kindsOf(kept)).toEqual(['tool_start', 'tool_error', 'tool_denied', 'session_close']);
+    expect(await parent.close()).toMatchObject({ calls: 0 });
+  });
+
   it('still takes the kill switch when the log cannot, and logs it later', async () => {
     const kept = memorySink();
     let broken = false;

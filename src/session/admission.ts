@@ -224,22 +224,19 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
         throw error;
       });
     }
-    if (!isPromiseLike(written)) return this.#admitted(init);
-    return Promise.resolve(written).then(
-      async () => {
-        const ticket = this.#admitted(init);
-        const late = this.refusalOfEnded();
-        // A denial that came later ends the session for later calls; this one was there before it.
-        if (late === undefined || late.code === 'SESSION_BREACHED') return ticket;
-        this.calls--;
-        await ticket.release();
-        return this.refuse(attempt, late);
-      },
-      async (error) => {
-        await giveBack();
-        throw error;
-      },
-    );
+    const begin = (): MaybePromise<HeldCall> => {
+      const ticket = this.#admitted(init);
+      const late = this.refusalOfEnded();
+      // A denial that came later ends the session for later calls; this one was there before it.
+      if (late === undefined || late.code === 'SESSION_BREACHED') return ticket;
+      this.calls--;
+      return after(ticket.release(), () => this.refuse(attempt, late));
+    };
+    if (!isPromiseLike(written)) return begin();
+    return Promise.resolve(written).then(begin, async (error) => {
+      await giveBack();
+      throw error;
+    });
   }
 
   #admitted(init: HeldCallInit): HeldCall {
