@@ -1558,6 +1558,18 @@ describe('idempotencyKey', () => {
     expect(await rejection(pay({ id: 'order-2', usd: 0.5 }))).toMatchObject({ code: 'BUDGET_EXCEEDED' });
   });
 
+  it('pays nothing for such a call whose truth comes after the close', async () => {
+    const store = memoryStore();
+    const guards = [budget({ usd: 9, scope: 'org' })];
+    const { leash } = leashOf(guards, { store });
+    const call = { tool: 'pay', cost: { usd: 1 }, idempotencyKey: 'order-1' };
+    await leash.run(call, () => 1);
+    const ticket = await leash.enter(call);
+    await leash.close();
+    await ticket.settle({ usd: 3 });
+    expect(await spentOf(leashOf(guards, { store }).leash)).toEqual(['1', '0']);
+  });
+
   it('is in conflict while the first call runs, and with another cost', async () => {
     const { leash, sink } = leashOf();
     const call = (usd: number) => ({ tool: 'pay', cost: { usd }, idempotencyKey: 'order-1' });

@@ -196,9 +196,9 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
       this.leases.sweepFor(tool.leaseMs);
       return this.refuse(attempt, conflict('in-progress'));
     }
-    const calls = callsOf(plan);
+    // With its money limits, though it costs nothing: the store is to say that their scopes were stopped or lost.
     const options = { leaseMs: tool.leaseMs, lends: false };
-    return after(this.#init.reservations.reserve(call.id, calls, FREE, options), (hold) => {
+    return after(this.#init.reservations.reserve(call.id, plan, FREE, options), (hold) => {
       if (!hold.ok) return this.refuse(attempt, hold.refusal);
       return this.#start(attempt, { owner: this, tool, call, hold, keyed: false, paid: true, held: FREE });
     });

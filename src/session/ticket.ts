@@ -55,7 +55,7 @@ export interface HeldCallInit {
   readonly hold: Reservation;
   /** The hold stands for an idempotency key. */
   readonly keyed: boolean;
-  /** A hold for the limits on calls alone, of a call whose money was paid before. */
+  /** A hold of no money, of a call whose money was paid before. */
   readonly paid: boolean;
   readonly held: ExactMoney;
 }
@@ -274,11 +274,11 @@ export class HeldCall implements Ticket {
 
   /** The tool of a closed session came to its end. The log is closed; the store still learns what it cost beyond the estimate. */
   #correct(outcome: ExactMoney | 'void' | 'forfeit'): MaybePromise<void> {
-    const { owner, call, hold } = this.#init;
+    const { owner, call, hold, paid } = this.#init;
     if (!this.#forfeited || typeof outcome === 'string') return undefined;
     this.#forfeited = false;
     call.end();
-    const { actual, problem } = this.#spent(outcome);
+    const { actual, problem } = this.#spent(paid ? FREE : outcome);
     return after(owner.settle(hold, actual), () => {
       if (problem !== undefined) throw problem.error;
     });
