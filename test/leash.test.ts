@@ -1883,6 +1883,20 @@ describe('money in two units', () => {
     for (const line of refused) expect(line).toMatchObject({ code: 'CALL_INVALID', reason: 'convert' });
   });
 
+  it('is booked also where the log cannot be opened, and the charge rejects', async () => {
+    const store = memoryStore();
+    const guards = [budget({ usd: 1, scope: 'org' })];
+    const signer = () => Promise.reject(new Error('no key'));
+    const leash = createLeash({ guards, store, audit: { sink: memorySink(), signer } });
+    const unavailable = { code: 'AUDIT_UNAVAILABLE' };
+    for (let i = 0; i < 2; i++)
+      expect(await rejection((async () => leash.charge({ usd: 0.25 }))())).toMatchObject(unavailable);
+    expect(await rejection((async () => leash.hold({ usd: 0.25 }))())).toMatchObject(unavailable);
+    expect(await leash.usage()).toMatchObject({ usd: '0.5' });
+    expect(await rejection(leash.close())).toMatchObject(unavailable);
+    expect(await spentOf(leashOf(guards, { store }).leash)).toEqual(['0.5', '0']);
+  });
+
   it('is refused to a hold when the rate fails, on record', async () => {
     const convert = (): never => {
       throw new Error('no rate');

@@ -85,7 +85,19 @@ export class Spend {
   charge(cost: Money, note: string | undefined): MaybePromise<void> {
     const money = parseCost('`cost` of leash.charge', cost);
     const text = note === undefined ? undefined : checkName('note', note);
-    return this.#whenOpen(() => this.#charge(money, text));
+    const { opening } = this.#log;
+    if (opening === undefined) return this.#charge(money, text);
+    const charged = opening.then(
+      () => this.#charge(money, text),
+      async (error) => {
+        // It has been spent, whether or not there is a log.
+        const plan = this.#rules.spendPlan;
+        await this.#reservations.book(randomUUID(), plan, spentFor(plan, money).units);
+        this.#admission.book(money);
+        throw error;
+      },
+    );
+    return this.#admission.leases.track(charged);
   }
 
   #charge(money: ExactMoney, text: string | undefined): MaybePromise<void> {
