@@ -157,7 +157,7 @@ export interface Guard {
   readonly settings?: unknown;
   /** Looks at the call alone: no side effect, no counted state. Throwing refuses the call (`GUARD_FAILED`). */
   check?(call: ToolCall): MaybePromise<Verdict>;
-  /** The limits that count this call. `undefined` asks for all limits that the guard has. */
+  /** The limits that count this call. `undefined` asks for all limits that the guard has. Throwing refuses as of `check`. */
   limits?(call: Pick<ToolCall, 'tool'> | undefined): readonly Limit[];
   /** Whether a place may be reached; `leash.fetch` asks it at every hop. Synchronous and without side effect. */
   reach?(url: string, method: string | undefined): Verdict;

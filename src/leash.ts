@@ -60,7 +60,7 @@ class Session implements Leash {
   readonly #children = new Set<Session>();
   readonly #egress: SessionEgress;
   #closing: Promise<Summary> | undefined;
-  #lastUsage: Usage | undefined;
+  #lastUsage: Promise<Usage> | undefined;
 
   constructor(settings: SessionSettings, parent: Session | undefined) {
     this.id = settings.id;
@@ -75,6 +75,8 @@ class Session implements Leash {
     const named = guards.map((guard) => ({ name: guard.name, settings: guard.settings }));
     const policy = sha256(canonicalJson(snapshotJson(named)));
     this.#rules = new Rules(this.#levels, (attempt, refusal) => this.#admission.observe(attempt, refusal));
+    // A guard that cannot tell its limits is a mistake that shows here, and not with the first call.
+    this.#rules.allLimits();
     // Before a log says that there is a session.
     const above = parent === undefined ? undefined : parent.#egress;
     const proxy = SessionEgress.proxyOf(this.#rules, above);
@@ -218,9 +220,14 @@ class Session implements Leash {
   #stop(reason: string): void {
     const over = this.#admission.refusalOfEnded();
     if (over?.code === 'SESSION_CLOSED' || over?.code === 'SESSION_STOPPED') return;
-    const { log, seq } = this.#log.next();
+    const event = this.#log.next();
+    // Before the log is open nobody knows where its line will stand.
+    this.#log.opening?.then(
+      () => Object.assign(event, this.#log.next()),
+      () => {},
+    );
     this.#log.note('kill_switch', killSwitch(reason));
-    this.#ending.stop(this.#endedError('SESSION_STOPPED', { log, seq }));
+    this.#ending.stop(this.#endedError('SESSION_STOPPED', event));
   }
 
   #endedError(code: 'SESSION_STOPPED' | 'SESSION_CLOSED', event: EventRef): SessionEndedError {
@@ -231,7 +238,7 @@ class Session implements Leash {
 
   async usage(): Promise<Usage> {
     // What the close could not book is booked later.
-    if (this.#lastUsage !== undefined) return { ...this.#lastUsage, unbooked: this.#reservations.unbooked };
+    if (this.#lastUsage !== undefined) return { ...(await this.#lastUsage), unbooked: this.#reservations.unbooked };
     const plan = this.#rules.allLimits();
     const readings = await this.#reservations.read(plan).catch(() => undefined);
     const standingOf = (counter: Counter): Standing => this.#reservations.standingOf(counter, readings);
@@ -276,7 +283,9 @@ class Session implements Leash {
     const body = sessionClose(reason, calls, denied, booked);
     const logged = await Promise.allSettled([this.#log.close(body)]);
     const told = await Promise.allSettled(this.#parent === undefined ? [this.#reservations.settleUp()] : []);
-    this.#lastUsage = await this.usage();
+    this.#lastUsage = this.usage();
+    // A guard that does not tell its limits now is told of where they are asked for.
+    await Promise.allSettled([this.#lastUsage]);
     const shut = await Promise.allSettled([this.#reservations.shut(sessionScope(this.id))]);
     for (const result of [...logged, ...children, ...told, ...shut])
       if (result.status === 'rejected') throw result.reason;

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign as signBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
   type AuditSink,
@@ -216,6 +217,23 @@ describe('stop', () => {
     expect(rest.map(({ kind, error }) => error ?? kind)).toEqual(['SESSION_STOPPED', 'tool_denied']);
   });
 
+  it.each(['checkpoint', 'each'] as const)(
+    'names its line, which the log has once it is open, also where it came before that: signed by %s',
+    async (sign) => {
+      const { privateKey } = generateKeyPairSync('ed25519');
+      const certified = gate();
+      const signer = (bytes: Uint8Array) => certified.opened.then(() => signBytes(null, bytes, privateKey));
+      const sink = memorySink();
+      const leash = createLeash({ guards: [], audit: { sink, sign, signer } });
+      const waiting = rejection(run(leash));
+      leash.stop('too early');
+      certified.open();
+      expect(await waiting).toMatchObject({ code: 'SESSION_STOPPED' });
+      const stopped = linesOf(sink).find(({ kind }) => kind === 'kill_switch');
+      expect(leash.breach).toMatchObject({ event: { log: stopped?.log, seq: stopped?.seq } });
+    },
+  );
+
   it('says so after a breach, which stays the breach', async () => {
     const leash = createLeash({ guards: [callCap(0)] });
     const breach = await rejection(run(leash));
@@ -258,6 +276,35 @@ describe('stop', () => {
     expect(await rejection(waiting)).toMatchObject({ code: 'SESSION_STOPPED' });
     expect(ran).toBe(false);
     expect(await limitOf(leash)).toMatchObject({ spent: '0', held: '0' });
+  });
+
+  it.each([
+    { name: 'a sink', late: false, end: 'stop' },
+    { name: 'an asynchronous sink', late: true, end: 'stop' },
+    { name: 'a sink that closes it', late: false, end: 'close' },
+    { name: 'an asynchronous sink that closes it', late: true, end: 'close' },
+  ] as const)('reaches the call whose beginning $name has just been told of', async ({ late, end }) => {
+    const kept = memorySink();
+    const parent = createLeash({ guards: [budget({ usd: 1 })] });
+    const sink: AuditSink = {
+      name: 'watching',
+      write(...lines) {
+        void kept.write(...lines);
+        if (lines[0].includes('tool_start')) void parent[end]('seen');
+        return late ? Promise.resolve() : undefined;
+      },
+    };
+    const child = parent.child({ guards: [], audit: sink });
+    let ran = false;
+    const tool = (): void => {
+      ran = true;
+    };
+    const code = end === 'stop' ? 'SESSION_STOPPED' : 'SESSION_CLOSED';
+    expect(await rejection(child.run({ tool: 'tool', cost: { usd: 0.5 } }, tool))).toMatchObject({ code });
+    expect(ran).toBe(false);
+    expect(await child.close()).toMatchObject({ calls: 0, denied: 1, usd: '0' });
+    expect(kindsOf(kept)).toEqual(['tool_start', 'tool_error', 'tool_denied', 'session_close']);
+    expect(await parent.close()).toMatchObject({ calls: 0 });
   });
 
   it('still takes the kill switch when the log cannot, and logs it later', async () => {

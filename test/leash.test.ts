@@ -914,6 +914,66 @@ describe('a guard of one’s own', () => {
     expect(await spentOf(leash)).toEqual([0, 0]);
   });
 
+  const broken: readonly { name: string; limits: () => readonly Limit[] }[] = [
+    {
+      name: 'throws',
+      limits: () => {
+        throw new Error('secret');
+      },
+    },
+    { name: 'gives none', limits: () => undefined as never },
+    { name: 'gives something else', limits: () => [null] as never },
+  ];
+  it.each(broken)('refuses the call, on record, when its `limits` $name', async ({ limits }) => {
+    const own = { name: 'own', limits: (): readonly Limit[] => [] };
+    const { leash, sink } = leashOf([own, callCap(9)]);
+    const ran = vi.fn(() => 'ran');
+    const tool = leash.wrap('t', ran);
+    const failed = { code: 'GUARD_FAILED', reason: 'guard-failed', guard: 'own' };
+    own.limits = limits;
+    expect(await rejection(tool())).toMatchObject(failed);
+    expect(await rejection(leash.run({ tool: 't' }, ran))).toMatchObject(failed);
+    expect(await leash.peek({ tool: 't' })).toMatchObject({ allow: false, ...failed });
+    expect(ran).not.toHaveBeenCalled();
+    const line = { kind: 'tool_denied', code: 'GUARD_FAILED', guard: 'own' };
+    expect(linesOf(sink)).toMatchObject([line, line]);
+    own.limits = () => [];
+    expect(await tool()).toBe('ran');
+    own.limits = limits;
+    await rejection(leash.usage());
+    expect(await leash.close()).toMatchObject({ calls: 1, denied: 2 });
+    await rejection(leash.usage());
+    expect(() => leashOf([own])).toThrow();
+  });
+
+  it('is on record alone when its `limits` throws and it observes', async () => {
+    const own = { name: 'own', limits: (): readonly Limit[] => [] };
+    const { leash, sink } = leashOf([own, callCap(9)], { mode: 'observe' });
+    own.limits = () => {
+      throw new Error('secret');
+    };
+    expect(await leash.run({ tool: 't' }, () => 'ran')).toBe('ran');
+    expect(linesOf(sink)).toMatchObject([{ code: 'GUARD_FAILED', guard: 'own', observed: 1 }, {}, {}]);
+  });
+
+  it('whose `limits` throws while the call runs does not keep it from telling what it has cost', async () => {
+    const own = { name: 'own', limits: (): readonly Limit[] => [] };
+    const { leash } = leashOf([own, budget({ usd: 1 })]);
+    const tool = leash.wrap(
+      't',
+      () => {
+        own.limits = () => {
+          throw new Error('secret');
+        };
+        currentCall()?.charge({ usd: 0.5 });
+        return 'ran';
+      },
+      { cost: 'free' },
+    );
+    expect(await tool()).toBe('ran');
+    expect(await leash.close()).toMatchObject({ usd: '0.5' });
+  });
+
   it('brings its own code, reason, message and wait', async () => {
     const check = () => ({
       allow: false as const,
@@ -1498,6 +1558,18 @@ describe('idempotencyKey', () => {
     expect(await rejection(pay({ id: 'order-2', usd: 0.5 }))).toMatchObject({ code: 'BUDGET_EXCEEDED' });
   });
 
+  it('pays nothing for such a call whose truth comes after the close', async () => {
+    const store = memoryStore();
+    const guards = [budget({ usd: 9, scope: 'org' })];
+    const { leash } = leashOf(guards, { store });
+    const call = { tool: 'pay', cost: { usd: 1 }, idempotencyKey: 'order-1' };
+    await leash.run(call, () => 1);
+    const ticket = await leash.enter(call);
+    await leash.close();
+    await ticket.settle({ usd: 3 });
+    expect(await spentOf(leashOf(guards, { store }).leash)).toEqual(['1', '0']);
+  });
+
   it('is in conflict while the first call runs, and with another cost', async () => {
     const { leash, sink } = leashOf();
     const call = (usd: number) => ({ tool: 'pay', cost: { usd }, idempotencyKey: 'order-1' });
@@ -1564,6 +1636,45 @@ describe('idempotencyKey', () => {
       expect(await leash.usage()).toMatchObject({ usd: '5', calls: 4 });
     },
   );
+
+  it.each(parts)('pays after a call without an estimate whose process died, with $parts', async ({ options }) => {
+    const clock = new FakeClock();
+    const counts = memoryStore({ clock });
+    const { store = counts } = 'store' in options() ? { store: lateStore(counts) } : {};
+    const guards = [budget({ usd: 6, unpriced: 'free', scope: 'org' }), callCap({ max: 9, scope: 'org' })];
+    const [dead, next] = [0, 1].map(() => leashOf(guards, { id: 's', store, clock }).leash) as [Leash, Leash];
+    const call = { tool: 'pay', idempotencyKey: 'order-1' };
+    await dead.enter(call);
+    clock.advance(300_000);
+    expect(counts.sweep(9)).toHaveLength(1);
+    for (let i = 0; i < 2; i++) await next.run(call, () => currentCall()?.charge({ usd: 5 }));
+    expect(await spentOf(next)).toEqual(['5', '0']);
+    expect(await spentOf(next, 1)).toEqual([3, 0]);
+  });
+
+  it('pays again after 24 hours, however little was asked of the store meanwhile', async () => {
+    const clock = new FakeClock();
+    const { leash } = leashOf([budget({ usd: 9 })], { clock });
+    const pay = leash.wrap('pay', () => 1, { cost: { usd: 1 }, idempotencyKey: () => 'daily' });
+    await pay();
+    clock.advance(24 * 3_600_000 - 1);
+    await pay();
+    expect(await spentOf(leash)).toEqual(['1', '0']);
+    clock.advance(1);
+    for (let i = 0; i < 2; i++) await pay();
+    expect(await spentOf(leash)).toEqual(['2', '0']);
+  });
+
+  it('has on record what limits that observe would have refused of a call that is not paid again', async () => {
+    const { leash, sink } = leashOf([callCap(1), budget({ usd: 1 })], { mode: 'observe' });
+    const pay = leash.wrap('pay', () => 1, { cost: { usd: 1 }, idempotencyKey: () => 'order-1' });
+    await pay();
+    await leash.charge({ usd: 1 });
+    await pay();
+    expect(linesOf(sink).filter(({ tool, code }) => tool === 'pay' && code !== undefined)).toMatchObject([
+      { kind: 'tool_denied', code: 'CALL_CAP_REACHED', observed: 1 },
+    ]);
+  });
 
   it('may be used again and again while nothing is paid', async () => {
     const { leash } = leashOf([budget({ usd: 1 }), callCap(999)]);
@@ -1721,6 +1832,81 @@ describe('money in two units', () => {
     expect(linesOf(sink)).toMatchObject([{ kind: 'tool_denied', code: 'CALL_INVALID', reason: 'convert' }]);
     expect(await spentOf(leash)).toEqual(['0', '0']);
     expect(await leash.run({ tool: 't', cost: { usd: 0.5 } }, () => 'ran')).toBe('ran');
+  });
+
+  const ways = [
+    { way: 'charge', spend: (leash: Leash) => leash.charge({ usd: 0.5, sat: 5 }), kinds: ['charge', 'tool_denied'] },
+    {
+      way: 'hold',
+      spend: async (leash: Leash) => (await leash.hold({ usd: 0.25 })).settle({ usd: 0.5, sat: 5 }),
+      kinds: ['charge'],
+    },
+    {
+      way: 'call',
+      spend: (leash: Leash) => {
+        const charge = () => currentCall()?.charge({ usd: 0.5, sat: 5 });
+        return leash.run({ tool: 't', cost: { usd: 0.25 } }, charge) as Promise<void>;
+      },
+      kinds: ['tool_start', 'tool_ok'],
+    },
+    {
+      way: 'hold that is settled after the close',
+      spend: async (leash: Leash) => {
+        const hold = await leash.hold({ usd: 0.25 });
+        await leash.close();
+        await hold.settle({ usd: 0.5, sat: 5 });
+      },
+      kinds: ['charge', 'session_close'],
+    },
+  ];
+  it.each(
+    ways.flatMap(({ way, ...how }) => [
+      { name: way, ...how, options: () => ({ store: memoryStore() }) },
+      { name: `${way} at an asynchronous store`, ...how, options: () => ({ store: lateStore() }) },
+    ]),
+  )('is booked and logged as far as it is known when the rate fails after it was spent: $name', async (given) => {
+    const { spend, kinds, options } = given;
+    const { store } = options();
+    const convert = (): never => {
+      throw new Error('no rate');
+    };
+    const guards = [budget({ usd: 1, scope: 'org' })];
+    const { leash, sink } = leashOf(guards, { convert, store });
+    expect(await rejection((async () => spend(leash))())).toMatchObject({ message: 'no rate' });
+    expect(kindsOf(sink)).toEqual(kinds);
+    expect(await spentOf(leashOf(guards, { store }).leash)).toEqual(['0.5', '0']);
+    if (!kinds.includes('session_close')) {
+      expect(await leash.usage()).toMatchObject({ usd: '0.5', sat: '5' });
+      expect(linesOf(sink).find(({ sat }) => sat !== undefined)).toMatchObject({ usd: '0.5', sat: '5' });
+    }
+    const refused = linesOf(sink).filter(({ kind }) => kind === 'tool_denied');
+    for (const line of refused) expect(line).toMatchObject({ code: 'CALL_INVALID', reason: 'convert' });
+  });
+
+  it('is booked also where the log cannot be opened, and the charge rejects', async () => {
+    const store = memoryStore();
+    const guards = [budget({ usd: 1, scope: 'org' })];
+    const signer = () => Promise.reject(new Error('no key'));
+    const leash = createLeash({ guards, store, audit: { sink: memorySink(), signer } });
+    const unavailable = { code: 'AUDIT_UNAVAILABLE' };
+    for (let i = 0; i < 2; i++)
+      expect(await rejection((async () => leash.charge({ usd: 0.25 }))())).toMatchObject(unavailable);
+    expect(await rejection((async () => leash.hold({ usd: 0.25 }))())).toMatchObject(unavailable);
+    expect(await leash.usage()).toMatchObject({ usd: '0.5' });
+    expect(await rejection(leash.close())).toMatchObject(unavailable);
+    expect(await spentOf(leashOf(guards, { store }).leash)).toEqual(['0.5', '0']);
+  });
+
+  it('is refused to a hold when the rate fails, on record', async () => {
+    const convert = (): never => {
+      throw new Error('no rate');
+    };
+    for (const guard of [budget({ usd: 1 }), budget({ usd: 1, per: 'call' })]) {
+      const { leash, sink } = leashOf([guard], { convert });
+      expect(await rejection((async () => leash.hold('5 sat'))())).toMatchObject({ message: 'no rate' });
+      expect(linesOf(sink)).toMatchObject([{ kind: 'tool_denied', code: 'CALL_INVALID', reason: 'convert' }]);
+      expect(await leash.usage()).toMatchObject({ denied: 1 });
+    }
   });
 
   it('keeps the estimate when the rate fails for what a call really cost', async () => {

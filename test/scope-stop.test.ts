@@ -73,6 +73,16 @@ describe.each([
     expect((error as unknown as { event: { seq: number } }).event.seq).toBe(two.events().at(-2)?.['seq']);
   });
 
+  it('reaches calls under an idempotency key that has been paid for', async () => {
+    const store = made();
+    const { leash } = on(store);
+    const call = { tool: 't', cost: '$1', idempotencyKey: 'k' } as const;
+    for (let i = 0; i < 2; i++) expect(await leash.run(call, () => 'ran')).toBe('ran');
+    await stopScope(store, ORG);
+    expect(await rejection(leash.run(call, () => 'ran'))).toMatchObject(STOPPED);
+    expect((await leash.usage()).limits).toMatchObject([{ spent: '1', held: '0' }]);
+  });
+
   it('reaches calls that run, by the first refusal of another', async () => {
     const store = made();
     const { leash } = on(store);

@@ -12,7 +12,7 @@ import type { Settle, Units } from '../stores/store.ts';
 import type { HeldSpend, HoldOwner } from './hold.ts';
 import { holdOf, reserveOnce } from './idempotency.ts';
 import { Leases } from './leases.ts';
-import type { Counter, Plan } from './plan.ts';
+import { amountsFor, type Counter, type Plan, spentFor } from './plan.ts';
 import { type Misdeclared, SessionRecord, type SessionRecordInit } from './record.ts';
 import { type Attempt, argumentsNotJson, conflict, type Refusal } from './refusal.ts';
 import type { Reservations } from './reservations.ts';
@@ -175,7 +175,6 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
         this.leases.sweepFor(tool.leaseMs);
         return this.refuse(attempt, answer.refusal);
       }
-      for (const observed of answer.observed) this.observe(attempt, observed);
       const keyed = answer.id !== '' && answer.id !== call.id;
       // Without a key the id is this call's alone: a client of the store has asked twice for it.
       const own = !keyed && answer.repeat === 'held';
@@ -197,9 +196,9 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
       this.leases.sweepFor(tool.leaseMs);
       return this.refuse(attempt, conflict('in-progress'));
     }
-    const calls = callsOf(plan);
+    // With its money limits, though it costs nothing: the store is to say that their scopes were stopped or lost.
     const options = { leaseMs: tool.leaseMs, lends: false };
-    return after(this.#init.reservations.reserve(call.id, calls, FREE, options), (hold) => {
+    return after(this.#init.reservations.reserve(call.id, plan, FREE, options), (hold) => {
       if (!hold.ok) return this.refuse(attempt, hold.refusal);
       return this.#start(attempt, { owner: this, tool, call, hold, keyed: false, paid: true, held: FREE });
     });
@@ -208,6 +207,7 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   /** Step 5. What was reserved is given back unless the tool really starts. */
   #start(attempt: Attempt, init: HeldCallInit): MaybePromise<HeldCall> {
     const { call, hold, held } = init;
+    for (const observed of hold.observed) this.observe(attempt, observed);
     const giveBack = (): MaybePromise<unknown> => this.#init.reservations.settle(hold, 'void');
     const over = this.refusalOfEnded();
     if (over !== undefined) return after(giveBack(), () => this.refuse(attempt, over));
@@ -224,22 +224,19 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
         throw error;
       });
     }
-    if (!isPromiseLike(written)) return this.#admitted(init);
-    return Promise.resolve(written).then(
-      async () => {
-        const ticket = this.#admitted(init);
-        const late = this.refusalOfEnded();
-        // A denial that came later ends the session for later calls; this one was there before it.
-        if (late === undefined || late.code === 'SESSION_BREACHED') return ticket;
-        this.calls--;
-        await ticket.release();
-        return this.refuse(attempt, late);
-      },
-      async (error) => {
-        await giveBack();
-        throw error;
-      },
-    );
+    const begin = (): MaybePromise<HeldCall> => {
+      const ticket = this.#admitted(init);
+      const late = this.refusalOfEnded();
+      // A denial that came later ends the session for later calls; this one was there before it.
+      if (late === undefined || late.code === 'SESSION_BREACHED') return ticket;
+      this.calls--;
+      return after(ticket.release(), () => this.refuse(attempt, late));
+    };
+    if (!isPromiseLike(written)) return begin();
+    return Promise.resolve(written).then(begin, async (error) => {
+      await giveBack();
+      throw error;
+    });
   }
 
   #admitted(init: HeldCallInit): HeldCall {
@@ -261,7 +258,8 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   unpay(hold: Reservation, call: ActiveCall): MaybePromise<unknown> {
     const { reservations } = this.#init;
     // The attempt is booked before the hold lets it go, so that the count never has a gap.
-    const counted = reservations.book(call.id, callsOf(hold.plan), FREE);
+    const calls = callsOf(hold.plan);
+    const counted = reservations.book(call.id, calls, amountsFor(calls, FREE));
     return this.leases.track(after(counted, () => reservations.settle(hold, 'void')));
   }
 
@@ -274,8 +272,9 @@ export class Admission extends SessionRecord implements CallOwner, TicketOwner, 
   }
 
   spentMore({ plan }: Reservation, call: ActiveCall, money: ExactMoney): void {
-    const counters = plan.counters.filter(({ unit }) => unit !== 'call');
-    const told = this.#init.reservations.book(randomUUID(), { ...plan, counters }, money);
+    const ofMoney = { ...plan, counters: plan.counters.filter(({ unit }) => unit !== 'call') };
+    // On the way out of a stream there is nobody to tell that `convert` gave no money.
+    const told = this.#init.reservations.book(randomUUID(), ofMoney, spentFor(ofMoney, money).units);
     const recorded = after(told, () => {
       this.book(money);
       this.note('charge', charge(call.id, undefined, money));

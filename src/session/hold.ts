@@ -2,7 +2,7 @@ import { charge, type EventKind } from '../audit/event.ts';
 import { after, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import { type ExactMoney, FREE } from '../money.ts';
 import type { Settle } from '../stores/store.ts';
-import { amountsFor } from './plan.ts';
+import { atLeast, spentFor } from './plan.ts';
 import type { Reservation } from './reserved.ts';
 import { type Cost, DEFAULT_LEASE_MS, parseCost } from './tool.ts';
 
@@ -44,15 +44,19 @@ export class HeldSpend implements Hold {
 
   settle(actual: Cost): MaybePromise<void> {
     if (this.#done && !this.#forfeited) return undefined;
+    let money: ExactMoney;
     try {
-      const money = parseCost('`actual` of hold.settle', actual);
+      money = parseCost('`actual` of hold.settle', actual);
       this.#owner.checkSpend('`actual` of hold.settle', money);
-      return this.#end(money, amountsFor(this.hold.plan, money));
     } catch (error) {
       // What was really spent is not known now, so the whole estimate counts.
       quietly(() => this.#end(this.#held, 'forfeit'));
       throw error;
     }
+    const { units, problem } = spentFor(this.hold.plan, money);
+    return after(this.#end(money, problem === undefined ? units : atLeast(units, this.hold.units)), () => {
+      if (problem !== undefined) throw problem.error;
+    });
   }
 
   release(): MaybePromise<void> {

@@ -58,8 +58,16 @@ export interface Plan {
   readonly coverage: readonly Coverage[];
   /** Name of a guard to which a call without a cost is an error. */
   readonly needsPrice: string | undefined;
+  /** Guards that threw, or answered with no limits: nobody knows what they would count. */
+  readonly failures: readonly Failure[];
   /** What the guards answered, to see that they answer the same again. */
-  readonly sources: readonly (readonly Limit[])[];
+  readonly sources: readonly (readonly Limit[] | undefined)[];
+}
+
+interface Failure {
+  readonly level: Level;
+  readonly guard: string;
+  readonly error: unknown;
 }
 
 /** Spend that is no tool call concerns the money limits that do not name tools. */
@@ -77,14 +85,19 @@ function limitsOf(guard: Guard, subject: PlanSubject): readonly Limit[] {
 
 export function isCurrent(plan: Plan, levels: readonly Level[], subject: { readonly tool: string }): boolean {
   let i = 0;
-  for (const level of levels) {
-    for (const guard of level.guards) if (plan.sources[i++] !== limitsOf(guard, subject)) return false;
+  try {
+    for (const level of levels) {
+      for (const guard of level.guards) if (plan.sources[i++] !== limitsOf(guard, subject)) return false;
+    }
+    return true;
+  } catch {
+    return false;
   }
-  return true;
 }
 
 export function makePlan(levels: readonly Level[], subject: PlanSubject): Plan {
-  const sources: (readonly Limit[])[] = [];
+  const sources: (readonly Limit[] | undefined)[] = [];
+  const failures: Failure[] = [];
   const perCall: PlacedLimit[] = [];
   const byCounter = new Map<string, PlacedLimit[]>();
   const coverage: Coverage[] = [];
@@ -93,28 +106,33 @@ export function makePlan(levels: readonly Level[], subject: PlanSubject): Plan {
     const units = new Set<MoneyUnit>();
     let budgetName: string | undefined;
     for (const guard of level.guards) {
-      const limits = limitsOf(guard, subject);
-      sources.push(limits);
-      for (const limit of limits) {
-        const placed: PlacedLimit = { limit, guard: guard.name, level };
-        if (limit.unit !== 'call') {
-          units.add(limit.unit);
-          if (level.convert !== undefined) units.add(limit.unit === 'usd' ? 'sat' : 'usd');
-          budgetName = guard.name;
-          if (limit.unpriced !== 'free' && subject !== 'spend') needsPrice ??= guard.name;
+      let limits: readonly Limit[] | undefined;
+      try {
+        limits = limitsOf(guard, subject);
+        for (const limit of limits) {
+          const placed: PlacedLimit = { limit, guard: guard.name, level };
+          if (limit.unit !== 'call') {
+            units.add(limit.unit);
+            if (level.convert !== undefined) units.add(limit.unit === 'usd' ? 'sat' : 'usd');
+            budgetName = guard.name;
+            if (limit.unpriced !== 'free' && subject !== 'spend') needsPrice ??= guard.name;
+          }
+          if (limit.window.kind === 'call') perCall.push(placed);
+          else {
+            const key = JSON.stringify([scopeOf(placed), meterName(limit)]);
+            const sharing = byCounter.get(key);
+            if (sharing === undefined) byCounter.set(key, [placed]);
+            else sharing.push(placed);
+          }
         }
-        if (limit.window.kind === 'call') perCall.push(placed);
-        else {
-          const key = JSON.stringify([scopeOf(placed), meterName(limit)]);
-          const sharing = byCounter.get(key);
-          if (sharing === undefined) byCounter.set(key, [placed]);
-          else sharing.push(placed);
-        }
+      } catch (error) {
+        failures.push({ level, guard: guard.name, error });
       }
+      sources.push(limits);
     }
     if (budgetName !== undefined) coverage.push({ level, guard: budgetName, units });
   }
-  return { counters: [...byCounter.values()].map(makeCounter), perCall, coverage, needsPrice, sources };
+  return { counters: [...byCounter.values()].map(makeCounter), perCall, coverage, needsPrice, failures, sources };
 }
 
 function scopeOf({ limit, level }: PlacedLimit): string {
@@ -228,4 +246,30 @@ export function amountsFor(plan: Plan, cost: ExactMoney): readonly Units[] {
   const amounts: Units[] = [];
   for (const { unit, converts } of plan.counters) amounts.push(amountOn(unit, converts, cost));
   return amounts;
+}
+
+/** What has been spent, on each counter of a plan. */
+interface Spent {
+  readonly units: readonly Units[];
+  readonly problem: { readonly error: unknown } | undefined;
+}
+
+/** The same of what has been spent already. Where `convert` gives no money, what is in a counter's own unit is known all the same. */
+export function spentFor(plan: Plan, cost: ExactMoney): Spent {
+  const units: Units[] = [];
+  let problem: Spent['problem'];
+  for (const { unit, converts } of plan.counters) {
+    try {
+      units.push(amountOn(unit, converts, cost));
+    } catch (error) {
+      problem ??= { error };
+      units.push(amountOn(unit, [], cost));
+    }
+  }
+  return { units, problem };
+}
+
+/** What was spent, and no less than was held for it: of what could not be converted that much is known. */
+export function atLeast(spent: readonly Units[], held: readonly Units[]): readonly Units[] {
+  return spent.map((units, i) => Math.max(units, held[i] as Units));
 }

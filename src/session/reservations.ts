@@ -6,7 +6,7 @@ import type { Settle, Settled, Store, Units } from '../stores/store.ts';
 import { Allowance, type Amounts, amountsByUnit, unbookedOf } from './allowance.ts';
 import { Backlog } from './backlog.ts';
 import { Booking } from './booking.ts';
-import { amountsFor, type Counter, type Plan } from './plan.ts';
+import { amountsFor, atLeast, type Counter, type Plan } from './plan.ts';
 import { stateLost, storeFailed } from './refusal.ts';
 import { NOTHING_TO_RESERVE, no, type Reservation, type Reserved, reserved } from './reserved.ts';
 import { StoreLink } from './store-link.ts';
@@ -83,8 +83,8 @@ export class Reservations {
    * Books spend that has already happened, in full, whatever the caps. Where the store does not answer it is booked later;
    * it is refused unless the allowance covers it.
    */
-  book(id: string, plan: Plan, cost: ExactMoney): MaybePromise<Reserved> {
-    return plan.counters.length === 0 ? NOTHING_TO_RESERVE : this.#book(id, plan, amountsFor(plan, cost));
+  book(id: string, plan: Plan, units: readonly Units[]): MaybePromise<Reserved> {
+    return plan.counters.length === 0 ? NOTHING_TO_RESERVE : this.#book(id, plan, units);
   }
 
   #book(id: string, plan: Plan, units: readonly Units[]): MaybePromise<Reserved> {
@@ -128,7 +128,7 @@ export class Reservations {
 
   /** Counts a hold as spent before its end, and what was told beyond it. What the truth has beyond both is booked later. */
   forfeit(hold: Reservation, spent: readonly Units[]): MaybePromise<unknown> {
-    const told = spent.map((units, i) => Math.max(units, hold.units[i] as Units));
+    const told = atLeast(spent, hold.units);
     const settled = this.settle(hold, told);
     hold.told = told;
     return settled;

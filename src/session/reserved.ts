@@ -33,7 +33,7 @@ const NONE: readonly Refusal[] = Object.freeze([]);
 export const NOTHING_TO_RESERVE: Reservation = {
   ok: true,
   id: '',
-  plan: { counters: [], perCall: [], coverage: [], needsPrice: undefined, sources: [] },
+  plan: { counters: [], perCall: [], coverage: [], needsPrice: undefined, failures: [], sources: [] },
   units: [],
   repeat: undefined,
   left: [],

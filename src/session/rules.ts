@@ -52,9 +52,11 @@ export class Rules {
     return this.#plans.keep(tool, makePlan(this.#levels, subject));
   }
 
-  /** Every limit that the guards have, for `usage`. */
+  /** Every limit that the guards have, for `usage`. @throws what a guard throws. */
   allLimits(): Plan {
-    return makePlan(this.#levels, 'all');
+    const plan = makePlan(this.#levels, 'all');
+    for (const { error } of plan.failures) throw error;
+    return plan;
   }
 
   /** What the pure guards say, in their order; the first that refuses. */
@@ -132,8 +134,12 @@ export class Rules {
     return undefined;
   }
 
-  /** Money limits that need no counter: a cap on each call, and units that no budget accounts for. */
+  /** What needs no counter: guards without limits that can be counted, a cap on each call, units that no budget accounts for. */
   checkMoney(attempt: Attempt, plan: Plan, cost: ExactMoney): Refusal | undefined {
+    for (const { level, guard, error } of plan.failures) {
+      const refusal = this.heed(attempt, guardFailed(guard, error), level);
+      if (refusal !== undefined) return refusal;
+    }
     for (const { level, guard, unit } of uncovered(plan, cost)) {
       const refusal = this.heed(attempt, noBudgetFor(guard, unit, cost[unit]), level);
       if (refusal !== undefined) return refusal;

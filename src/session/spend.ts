@@ -7,9 +7,10 @@ import { checkName } from '../internal/options.ts';
 import type { ExactMoney, Money } from '../money.ts';
 import type { Admission } from './admission.ts';
 import { HeldSpend, type Hold } from './hold.ts';
-import { type Attempt, sessionEnded } from './refusal.ts';
+import { spentFor } from './plan.ts';
+import { type Attempt, type Refusal, sessionEnded } from './refusal.ts';
 import type { Reservations } from './reservations.ts';
-import { overdrawn } from './reserved.ts';
+import { overdrawn, type Reserved } from './reserved.ts';
 import type { Rules } from './rules.ts';
 import { type Cost, DEFAULT_LEASE_MS, parseCost } from './tool.ts';
 
@@ -54,12 +55,19 @@ export class Spend {
       return admission.misdeclared(attempt, { option: 'estimate', error });
     }
     const plan = this.#rules.spendPlan;
-    const refusal = this.#rules.checkMoney(attempt, plan, money);
-    if (refusal !== undefined) return admission.refuse(attempt, refusal);
     // Its event is written when it ends; a log that cannot take it then must not let it begin.
     this.#log.check();
-    const reserving = this.#reservations.reserve(attempt.id, plan, money, { leaseMs: DEFAULT_LEASE_MS });
-    const held = after(reserving, (reserved) => {
+    let refusal: Refusal | undefined;
+    let reserving: MaybePromise<Reserved> | undefined;
+    try {
+      refusal = this.#rules.checkMoney(attempt, plan, money);
+      if (refusal === undefined)
+        reserving = this.#reservations.reserve(attempt.id, plan, money, { leaseMs: DEFAULT_LEASE_MS });
+    } catch (error) {
+      return admission.misdeclared(attempt, { option: 'convert', error });
+    }
+    if (refusal !== undefined) return admission.refuse(attempt, refusal);
+    const held = after(reserving as MaybePromise<Reserved>, (reserved) => {
       if (!reserved.ok) {
         admission.leases.sweepFor(DEFAULT_LEASE_MS);
         return admission.refuse(attempt, reserved.refusal);
@@ -77,7 +85,19 @@ export class Spend {
   charge(cost: Money, note: string | undefined): MaybePromise<void> {
     const money = parseCost('`cost` of leash.charge', cost);
     const text = note === undefined ? undefined : checkName('note', note);
-    return this.#whenOpen(() => this.#charge(money, text));
+    const { opening } = this.#log;
+    if (opening === undefined) return this.#charge(money, text);
+    const charged = opening.then(
+      () => this.#charge(money, text),
+      async (error) => {
+        // It has been spent, whether or not there is a log.
+        const plan = this.#rules.spendPlan;
+        await this.#reservations.book(randomUUID(), plan, spentFor(plan, money).units);
+        this.#admission.book(money);
+        throw error;
+      },
+    );
+    return this.#admission.leases.track(charged);
   }
 
   #charge(money: ExactMoney, text: string | undefined): MaybePromise<void> {
@@ -85,14 +105,24 @@ export class Spend {
     const attempt = newAttempt('leash.charge');
     if (this.#log.closed) return admission.refuse(attempt, sessionEnded('SESSION_CLOSED', 'closed'));
     const plan = this.#rules.spendPlan;
-    const charged = after(this.#reservations.book(attempt.id, plan, money), (reserved) => {
+    const { units, problem } = spentFor(plan, money);
+    const charged = after(this.#reservations.book(attempt.id, plan, units), (reserved) => {
       admission.book(money);
       const call = activeCall();
       this.#log.note('charge', charge(call?.belongsTo(admission) ? call.id : undefined, text, money));
       if (!reserved.ok) return admission.refuse(attempt, reserved.refusal);
       for (const observed of reserved.observed) admission.observe(attempt, observed);
-      const refusal = this.#rules.checkMoney(attempt, plan, money) ?? overdrawn(reserved);
-      return refusal === undefined ? this.#log.check() : admission.refuse(attempt, refusal);
+      let refusal: Refusal | undefined;
+      let unconverted = problem;
+      try {
+        refusal = this.#rules.checkMoney(attempt, plan, money);
+      } catch (error) {
+        unconverted ??= { error };
+      }
+      refusal ??= overdrawn(reserved);
+      if (refusal !== undefined) return admission.refuse(attempt, refusal);
+      if (unconverted !== undefined) return admission.misdeclared(attempt, { option: 'convert', ...unconverted });
+      return this.#log.check();
     });
     return admission.leases.track(charged);
   }

@@ -6,7 +6,7 @@ import { thawedJson } from '../internal/canonical-json.ts';
 import { after, isPromiseLike, type MaybePromise, quietly } from '../internal/maybe-promise.ts';
 import { addMoney, type ExactMoney, FREE } from '../money.ts';
 import type { Settle, Units } from '../stores/store.ts';
-import { amountsFor } from './plan.ts';
+import { atLeast, spentFor } from './plan.ts';
 import type { Reservation } from './reserved.ts';
 import { guardStream, isAsyncIterable } from './stream.ts';
 import { type Cost, parseCost, type Tool } from './tool.ts';
@@ -55,7 +55,7 @@ export interface HeldCallInit {
   readonly hold: Reservation;
   /** The hold stands for an idempotency key. */
   readonly keyed: boolean;
-  /** A hold for the limits on calls alone, of a call whose money was paid before. */
+  /** A hold of no money, of a call whose money was paid before. */
   readonly paid: boolean;
   readonly held: ExactMoney;
 }
@@ -246,16 +246,10 @@ export class HeldCall implements Ticket {
     const spent = outcome === 'void' ? FREE : outcome === 'forfeit' ? this.#atLeast() : outcome;
     const booked = paid ? FREE : spent;
     const overrun = booked.usd > held.usd || booked.sat > held.sat;
-    let actual: Settle['actual'];
+    let actual: Settle['actual'] = 'forfeit';
     let problem: { readonly error: unknown } | undefined;
-    try {
-      actual = typeof outcome === 'string' && !overrun ? outcome : amountsFor(hold.plan, booked);
-    } catch (thrown) {
-      // The user's `convert` gave no money: the estimate stays spent.
-      actual = 'forfeit';
-      // At the close there is nobody to tell.
-      if (outcome !== 'forfeit') problem = { error: thrown };
-    }
+    if (typeof outcome === 'string' && !overrun) actual = outcome;
+    else ({ actual, problem } = this.#spent(booked));
     const us = Math.max(0, Math.round((owner.now() - this.#startedAt) * 1000));
     owner.ended(this, booked);
     const counted = held.usd + held.sat > 0 || hold.plan.counters.some(({ unit }) => unit !== 'call');
@@ -266,17 +260,28 @@ export class HeldCall implements Ticket {
     else told = owner.settle(hold, actual);
     return after(told, () => {
       owner.note(kind, toolEnd(call.id, tool.quoted, us, error, booked, held, overrun));
-      if (problem !== undefined) throw problem.error;
+      // At the close there is nobody to tell.
+      if (problem !== undefined && outcome !== 'forfeit') throw problem.error;
     });
+  }
+
+  /** Where the user's `convert` gives no money, the estimate stays spent, and what is known without it. */
+  #spent(booked: ExactMoney): { actual: readonly Units[]; problem: { readonly error: unknown } | undefined } {
+    const { plan, units: held } = this.#init.hold;
+    const { units, problem } = spentFor(plan, booked);
+    return { actual: problem === undefined ? units : atLeast(units, held), problem };
   }
 
   /** The tool of a closed session came to its end. The log is closed; the store still learns what it cost beyond the estimate. */
   #correct(outcome: ExactMoney | 'void' | 'forfeit'): MaybePromise<void> {
-    const { owner, call, hold } = this.#init;
+    const { owner, call, hold, paid } = this.#init;
     if (!this.#forfeited || typeof outcome === 'string') return undefined;
     this.#forfeited = false;
     call.end();
-    return after(owner.settle(hold, amountsFor(hold.plan, outcome)), () => undefined);
+    const { actual, problem } = this.#spent(paid ? FREE : outcome);
+    return after(owner.settle(hold, actual), () => {
+      if (problem !== undefined) throw problem.error;
+    });
   }
 }
 

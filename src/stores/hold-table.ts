@@ -57,7 +57,13 @@ export class HoldTable implements Holds {
   }
 
   find(id: string): KeptHold | undefined {
-    return this.#young.get(id) ?? this.#old.get(id) ?? (this.#kept.size === 0 ? undefined : this.#kept.get(id));
+    const hold = this.#young.get(id) ?? this.#old.get(id) ?? (this.#kept.size === 0 ? undefined : this.#kept.get(id));
+    if (hold === undefined || hold.keepMs === 0 || hold.state === 'held' || hold.keepUntil > this.#clock.now())
+      return hold;
+    // Kept for so long and no longer: who asks for it then has something new to count.
+    for (const holds of [this.#young, this.#old, this.#kept]) holds.delete(id);
+    this.#forget(hold);
+    return undefined;
   }
 
   add({ id, keepMs }: Reserve, granted: Granted, leaseEnd: number): void {

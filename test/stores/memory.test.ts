@@ -207,10 +207,12 @@ describe('memoryStore', () => {
       reserve('kept', 10, { keepMs: 5_000 });
       store.settle([{ id: 'kept', actual: [10] }]);
       endMany('u');
-      clock.advance(5_000);
+      clock.advance(4_999);
       expect(reserve('kept', 10)).toMatchObject({ ok: true, repeat: 'settled' });
-      endMany('v');
+      clock.advance(1);
       expect(reserve('kept', 10)).toMatchObject({ ok: true, repeat: undefined });
+      store.settle([{ id: 'kept', actual: [10] }]);
+      expect(reserve('kept', 10)).toMatchObject({ ok: true, repeat: 'settled', left: [80] });
     });
     it('is the last 500 ends, however many holds are open', () => {
       store.reserve(Array.from({ length: 2_000 }, (_, i) => item(`open ${i}`, 0, { meter: 'many' })));

@@ -52,6 +52,17 @@ describe('what the SQLite store forgets', () => {
     expect(await reserve('r', 10)).toMatchObject({ ok: true, repeat: undefined });
   });
 
+  it('is a hold that was asked to be kept, also where the store is asked nothing else meanwhile', async () => {
+    const keepMs = 600_000;
+    await reserve('r', 10, { keepMs });
+    await settle('r', [10]);
+    kit.clock.advance(keepMs - 1);
+    expect(await reserve('r', 10, { keepMs })).toMatchObject({ ok: true, repeat: 'settled' });
+    kit.clock.advance(1);
+    expect(await reserve('r', 10, { keepMs })).toMatchObject({ ok: true, repeat: undefined });
+    expect(await reserve('r', 10, { keepMs })).toMatchObject({ ok: true, repeat: 'held' });
+  });
+
   it('is the void of an id that was never reserved, after an hour', async () => {
     await settle('late', 'void');
     await pass(3_600_000 - 1);

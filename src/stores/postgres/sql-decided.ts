@@ -93,6 +93,11 @@ export const DECIDED = `
       IF at <= closing AND NOT (hold.scopes <@ place_ids AND coalesce(hold.extensions <@ ids, true)) THEN
         RAISE EXCEPTION 'a hold has grown meanwhile' USING ERRCODE = 'serialization_failure';
       END IF;
+      -- Of what was asked to be kept: who asks for it later has something new to count.
+      IF hold.keep_ms > 0 AND hold.state <> 'held' AND hold.due_ms <= clock THEN
+        DELETE FROM holds h WHERE h.id = hold.id;
+        CONTINUE;
+      END IF;
       holds_now[at] := hold;
       on_record[at] := true;
     END LOOP;

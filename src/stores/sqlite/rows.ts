@@ -88,7 +88,16 @@ export class Rows implements Scopes, Holds {
   }
 
   find(name: string): HoldRow | undefined {
-    return this.#holds.get(name) ?? this.#hold(name, this.#statements.holdByName.get(name));
+    return this.#holds.get(name) ?? this.#hold(name, this.#known(this.#statements.holdByName.get(name)));
+  }
+
+  /** Of what was asked to be kept, what is to be known still: who asks for it later has something new to count. */
+  #known(row: object | undefined): object | undefined {
+    if (row === undefined) return undefined;
+    const { id, state, keep_ms, due_ms } = row as SavedHold;
+    if (keep_ms === 0 || state === 'held' || due_ms > this.#time) return row;
+    this.#statements.deleteHold.run(id);
+    return undefined;
   }
 
   #hold(name: string, row: object | undefined): HoldRow | undefined {

@@ -54,6 +54,17 @@ describe.skipIf(postgresUrl === undefined)('what postgresStore keeps', () => {
   });
   afterAll(() => schema.drop());
 
+  it('is the end of a hold for as long as was asked, also where nothing else is asked meanwhile', async () => {
+    await open(['a']);
+    await reserve('r', [line(1)], { keepMs: HOUR_MS });
+    await store.settle([{ id: 'r', actual: [1] }]);
+    clock.advance(HOUR_MS - 1);
+    expect(await reserve('r', [line(1)], { keepMs: HOUR_MS })).toMatchObject({ ok: true, repeat: 'settled' });
+    clock.advance(1);
+    expect(await reserve('r', [line(1)], { keepMs: HOUR_MS })).toMatchObject({ ok: true, repeat: undefined });
+    expect(await reserve('r', [line(1)], { keepMs: HOUR_MS })).toMatchObject({ ok: true, repeat: 'held' });
+  });
+
   it('is the end of a hold, with what was added to it, for five minutes or for as long as was asked', async () => {
     await open(['a']);
     await reserve('r1', [line(1)]);
