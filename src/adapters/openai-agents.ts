@@ -115,8 +115,8 @@ export interface LeashModelOptions extends ModelCallOptions {
   readonly provider?: string | undefined;
   /**
    * The tokens of a prompt at most, for a request that has files, tools of the provider or a conversation that it keeps or
-   * sums up, or to hold less than one for each byte of the text. A number that turns out too small lets the budget be overrun once.
-   * Default: one for each byte, and none for such a request, which is refused.
+   * sums up, or to hold less than one for each byte of the text. A number that turns out too small lets the budget be
+   * overrun once. Default: one for each byte, and none for such a request, which is refused.
    */
   readonly inputTokens?: ((request: AgentRequest) => number) | undefined;
 }

@@ -11,7 +11,8 @@ export interface PricedModel {
 
 /**
  * What a request to a model costs. It is not told of service tiers, fast modes or regions, of tokens that are sound or
- * images, nor of searches: a price has to be that of those that are in use. Undefined is "nobody knows", which is refused and never taken for nothing.
+ * images, nor of searches: a price has to be that of those that are in use. Undefined is "nobody knows", which is refused
+ * and never taken for nothing.
  *
  * Prices are functions, so they compose: `(usage, model) => own(usage, model) ?? listed(usage, model)`.
  */

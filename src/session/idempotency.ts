@@ -1,7 +1,7 @@
 import { sha256 } from '../audit/chain.ts';
 import { after, type MaybePromise } from '../internal/maybe-promise.ts';
 import type { ExactMoney } from '../money.ts';
-import type { Plan } from './plan.ts';
+import { moneyOf, type Plan } from './plan.ts';
 import { conflict } from './refusal.ts';
 import type { Reservations } from './reservations.ts';
 import { no, type Reservation, type Reserved } from './reserved.ts';
@@ -40,6 +40,6 @@ export function reserveOnce(
 
 /** A call without an estimate whose process is gone: what it cost was not told, and what the next one costs must count. */
 function hasPaidNothing({ repeat, plan, units }: Reservation): boolean {
-  const money = units.filter((_, i) => plan.counters[i]?.unit !== 'call');
+  const money = moneyOf(plan, units);
   return repeat === 'forfeited' && money.length > 0 && money.every((each) => each === 0);
 }

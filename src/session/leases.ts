@@ -58,9 +58,9 @@ export class Leases<T extends Leased> {
     return this.#unanswered.size === 0;
   }
 
-  /** Resolves when it has; by then something else may have begun. */
+  /** Resolves when what is under way now has; by then something else may have begun. */
   async idle(): Promise<void> {
-    while (!this.isIdle) await Promise.allSettled(this.#unanswered);
+    await Promise.allSettled(this.#unanswered);
   }
 
   #schedule(everyMs: number): void {

@@ -269,6 +269,11 @@ export function spentFor(plan: Plan, cost: ExactMoney): Spent {
   return { units, problem };
 }
 
+/** Of the amounts on a plan's counters those that are money, and not calls. */
+export function moneyOf(plan: Plan, units: readonly Units[]): readonly Units[] {
+  return units.filter((_, i) => plan.counters[i]?.unit !== 'call');
+}
+
 /** What was spent, and no less than was held for it: of what could not be converted that much is known. */
 export function atLeast(spent: readonly Units[], held: readonly Units[]): readonly Units[] {
   return spent.map((units, i) => Math.max(units, held[i] as Units));

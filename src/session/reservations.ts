@@ -6,7 +6,7 @@ import type { Settle, Settled, Store, Units } from '../stores/store.ts';
 import { Allowance, type Amounts, amountsByUnit, unbookedOf } from './allowance.ts';
 import { Backlog } from './backlog.ts';
 import { Booking } from './booking.ts';
-import { amountsFor, atLeast, type Counter, type Plan } from './plan.ts';
+import { amountsFor, atLeast, type Counter, moneyOf, type Plan } from './plan.ts';
 import { stateLost, storeFailed } from './refusal.ts';
 import { NOTHING_TO_RESERVE, no, type Reservation, type Reserved, reserved } from './reserved.ts';
 import { StoreLink } from './store-link.ts';
@@ -128,6 +128,7 @@ export class Reservations {
 
   /** Counts a hold as spent before its end, and what was told beyond it. What the truth has beyond both is booked later. */
   forfeit(hold: Reservation, spent: readonly Units[]): MaybePromise<unknown> {
+    if (hold.plan.counters.length === 0) return undefined;
     const told = atLeast(spent, hold.units);
     const settled = this.settle(hold, told);
     hold.told = told;
@@ -311,7 +312,6 @@ function beyond(covered: readonly Units[], spent: readonly Units[]): readonly Un
 function unbookedAmounts({ actual }: Settle, hold: Reservation | undefined): Amounts | undefined {
   if (hold === undefined || actual === 'void') return undefined;
   // Calls were counted when they began.
-  const ofMoney = (units: readonly Units[]): Units[] => units.filter((_, i) => hold.plan.counters[i]?.unit !== 'call');
-  if (!isSome(ofMoney(hold.units)) && !isSome(ofMoney(unitsOf(hold, actual)))) return undefined;
+  if (![hold.units, unitsOf(hold, actual)].some((units) => isSome(moneyOf(hold.plan, units)))) return undefined;
   return amountsByUnit(hold.plan, beyond(hold.units, unitsOf(hold, actual)));
 }

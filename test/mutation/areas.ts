@@ -48,7 +48,7 @@ export const AREAS: Readonly<Record<string, Area>> = {
     shared: true,
   },
   'audit-verify': {
-    mutate: ['src/audit/{file-check,head,line-reader,log-check,verify}.ts'],
+    mutate: ['src/audit/{file-check,head,line-reader,log-check,look-back,verify}.ts'],
     tests: ['test/audit/{inclusion,line-reader,verify,verify-attacks}.test.ts'],
     shared: true,
   },

@@ -19,7 +19,7 @@ import {
   limitsIn,
   modelIn,
   namesLimit,
-  type ProviderParameters,
+  ownOptions,
   reasoningIn,
   withoutLimits,
 } from './provider-parameters.ts';
@@ -184,10 +184,6 @@ function limitedTo(maxOutputTokens: number | undefined, request: CallOptions): C
   return { ...request, maxOutputTokens, providerOptions: Object.fromEntries(own) };
 }
 
-function ownOptions(providerOptions: unknown): readonly ProviderParameters[] {
-  return Object.values(Object(providerOptions)).map((options) => Object(options));
-}
-
 function answerLife(call: ModelCall, signal: AbortSignal): Parameters<typeof settledStream>[1] {
   const reasoning: unknown[] = [];
   return {
@@ -218,8 +214,8 @@ function reasoningBeside({ reasoning, providerOptions }: CallOptions): number {
     );
   }
   let tokens = 0;
-  for (const ofProvider of Object.values(Object(providerOptions))) {
-    for (const option of Object.values(Object(ofProvider))) {
+  for (const own of ownOptions(providerOptions)) {
+    for (const option of Object.values(own)) {
       const { type, budgetTokens = type === 'enabled' ? DEFAULT_BUDGET : 0 } = Object(option) as Thinking;
       if (typeof budgetTokens === 'number') tokens = Math.max(tokens, budgetTokens);
     }

@@ -1,8 +1,8 @@
-import { checkCountable, uncountable } from './provider-parameters.ts';
+import { checkCountable, ownOptions, uncountable } from './provider-parameters.ts';
 
 /**
- * For what a provider writes into a prompt of its own accord when there are tools, or a schema of the answer. Anthropic says how much that is, at
- * most 530 tokens: https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens
+ * For what a provider writes into a prompt of its own accord when there are tools, or a schema of the answer. Anthropic
+ * says how much that is, at most 530 tokens: https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens
  */
 const PREAMBLE = 1024;
 
@@ -25,7 +25,7 @@ export function promptBound({ prompt, tools, responseFormat, providerOptions }: 
   const where = 'leashModel';
   if (hasFile(prompt)) throw uncountable('the files of a prompt', where);
   if (listed.some((tool) => tool?.type !== 'function')) throw uncountable('what the tools of a provider read', where);
-  for (const own of Object.values(Object(providerOptions))) checkCountable(Object(own), where);
+  for (const own of ownOptions(providerOptions)) checkCountable(own, where);
   // Some of the options are text too: OpenAI's `instructions` and `textFormat`.
   const parts = [prompt, listed, responseFormat, ...(providerOptions === undefined ? [] : [providerOptions])];
   return textBound(parts, listed.length > 0 || isJson(responseFormat));

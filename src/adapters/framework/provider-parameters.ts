@@ -1,6 +1,11 @@
 /** What a provider is sent beside messages, in its own words. */
 export type ProviderParameters = Readonly<Record<string, unknown>>;
 
+/** What each provider is sent of its own in a request of the AI SDK, whose `providerOptions` have them by name. */
+export function ownOptions(providerOptions: unknown): readonly ProviderParameters[] {
+  return Object.values(Object(providerOptions)).map((options) => Object(options));
+}
+
 /** `max_tokens` and its like, in all providers' words. */
 const LIMIT = /^max_?(completion_?|output_?)?tokens$/i;
 
